@@ -1,7 +1,7 @@
 use outbox_kafka_consumer::{Builder, with};
 use serde::Serialize;
 
-use super::effects::{apply, consumed_now};
+use super::effects::{Effect, apply, consumed_now};
 use super::events::{ARRIVAL, Stand};
 use crate::percentile::median;
 use crate::{Outcome, report};
@@ -46,7 +46,8 @@ pub(super) async fn compare(stand: &Stand, rounds: u32, inbox_rows: u64) -> Outc
 }
 
 async fn rate(stand: &Stand, group: String) -> Outcome<f64> {
-    let rate = consumed_now(stand, group, |builder: Builder| builder.on(with(ARRIVAL, apply))).await?;
+    let register = |builder: Builder, calls| builder.on(with(Effect::new(ARRIVAL, calls), apply));
+    let rate = consumed_now(stand, group, register).await?;
     match stand.arrivals_out_of_order().await? {
         0 => Ok(rate),
         disorder => Err(format!("no figure: {disorder} effects out of order").into()),

@@ -1,4 +1,6 @@
 use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Pool, Transaction};
@@ -48,13 +50,30 @@ impl DomainEvent for OrderPlaced {
 }
 
 const PATIENCE: Duration = Duration::from_secs(300);
-const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(5);
+
+/// How many events handlers were called with.
+pub(super) type Calls = Arc<AtomicU64>;
+
+/// The statement of a handler for single events.
+pub(super) struct Effect {
+    sql: &'static str,
+    calls: Calls,
+}
+
+impl Effect {
+    pub(super) fn new(sql: &'static str, calls: Calls) -> Self {
+        Self { sql, calls }
+    }
+}
 
 pub(super) async fn compare(stand: &Stand, rounds: u32) -> Outcome<Effects> {
     let (mut consumer, mut batch, mut naive) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {
-        let single = consumed(stand, format!("bench-{round}"), |builder| builder.on(with(EFFECT, apply))).await?;
-        let batches = consumed(stand, format!("bench-batch-{round}"), |builder| builder.on_batch(apply_all)).await?;
+        let each = |builder: Builder, calls| builder.on(with(Effect::new(EFFECT, calls), apply));
+        let single = consumed(stand, format!("bench-{round}"), each).await?;
+        let all = |builder: Builder, calls| builder.on_batch(with(calls, apply_all));
+        let batches = consumed(stand, format!("bench-batch-{round}"), all).await?;
         stand.reset().await?;
         let one_by_one = naive::rate(stand, EFFECT).await?;
         report(&format!("  {single:.0} effects/s, {batches:.0} in batches, {one_by_one:.0} one by one"));
@@ -71,8 +90,10 @@ pub(super) async fn compare(stand: &Stand, rounds: u32) -> Outcome<Effects> {
 pub(super) async fn compare_shared(stand: &Stand, rounds: u32) -> Outcome<Shared> {
     let (mut consumer, mut naive) = (Vec::new(), Vec::new());
     for round in 0..rounds {
-        let register =
-            |builder: Builder| builder.partition_concurrency(NonZeroUsize::MIN).on(with(SHARED_EFFECT, apply));
+        let register = |builder: Builder, calls| {
+            let handler = with(Effect::new(SHARED_EFFECT, calls), apply);
+            builder.partition_concurrency(NonZeroUsize::MIN).on(handler)
+        };
         let batches = consumed(stand, format!("bench-shared-{round}"), register).await?;
         stand.reset().await?;
         let one_by_one = naive::rate(stand, SHARED_EFFECT).await?;
@@ -84,7 +105,7 @@ pub(super) async fn compare_shared(stand: &Stand, rounds: u32) -> Outcome<Shared
     Ok(Shared { per_second, ratio: median(&naive).map(|naive| per_second / naive), consumer, naive })
 }
 
-async fn consumed(stand: &Stand, group: String, register: impl FnOnce(Builder) -> Builder) -> Outcome<f64> {
+async fn consumed(stand: &Stand, group: String, register: impl FnOnce(Builder, Calls) -> Builder) -> Outcome<f64> {
     stand.reset().await?;
     consumed_now(stand, group, register).await
 }
@@ -93,15 +114,16 @@ async fn consumed(stand: &Stand, group: String, register: impl FnOnce(Builder) -
 pub(super) async fn consumed_now(
     stand: &Stand,
     group: String,
-    register: impl FnOnce(Builder) -> Builder,
+    register: impl FnOnce(Builder, Calls) -> Builder,
 ) -> Outcome<f64> {
     let pool = stand.env.pool_of(24);
     let builder =
         Consumer::builder([stand.env.brokers()]).pipeline(stand.env.pipeline().clone()).group(group).pool(pool.clone());
-    let consumer = register(builder).build()?;
+    let calls = Calls::default();
+    let consumer = register(builder, Arc::clone(&calls)).build()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(consumer.run(async { _ = stopped.await }));
-    let measured = seconds(stand, &pool).await;
+    let measured = seconds(stand, &pool, &calls).await;
     _ = stop.send(());
     running.await??;
     let (count, disorder) = stand.effects(&pool).await?;
@@ -112,34 +134,38 @@ pub(super) async fn consumed_now(
     measured
 }
 
-async fn seconds(stand: &Stand, pool: &Pool) -> Outcome<f64> {
+/// Measures between two counts of the effects. In between, the calls of handlers are counted, which costs nothing.
+async fn seconds(stand: &Stand, pool: &Pool, calls: &AtomicU64) -> Outcome<f64> {
     let deadline = Instant::now() + PATIENCE;
     let mut first = None;
     loop {
-        let (count, _) = stand.effects(pool).await?;
+        let is_between = first.is_some() && calls.load(Ordering::Relaxed) < stand.events;
+        let count = if is_between { 0 } else { stand.effects(pool).await?.0 };
         let now = Instant::now();
         match first {
             None if count > 0 => first = Some((count, now)),
             Some((before, since)) if count >= stand.events => {
                 return Ok((count - before) as f64 / (now - since).as_secs_f64());
             }
-            _ if now > deadline => return Err(format!("{count} effects within {} s", PATIENCE.as_secs()).into()),
+            _ if now > deadline => return Err(format!("not all effects within {} s", PATIENCE.as_secs()).into()),
             _ => {}
         }
         tokio::time::sleep(POLL).await;
     }
 }
 
-pub(super) async fn apply(effect: &&'static str, tx: &Transaction<'_>, event: Received<OrderPlaced>) -> HandlerResult {
-    let effect = tx.prepare_cached(effect).await?;
+pub(super) async fn apply(effect: &Effect, tx: &Transaction<'_>, event: Received<OrderPlaced>) -> HandlerResult {
+    effect.calls.fetch_add(1, Ordering::Relaxed);
+    let statement = tx.prepare_cached(effect.sql).await?;
     let (aggregate, n) = (event.event().aggregate_id(), event.event().n);
-    match tx.execute(&effect, &[&aggregate, &n]).await? {
+    match tx.execute(&statement, &[&aggregate, &n]).await? {
         1 => Ok(()),
         _ => Err("no such row".into()),
     }
 }
 
-async fn apply_all(tx: &Transaction<'_>, events: Vec<Received<OrderPlaced>>) -> HandlerResult {
+async fn apply_all(calls: &Calls, tx: &Transaction<'_>, events: Vec<Received<OrderPlaced>>) -> HandlerResult {
+    calls.fetch_add(events.len() as u64, Ordering::Relaxed);
     let effects = tx.prepare_cached(EFFECTS).await?;
     let (aggregates, numbers): (Vec<String>, Vec<i64>) =
         events.iter().map(|event| (event.event().aggregate_id(), event.event().n)).unzip();

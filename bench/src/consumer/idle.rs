@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::process::{Child, Command};
 use tokio_postgres::NoTls;
 
-use super::effects::apply;
+use super::effects::{Calls, Effect, apply};
 use super::events::{EFFECT, Stand};
 use crate::process::{peak_resident_mb, resident_mb};
 use crate::{Outcome, report};
@@ -112,7 +112,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         .group(if options.native { "native" } else { "default" })
         .reader(if options.native { Reader::Native } else { Reader::Auto })
         .pool(pool)
-        .on(with(EFFECT, apply))
+        .on(with(Effect::new(EFFECT, Calls::default()), apply))
         .build()?;
     Ok(consumer.run(std::future::pending()).await?)
 }

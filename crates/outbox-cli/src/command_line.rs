@@ -21,6 +21,7 @@ use crate::postgres::DatabaseOptions;
 use crate::relay::RelayCommand;
 use crate::replay::ReplayCommand;
 use crate::slot::SlotCommand;
+use crate::uninstall::Uninstall;
 
 const EXIT_CODES_AND_EXAMPLES: &str = "Exit codes:
   0  everything is as it should be, or done
@@ -35,7 +36,8 @@ prompt.
 
 Examples:
   outbox doctor --connector outbox-connector --brokers kafka:9092 --group stock
-  outbox roles --application shop_app --connector shop_cdc --maintainer shop_maintenance";
+  outbox roles --application shop_app --connector shop_cdc --maintainer shop_maintenance
+  outbox roles --connector shop_cdc --platform amazon-rds";
 
 /// The heading of the options that all commands have.
 const GENERAL: &str = "General options";
@@ -132,6 +134,7 @@ enum Command {
         #[command(subcommand)]
         command: MigrateCommand,
     },
+    Uninstall(Box<Uninstall>),
     /// The relay, which replaces Debezium: check, run
     Relay {
         #[command(subcommand)]
@@ -191,6 +194,7 @@ impl CommandLine {
                 Box::pin(command.run(&database, &model, output, timeout)).await
             }
             Command::Migrate { database, model, command } => command.run(&database, &model, output, timeout).await,
+            Command::Uninstall(uninstall) => Box::pin(uninstall.run(output, timeout)).await,
             Command::Relay { command } => Ok(Box::pin(command.run(output)).await),
             Command::Roles { model, roles } => roles.run(&model),
             Command::Config { model, command } => command.run(&model),

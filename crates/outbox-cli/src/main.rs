@@ -19,6 +19,7 @@ mod postgres;
 mod relay;
 mod replay;
 mod slot;
+mod uninstall;
 
 use std::process::ExitCode;
 

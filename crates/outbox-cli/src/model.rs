@@ -17,7 +17,7 @@ pub(crate) struct ModelOptions {
     #[arg(long, env = "CONNECTOR_CONFIG", value_name = "FILE", global = true)]
     connector_config: Option<PathBuf>,
 
-    /// The outbox table
+    /// The outbox table, or without a table the prefix of the messages
     #[arg(long, env = "OUTBOX_TABLE", value_name = "SCHEMA.TABLE", global = true, value_parser = table_name)]
     table: Option<(Identifier, Identifier)>,
 
@@ -36,6 +36,8 @@ enum Life {
     DeleteOnInsert,
     /// It is deleted, and its id is kept
     DeleteOnInsertKeepIds,
+    /// There is no table: an event is a logical decoding message
+    Message,
 }
 
 impl ModelOptions {
@@ -46,6 +48,7 @@ impl ModelOptions {
             Life::Partitioned => RowLife::Partitioned,
             Life::DeleteOnInsert => RowLife::DeleteOnInsert,
             Life::DeleteOnInsertKeepIds => RowLife::DeleteOnInsertKeepIds,
+            Life::Message => RowLife::Message,
         });
         match &self.table {
             Some((schema, table)) => layout.named(schema.clone(), table.clone()),

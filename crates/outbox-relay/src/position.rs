@@ -1,6 +1,9 @@
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
+use outbox_core::uuid::Uuid;
+use outbox_core::uuid::fmt::Hyphenated;
+
 use crate::Lsn;
 
 /// The place of a row in the WAL: its transaction's commit, and its place among the inserts into the outbox table in
@@ -32,6 +35,11 @@ impl Origin {
         text
     }
 
+    /// Returns the text for a record without the header `id`, which ends with `/event`.
+    pub fn header_with_event(&self, position: Position, event: Uuid) -> String {
+        format!("{}/{event}", self.header(position))
+    }
+
     /// Returns where a header's text places its record.
     pub(crate) fn place(&self, header: &[u8]) -> Placed {
         let here = || Some(Placed::Here(parse_position(header.strip_prefix(self.0.as_bytes())?)?));
@@ -60,9 +68,24 @@ pub(crate) enum Placed {
     Elsewhere,
 }
 
-/// Parses the end of a header's text, `commit/index`.
+/// Returns the event that a header's text ends with, if the record has no header `id`.
+pub fn event_of(header: &[u8]) -> Option<Uuid> {
+    split_event(std::str::from_utf8(header).ok()?).1
+}
+
+/// Splits the event off a text, if it ends with one.
+fn split_event(text: &str) -> (&str, Option<Uuid>) {
+    match text.rsplit_once('/') {
+        // An index is shorter.
+        Some((place, event)) if event.len() == Hyphenated::LENGTH => (place, Uuid::try_parse(event).ok()),
+        _ => (text, None),
+    }
+}
+
+/// Parses the end of a header's text, `commit/index`, and the event after it.
 fn parse_position(text: &[u8]) -> Option<Position> {
-    let (commit, index) = std::str::from_utf8(text).ok()?.rsplit_once('/')?;
+    let (place, _) = split_event(std::str::from_utf8(text).ok()?);
+    let (commit, index) = place.rsplit_once('/')?;
     Some(Position { commit: commit.parse().ok()?, index: index.parse().ok()? })
 }
 
@@ -142,6 +165,11 @@ mod tests {
             let position = Position { commit: Lsn::new(commit), index };
             let header = origin.header(position);
             prop_assert_eq!(origin.place(header.as_bytes()), Placed::Here(position));
+            prop_assert_eq!(event_of(header.as_bytes()), None);
+            let event = Uuid::from_u128(u128::from(system));
+            let with_event = origin.header_with_event(position, event);
+            prop_assert_eq!(origin.place(with_event.as_bytes()), Placed::Here(position));
+            prop_assert_eq!(event_of(with_event.as_bytes()), Some(event));
             let other = Origin::new(system, timeline.wrapping_add(1), &slot);
             prop_assert_eq!(other.place(header.as_bytes()), Placed::OtherTimeline(position));
             for timeline in [timeline, timeline.wrapping_add(1)] {
@@ -154,6 +182,7 @@ mod tests {
         #[test]
         fn any_bytes_have_a_place(header in any::<Vec<u8>>()) {
             Origin::new(7, 1, "outbox").place(&header);
+            event_of(&header);
         }
     }
     /// Consumers' tests are to meet what the relay writes.

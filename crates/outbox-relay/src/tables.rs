@@ -7,7 +7,7 @@ use outbox_core::{ConnectorConfig, Loss};
 use outbox_wal::{FoundTable, PublicationCatalog, Source, TableName};
 
 /// The losses of a configuration that the relay accepts, as Debezium does.
-pub const ACCEPTED_LOSSES: [Loss; 2] = [Loss::JsonExpansion, Loss::NullableColumns];
+pub const ACCEPTED_LOSSES: [Loss; 3] = [Loss::JsonExpansion, Loss::NullableColumns, Loss::UnreadableRecords];
 
 /// Reads a configuration's tables that it includes, and those of them whose rows a router sees.
 #[derive(Clone, Debug)]

@@ -98,7 +98,7 @@ impl Pump {
                     if length.is_some() {
                         last_word = Instant::now();
                     } else if last_word.elapsed() > self.session.timeouts.silence {
-                        if !self.is_decoding().await {
+                        if !self.is_decoding().await && !self.has_answered().await? {
                             return Err(Error::silent(self.session.timeouts.silence));
                         }
                         last_word = Instant::now();
@@ -200,6 +200,12 @@ impl Pump {
     async fn is_decoding(&self) -> bool {
         let limit = self.session.timeouts.silence;
         matches!(timeout(limit, slot::is_decoding(&self.options, &self.source)).await, Ok(Ok(true)))
+    }
+
+    /// Returns whether bytes have come. The walsender may have ended its work just before it was looked at.
+    async fn has_answered(&mut self) -> Result<bool, Error> {
+        let filled = self.session.received.fill(&mut self.session.socket);
+        timeout(SHORTEST_INTERVAL, filled).await.map_or(Ok(false), |filled| filled.map(|()| true))
     }
 
     /// Reports what was confirmed last, and waits until the server has let go of the slot.

@@ -50,6 +50,18 @@ fn out_of_bounds<E: Error>(least: i64, most: i64) -> E {
     E::custom(format_args!("it must be a whole number from {least} to {most}"))
 }
 
+/// A value of a query, a path or a form, where everything is text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FromText<T>(pub(crate) T);
+
+impl<'de, const LEAST: i64, const MOST: i64> Deserialize<'de> for FromText<Bounded<LEAST, MOST>> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let number = text.parse().ok().filter(|number| (LEAST..=MOST).contains(number));
+        number.map(|number| Self(Bounded(number))).ok_or_else(|| out_of_bounds(LEAST, MOST))
+    }
+}
+
 impl Default for Limit {
     fn default() -> Self {
         Self(100)

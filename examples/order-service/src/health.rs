@@ -6,8 +6,8 @@ use axum::{Json, Router};
 use outbox_pg::{Indicator, IndicatorStatus, Measure, PipelineHealth};
 use serde_json::{Value, json};
 
-use crate::app::AppState;
 use crate::problem::Problem;
+use crate::state::AppState;
 
 pub(crate) fn routes() -> Router<AppState> {
     Router::new().route("/health", get(health)).route("/ready", get(ready)).route("/health/pipeline", get(pipeline))

@@ -24,6 +24,7 @@ mod database;
 mod demo;
 mod events;
 mod health;
+mod live;
 mod logging;
 mod maintenance;
 mod metrics;
@@ -39,10 +40,11 @@ mod settings;
 mod setup;
 mod shutdown;
 mod startup;
+mod state;
 mod switches;
 mod trace;
 
-pub use self::app::{AppState, app};
+pub use self::app::app;
 pub use self::connector::{ConnectorError, DEPLOYED, pipeline};
 pub use self::database::{Database, DatabaseError};
 #[cfg(feature = "embedded")]
@@ -54,4 +56,5 @@ pub use self::settings::{DemoByDefault, LogFormat, Mode, OutboxForm, PageAccess,
 pub use self::setup::{Done, setup};
 pub use self::shutdown::on_signal;
 pub use self::startup::{Problems, StartupError, check};
+pub use self::state::AppState;
 pub use self::switches::Switches;

@@ -2,7 +2,7 @@ use axum::Router;
 use axum::http::header;
 use axum::routing::get;
 
-use crate::app::AppState;
+use crate::state::AppState;
 
 /// The description of the interface. A test compares it with the answers.
 pub(crate) const DOCUMENT: &str = include_str!("openapi.json");

@@ -12,10 +12,10 @@ use tokio::sync::watch;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::app::AppState;
-use crate::bounded::Limit;
+use crate::bounded::{FromText, Limit};
 use crate::events::OrderCreated;
 use crate::problem::Problem;
+use crate::state::AppState;
 
 /// The header of events that the handler fails at, in a demonstration.
 pub(crate) const POISON: &str = "poison";
@@ -103,7 +103,7 @@ async fn list(
     State(state): State<AppState>,
     query: Result<Query<Newest>, QueryRejection>,
 ) -> Result<Json<Vec<ReceivedEvent>>, Problem> {
-    let limit = query?.0.limit.get();
+    let limit = query?.0.limit.0.get();
     let client = state.pool.get().await?;
     let sql = "SELECT event_id, event_type, aggregate_id, payload::text, topic, partition, record_offset,
                       round(extract(epoch FROM handled_at - created_at) * 1000)::bigint
@@ -116,7 +116,7 @@ async fn list(
 #[serde(deny_unknown_fields)]
 struct Newest {
     #[serde(default)]
-    limit: Limit,
+    limit: FromText<Limit>,
 }
 
 impl ReceivedEvent {

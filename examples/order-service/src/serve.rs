@@ -9,10 +9,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{AppState, app};
+use crate::app::app;
 use crate::maintenance::maintain;
 use crate::received::{Handler, record};
 use crate::settings::{PageAccess, Settings};
+use crate::state::AppState;
 use crate::switches::Switches;
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;

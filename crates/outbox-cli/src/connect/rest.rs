@@ -33,9 +33,9 @@ impl Rest {
         Ok(text(&answer, "version"))
     }
 
-    /// Returns the classes of the connector plugins.
+    /// Returns the classes of all plugins: connectors, converters and transformations.
     pub(crate) async fn plugins(&self) -> Result<Vec<String>, Failure> {
-        let answer = self.accepted(&Method::GET, "/connector-plugins", None).await?;
+        let answer = self.accepted(&Method::GET, "/connector-plugins?connectorsOnly=false", None).await?;
         Ok(answer.as_array().into_iter().flatten().map(|plugin| text(plugin, "class")).collect())
     }
 

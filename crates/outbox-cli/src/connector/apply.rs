@@ -5,8 +5,8 @@ use clap::Args;
 use outbox_core::ConnectorConfig;
 use serde::Serialize;
 
-use super::command::running;
 use super::difference::Difference;
+use super::state::running;
 use crate::connect::Rest;
 use crate::exit::{Exit, Failure};
 use crate::model::read_config;

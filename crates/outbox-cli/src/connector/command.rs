@@ -7,9 +7,9 @@ use super::apply::{Apply, validated};
 use super::delete::Delete;
 use super::difference::Difference;
 use super::offsets::Offsets;
-use super::state::{Listed, Shown};
+use super::state::{Listed, Shown, exists, is_stopped, running, shown};
 use super::supervise::Supervise;
-use crate::connect::{ConnectOptions, ConnectorState, Rest, RestartedTasks};
+use crate::connect::{ConnectOptions, ConnectorState, RestartedTasks};
 use crate::exit::{Exit, Failure};
 use crate::model::read_config;
 use crate::output::Output;
@@ -158,27 +158,4 @@ impl ConnectorCommand {
             Self::Supervise(supervise) => supervise.run(&rest, output).await,
         }
     }
-}
-
-/// Returns whether a connector is stopped, with all of its tasks gone.
-pub(super) fn is_stopped(state: &ConnectorState) -> bool {
-    state.state() == "STOPPED" && state.tasks().is_empty()
-}
-
-/// Returns the configuration of a connector that must exist.
-pub(super) async fn exists(rest: &Rest, name: &str) -> Result<outbox_core::ConnectorConfig, Failure> {
-    rest.config(name).await?.ok_or_else(|| {
-        Failure::not_found(format!("connector {name} does not exist: outbox connector list shows those that do"))
-    })
-}
-
-/// Waits until a connector runs or has failed, and prints its state.
-pub(super) async fn running(rest: &Rest, name: &str, limit: Duration, output: Output) -> Result<Exit, Failure> {
-    shown(rest.wait_started(name, limit).await?, output)
-}
-
-fn shown(state: ConnectorState, output: Output) -> Result<Exit, Failure> {
-    let exit = if state.is_failed() { Exit::Finding } else { Exit::Success };
-    output.print(&Shown::new(state, false))?;
-    Ok(exit)
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use outbox_core::{ConnectorConfig, Identifier};
 use serde::Serialize;
 
-use super::command::{exists, is_stopped};
+use super::state::{exists, is_stopped};
 use crate::confirm::Confirmation;
 use crate::connect::Rest;
 use crate::exit::{Exit, Failure};

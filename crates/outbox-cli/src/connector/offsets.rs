@@ -2,7 +2,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::command::exists;
+use super::state::exists;
 use crate::confirm::Confirmation;
 use crate::connect::Rest;
 use crate::exit::{Exit, Failure};

@@ -1,7 +1,11 @@
+use std::time::Duration;
+
+use outbox_core::ConnectorConfig;
 use serde::Serialize;
 
-use crate::connect::ConnectorState;
-use crate::output::{Part, Report, or_dash};
+use crate::connect::{ConnectorState, Rest};
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, Part, Report, or_dash};
 
 /// All connectors of a Kafka Connect.
 #[derive(Serialize)]
@@ -57,4 +61,28 @@ impl Report for Shown {
         parts.extend(self.traces.iter().map(|trace| Part::Line(format!("\n{trace}"))));
         parts
     }
+}
+
+/// Returns whether a connector is stopped, with all of its tasks gone.
+pub(super) fn is_stopped(state: &ConnectorState) -> bool {
+    state.state() == "STOPPED" && state.tasks().is_empty()
+}
+
+/// Returns the configuration of a connector that must exist.
+pub(super) async fn exists(rest: &Rest, name: &str) -> Result<ConnectorConfig, Failure> {
+    rest.config(name).await?.ok_or_else(|| {
+        Failure::not_found(format!("connector {name} does not exist: outbox connector list shows those that do"))
+    })
+}
+
+/// Waits until a connector runs or has failed, and prints its state.
+pub(super) async fn running(rest: &Rest, name: &str, limit: Duration, output: Output) -> Result<Exit, Failure> {
+    shown(rest.wait_started(name, limit).await?, output)
+}
+
+/// Prints the state of a connector.
+pub(super) fn shown(state: ConnectorState, output: Output) -> Result<Exit, Failure> {
+    let exit = if state.is_failed() { Exit::Finding } else { Exit::Success };
+    output.print(&Shown::new(state, false))?;
+    Ok(exit)
 }

@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use outbox_core::Identifier;
-use outbox_kafka_consumer::{Error, Group, MovePolicy, PauseTarget};
+use outbox_kafka_consumer::{Group, MovePolicy, PauseTarget};
 use serde::Serialize;
 
-use super::Partitions;
+use super::partitions::{Partitions, failure};
 use crate::exit::{Exit, Failure};
 use crate::kafka::KafkaOptions;
 use crate::model::identifier;
@@ -144,15 +144,6 @@ impl StoreOptions {
     pub(super) async fn group(&self, group: &str, limit: Duration) -> Result<Group, Failure> {
         Ok(Group::new(self.database.pool(limit).await?, &self.consumer_schema, group))
     }
-}
-
-/// Converts an error of the consumer's library.
-pub(super) fn failure(error: &Error) -> Failure {
-    let failure = match error.is_refused() {
-        true => Failure::refused("the consumer's tables refuse it"),
-        false => Failure::server("the consumer's tables cannot be used"),
-    };
-    failure.caused_by(error)
 }
 
 #[derive(Serialize)]

@@ -6,7 +6,7 @@ use outbox_kafka_consumer::{EventState, FailedEvent, FailedEventFilter, FailureK
 use serde::Serialize;
 
 use super::StoreOptions;
-use super::command::failure;
+use super::partitions::failure;
 use crate::confirm::Confirmation;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Part, Report, or_dash};

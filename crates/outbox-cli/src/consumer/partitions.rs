@@ -1,7 +1,6 @@
-use outbox_kafka_consumer::{Group, PartitionStatus};
+use outbox_kafka_consumer::{Error, Group, PartitionStatus};
 use serde::Serialize;
 
-use super::command::failure;
 use crate::exit::Failure;
 use crate::output::{Part, Report, or_dash};
 
@@ -135,4 +134,13 @@ impl Report for Partitions {
         let head = &["topic", "partition", "position", "lag", "read", "paused", "parked", "dead", "error"];
         vec![Part::Table { head, rows: self.partitions.iter().map(Partition::row).collect() }]
     }
+}
+
+/// Converts an error of the consumer's library.
+pub(super) fn failure(error: &Error) -> Failure {
+    let failure = match error.is_refused() {
+        true => Failure::refused("the consumer's tables refuse it"),
+        false => Failure::server("the consumer's tables cannot be used"),
+    };
+    failure.caused_by(error)
 }

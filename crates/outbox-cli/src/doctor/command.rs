@@ -110,7 +110,7 @@ impl Doctor {
         let topics = connector::topics(&servers, &self.topics);
         checks.extend(servers);
         if let Some(cluster) = cluster {
-            checks.extend(topics::check(&cluster, &topics, &groups).await);
+            checks.extend(topics::check(&cluster, &config, &topics, &groups).await);
         }
 
         output.print(&checks)?;

@@ -35,16 +35,18 @@ async fn look(
     let rest = options.rest(limit).await?;
     found.checks.push(Check::ok("kafka connect", format!("version {}", rest.version().await?)));
     found.config = rest.config(name).await?;
+    let expected = file.map(read_config).transpose()?;
+    if let Some(config) = found.config.as_ref().or(expected.as_ref()) {
+        found.checks.push(plugins(&rest, config).await?);
+    }
     let Some(config) = &found.config else {
         let check = Check::failed("connector", format!("{name} does not exist"));
         found.checks.push(check.remedy(format!("outbox connector apply {name} FILE")));
         return Ok(());
     };
 
-    found.checks.push(plugin(&rest, config).await?);
     found.checks.push(state(name, rest.status(name).await?.as_ref()));
-    if let Some(file) = file {
-        let expected = read_config(file)?;
+    if let (Some(expected), Some(file)) = (expected, file) {
         let keys = expected.iter().chain(config.iter()).map(|(key, _)| key);
         let mut differing: Vec<_> = keys.filter(|key| *key != "name" && expected.get(key) != config.get(key)).collect();
         differing.sort_unstable();
@@ -61,13 +63,22 @@ async fn look(
     Ok(())
 }
 
-async fn plugin(rest: &Rest, config: &ConnectorConfig) -> Result<Check, Failure> {
-    let class = config.get("connector.class").unwrap_or_default();
-    let plugins = rest.plugins().await?;
-    let is_there = plugins.iter().any(|plugin| plugin == class || plugin.rsplit('.').next() == Some(class));
-    Ok(match is_there {
-        true => Check::ok("connector plugin", format!("the worker has {class}")),
-        false => Check::failed("connector plugin", format!("the worker does not have {class}"))
+/// Checks that the worker has the classes that a configuration names.
+async fn plugins(rest: &Rest, config: &ConnectorConfig) -> Result<Check, Failure> {
+    let name = "connector plugin";
+    let known = rest.plugins().await?;
+    let is_known = |class: &str| known.iter().any(|plugin| plugin == class || plugin.rsplit('.').next() == Some(class));
+    let class = |key: &str| config.get(key).map(str::trim).filter(|class| !class.is_empty());
+    let transforms = class("transforms").into_iter().flat_map(|names| names.split(','));
+    let transforms = transforms.filter_map(|name| class(&format!("transforms.{}.type", name.trim())));
+    let keys = ["connector.class", "key.converter", "value.converter", "header.converter"];
+    let named: Vec<_> = keys.into_iter().filter_map(class).chain(transforms).collect();
+
+    let mut missing: Vec<_> = named.iter().copied().filter(|class| !is_known(class)).collect();
+    missing.dedup();
+    Ok(match missing.is_empty() {
+        true => Check::ok(name, format!("the worker has {}", named.first().copied().unwrap_or_default())),
+        false => Check::failed(name, format!("the worker does not have {}", missing.join(", ")))
             .remedy("install the plugin of Debezium for PostgreSQL in plugin.path, and restart the worker"),
     })
 }

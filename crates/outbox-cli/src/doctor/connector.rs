@@ -3,6 +3,7 @@ use outbox_net::ErrorChain;
 use outbox_relay::{CheckStatus, Relay, RelaySettings, ServerCheck};
 
 use super::check::{Check, Checks, Status};
+use super::keys;
 use crate::kafka::KafkaOptions;
 use crate::model::ModelOptions;
 use crate::postgres::DatabaseOptions;
@@ -11,6 +12,7 @@ const NAME: &str = "connector configuration";
 
 /// Checks the connector's configuration against the table's model. Returns the pipeline of both if there is one.
 pub(super) fn check(model: &ModelOptions, config: &ConnectorConfig, checks: &mut Checks) -> Option<Pipeline> {
+    checks.extend(keys::check(config));
     match Pipeline::new(config.clone(), model.layout()) {
         Ok(pipeline) => {
             checks.add(Check::ok(NAME, "it fits the table, and loses nothing"));

@@ -3,6 +3,9 @@ use outbox_kafka_consumer::Group;
 use super::check::Check;
 use crate::consumer::Partitions;
 
+/// The lag from which on it is a warning: that of the alert OutboxConsumerLag.
+const LATE: u64 = 10_000;
+
 /// Checks a consumer group: its partitions, and what it holds.
 pub(super) async fn check(group: &Group, group_name: &str) -> Vec<Check> {
     let name = format!("group {group_name}");
@@ -29,6 +32,11 @@ pub(super) async fn check(group: &Group, group_name: &str) -> Vec<Check> {
     if paused > 0 {
         let found = format!("{paused} partitions are paused");
         checks.push(Check::warning(name.clone(), found).remedy(format!("outbox consumer resume {group_name}")));
+    }
+    if let Some(lag) = partitions.lag().filter(|lag| *lag > LATE) {
+        let found = format!("{lag} records are not read");
+        let remedy = format!("outbox consumer status {group_name} shows where; see the runbook \"consumer lag\"");
+        checks.push(Check::warning(name.clone(), found).remedy(remedy));
     }
     let (dead, parked) = (partitions.dead(), partitions.parked());
     if dead > 0 {

@@ -17,14 +17,8 @@ pub(super) async fn check(client: &Client, pipeline: &Pipeline, roles: [Option<I
         Err(e) => return checks.add(unread(&e)),
         Ok(readiness) => {
             checks.extend(readiness.problems().iter().map(|problem| of_problem(problem, pipeline)));
-            let table = pipeline.layout().qualified_name();
-            let (publication, slot) = (pipeline.publication().as_str(), pipeline.slot().as_str());
-            checks.extend([
-                Check::ok("server", "wal_level is logical"),
-                Check::ok("table", format!("{table} is as the model says")),
-                Check::ok("publication", format!("{publication} publishes inserts into {table}")),
-                Check::ok("slot", format!("{slot} exists, and reads this database")),
-            ]);
+            checks.add(Check::ok("server", "wal_level is logical"));
+            checks.extend(good(pipeline));
         }
     }
     match PipelineMonitor::new(pipeline.clone(), Thresholds::default()).check(client).await {
@@ -35,6 +29,23 @@ pub(super) async fn check(client: &Client, pipeline: &Pipeline, roles: [Option<I
         }
     }
     checks.extend(privileges(client, pipeline, roles).await);
+}
+
+/// Returns the results of table, publication and slot, for those that have no problem.
+fn good(pipeline: &Pipeline) -> Vec<Check> {
+    let (publication, slot) = (pipeline.publication().as_str(), pipeline.slot().as_str());
+    let table = pipeline.layout().qualified_name();
+    let [table, publication] = match pipeline.layout().row_life().has_table() {
+        true => [
+            Check::ok("table", format!("{table} is as the model says")),
+            Check::ok("publication", format!("{publication} publishes inserts into {table}")),
+        ],
+        false => [
+            Check::ok("table", "events are messages in the WAL, without a table: no row shows what was committed"),
+            Check::ok("publication", format!("{publication} exists, and messages need no table in it")),
+        ],
+    };
+    vec![table, publication, Check::ok("slot", format!("{slot} exists, and reads this database"))]
 }
 
 /// Names the thing that a problem is about, and the command that solves it.
@@ -77,7 +88,8 @@ fn of_indicator(indicator: &Indicator) -> Check {
         _ => Status::Skipped,
     };
     let check = Check::new(indicator.name.replace('_', " "), status, indicator.value.to_string());
-    match &indicator.remedy {
+    // Advice is for a thing that is as it should be.
+    match indicator.remedy.as_ref().or(indicator.advice.as_ref()) {
         Some(remedy) => check.remedy(remedy.clone()),
         None => check,
     }

@@ -6,6 +6,7 @@ mod connect;
 mod connector;
 mod consumer;
 mod database;
+mod keys;
 mod relay;
 mod topics;
 

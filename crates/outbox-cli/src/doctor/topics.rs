@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use outbox_core::ConnectorConfig;
 use outbox_kafka_consumer::Group;
 use outbox_kafka_consumer::outbox_kafka::{Cluster, Entry, OffsetAt, TailStart, Topic};
 use outbox_net::ErrorChain;
@@ -14,7 +15,12 @@ const CLEANUP: &str = "cleanup.policy";
 const RETENTION: &str = "retention.ms";
 
 /// Checks whether topics keep events until they are read, and whether groups have read them before they were removed.
-pub(super) async fn check(cluster: &Cluster, topics: &[String], groups: &[(String, Group)]) -> Vec<Check> {
+pub(super) async fn check(
+    cluster: &Cluster,
+    config: &ConnectorConfig,
+    topics: &[String],
+    groups: &[(String, Group)],
+) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut positions: BTreeMap<String, Vec<(String, Partition)>> = BTreeMap::new();
     for (name, group) in groups {
@@ -36,6 +42,7 @@ pub(super) async fn check(cluster: &Cluster, topics: &[String], groups: &[(Strin
             Ok(Some(topic)) => {
                 let (retention, check) = retention(cluster, &name).await;
                 checks.push(check);
+                checks.extend(partitions(config, &topic));
                 for (group, partition) in positions {
                     checks.extend(unread(cluster, &topic, &group, &partition, retention).await);
                 }
@@ -43,6 +50,20 @@ pub(super) async fn check(cluster: &Cluster, topics: &[String], groups: &[(Strin
         }
     }
     checks
+}
+
+/// Checks that a topic has the partitions with which the configuration creates topics.
+fn partitions(config: &ConnectorConfig, topic: &Topic) -> Option<Check> {
+    let wanted: i32 = config.get("topic.creation.default.partitions")?.trim().parse().ok()?;
+    let (name, found) = (format!("partitions of {}", topic.name()), topic.partitions());
+    let text = format!("the topic has {found}, and topic.creation.default.partitions is {wanted}");
+    let remedy =
+        "the topic was created by something else: while no event is on its way, add partitions, or create it again";
+    match found {
+        _ if wanted < 1 => None,
+        found if found < wanted => Some(Check::warning(name, text).remedy(remedy)),
+        found => Some(Check::ok(name, found.to_string())),
+    }
 }
 
 /// Checks that a topic is not compacted, and returns how long it keeps records.

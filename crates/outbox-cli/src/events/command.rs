@@ -8,6 +8,7 @@ use tokio_postgres::Client;
 
 use super::show::Shown;
 use super::tail::Tail;
+use super::topics::Topics;
 use super::verify::Verified;
 use crate::consumer::StoreOptions;
 use crate::exit::{Exit, Failure};
@@ -17,6 +18,7 @@ use crate::output::Output;
 
 const EXAMPLES: &str = "Examples:
   outbox events show 0198c5b2-6b1e-7c3a-9f57-1d2e3f4a5b6c --brokers kafka:9092
+  outbox events show 0198c5b2-6b1e-7c3a-9f57-1d2e3f4a5b6c --brokers kafka:9092 --row-life message --aggregate-type order
   outbox events tail --brokers kafka:9092 --aggregate-type order --last 10
   outbox events tail --source table --aggregate-id 7 --output json
   outbox events verify --brokers kafka:9092 --last 3600";
@@ -30,8 +32,10 @@ pub(crate) enum EventsCommand {
     Show {
         /// The event's id
         id: Uuid,
+        #[command(flatten)]
+        topics: Topics,
     },
-    /// Shows events as they arrive in their topics, or as they are committed to the table, until SIGINT
+    /// Shows events as they arrive in their topics, or as they are committed, until SIGINT
     ///
     /// Records are read like a consumer reads them: those of committed transactions, in the order of each partition, without
     /// a consumer group. Topics and partitions that are created later are not read. Rows are decoded from the WAL by a
@@ -40,8 +44,11 @@ pub(crate) enum EventsCommand {
     /// Compares the rows of the table with the records of their topics
     ///
     /// It reports events without a record, events with several records, and events whose record comes before that of an
-    /// older event of the same aggregate. Exit code: 1 if an event is missing or out of order; duplicates are legal.
+    /// older event of the same aggregate. Exit code: 1 if an event is missing or out of order; duplicates are legal. If
+    /// rows are not kept, only duplicates can be found.
     Verify {
+        #[command(flatten)]
+        topics: Topics,
         /// Compare the rows of this time up to now
         #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = outbox_relay::cli::seconds)]
         last: Duration,
@@ -65,13 +72,20 @@ impl EventsCommand {
     ) -> Result<Exit, Failure> {
         match self {
             Self::Tail(tail) => Box::pin(tail.run(store, kafka, model, output, limit)).await,
-            Self::Show { id } => {
+            Self::Show { id, topics } => {
                 let Servers { pipeline, cluster, client } = Servers::connect(store, kafka, model, limit).await?;
-                let shown = Shown::find(&client, &cluster, &pipeline, &store.consumer_schema, id).await?;
+                let topics = topics.names(&pipeline)?;
+                let shown = Shown::find(&client, &cluster, &pipeline, &store.consumer_schema, id, topics).await?;
                 output.print(&shown)?;
                 Ok(if shown.is_published() { Exit::Success } else { Exit::Finding })
             }
-            Self::Verify { last, settled, list } => {
+            Self::Verify { topics, last, settled, list } => {
+                if !model.layout().row_life().keeps_rows() {
+                    let topics = topics.names(&model.pipeline()?)?;
+                    let cluster = kafka.required_cluster(limit)?;
+                    output.print(&Verified::without_rows(&cluster, &topics, last, list).await?)?;
+                    return Ok(Exit::Success);
+                }
                 let Servers { pipeline, cluster, client } = Servers::connect(store, kafka, model, limit).await?;
                 let verified = Verified::compare(&client, &cluster, &pipeline, last, settled, list).await?;
                 output.print(&verified)?;

@@ -1,6 +1,8 @@
 use std::ops::ControlFlow;
 
 use outbox_core::record::event_identity;
+use outbox_core::time::OffsetDateTime;
+use outbox_core::time::format_description::well_known::Rfc3339;
 use outbox_core::uuid::Uuid;
 use outbox_kafka_consumer::outbox_kafka::{Cluster, Entry, TailStart};
 
@@ -18,6 +20,16 @@ pub(super) struct Place {
     pub(super) timestamp: i64,
     /// The row's position in the WAL, if the relay wrote the record.
     pub(super) wal_position: Option<String>,
+    /// The record's key, which is the aggregate's id unless the configuration has another one.
+    pub(super) key: String,
+}
+
+impl Place {
+    /// Returns the time of the record in RFC 3339.
+    pub(super) fn time(&self) -> String {
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.timestamp) * 1_000_000);
+        at.ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
+    }
 }
 
 /// Shows the events of a topic to a visitor, by partition and offset. A topic that does not exist has none.
@@ -37,7 +49,8 @@ pub(super) async fn read(
                 let position =
                     record.headers().find(|(header, _)| *header == WAL_POSITION).and_then(|(_, value)| value);
                 let wal_position = position.map(|value| String::from_utf8_lossy(value).into_owned());
-                visitor(id, Place { partition, offset: record.offset, timestamp: record.timestamp, wal_position });
+                let key = record.key.map(|key| String::from_utf8_lossy(key).into_owned()).unwrap_or_default();
+                visitor(id, Place { partition, offset: record.offset, timestamp: record.timestamp, wal_position, key });
             }
             ControlFlow::Continue(())
         };

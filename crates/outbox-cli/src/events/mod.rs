@@ -5,6 +5,7 @@ mod log;
 mod rows;
 mod show;
 mod tail;
+mod topics;
 mod verify;
 
 pub(crate) use self::command::EventsCommand;

@@ -1,30 +1,44 @@
-use outbox_core::time::OffsetDateTime;
-use outbox_core::time::format_description::well_known::Rfc3339;
 use outbox_core::uuid::Uuid;
 use outbox_core::{Identifier, Pipeline};
 use outbox_kafka_consumer::outbox_kafka::Cluster;
 use serde::Serialize;
 use tokio_postgres::{Client, Row};
 
+use super::rows::OutboxRow;
+use super::topics::no_topics;
 use super::{log, rows};
 use crate::exit::Failure;
-use crate::output::{Part, Report};
+use crate::output::{Part, Report, or_dash};
 
 /// The way of one event.
 #[derive(Serialize)]
 pub(super) struct Shown {
     id: String,
-    topic: String,
-    aggregate_type: String,
-    aggregate_id: String,
-    event_type: String,
-    created_at: String,
+    row: RowState,
+    /// The topics that were searched.
+    topics: Vec<String>,
+    aggregate_type: Option<String>,
+    aggregate_id: Option<String>,
+    event_type: Option<String>,
+    created_at: Option<String>,
     records: Vec<ShownRecord>,
     groups: Vec<GroupState>,
 }
 
+/// The event in the outbox table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum RowState {
+    Present,
+    /// Retention has removed it, or it was never committed.
+    Missing,
+    /// Rows are not kept, so it is not known whether the event was committed.
+    Unknown,
+}
+
 #[derive(Serialize)]
 struct ShownRecord {
+    topic: String,
     partition: i32,
     offset: i64,
     timestamp: String,
@@ -49,27 +63,46 @@ impl Shown {
         pipeline: &Pipeline,
         schema: &Identifier,
         id: Uuid,
+        topics: Vec<String>,
     ) -> Result<Self, Failure> {
-        let row = rows::one(client, pipeline, id).await?;
-        let row = row.ok_or_else(|| Failure::not_found(format!("the table has no event {id}")))?;
-        let mut records = Vec::new();
-        let visit = |found: Uuid, place: log::Place| {
-            if found == id {
-                let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(place.timestamp) * 1_000_000);
-                let timestamp = at.ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default();
-                let log::Place { partition, offset, wal_position, .. } = place;
-                records.push(ShownRecord { partition, offset, timestamp, wal_position });
+        let keeps_rows = pipeline.layout().row_life().keeps_rows();
+        let row = if keeps_rows { rows::one(client, pipeline, id).await? } else { None };
+        let topics = match &row {
+            Some(row) => vec![row.topic.clone()],
+            None if !topics.is_empty() => topics,
+            None if keeps_rows => {
+                let message = format!("the table has no event {id}; --topic or --aggregate-type looks for its record");
+                return Err(Failure::not_found(message));
             }
+            None => return Err(no_topics()),
         };
-        log::read(cluster, &row.topic, visit).await?;
+
+        let mut records = Vec::new();
+        for topic in &topics {
+            let visit = |found: Uuid, place: log::Place| {
+                if found == id {
+                    let timestamp = place.time();
+                    let log::Place { partition, offset, wal_position, .. } = place;
+                    records.push(ShownRecord { topic: topic.clone(), partition, offset, timestamp, wal_position });
+                }
+            };
+            log::read(cluster, topic, visit).await?;
+        }
         let groups = groups(client, schema, id).await?;
+        let state = match &row {
+            Some(_) => RowState::Present,
+            None if keeps_rows => RowState::Missing,
+            None => RowState::Unknown,
+        };
+        let part = |part: fn(&OutboxRow) -> &String| row.as_ref().map(part).cloned();
         Ok(Self {
             id: id.to_string(),
-            topic: row.topic,
-            aggregate_type: row.aggregate_type,
-            aggregate_id: row.aggregate_id,
-            event_type: row.event_type,
-            created_at: row.created_at,
+            row: state,
+            topics,
+            aggregate_type: part(|row| &row.aggregate_type),
+            aggregate_id: part(|row| &row.aggregate_id),
+            event_type: part(|row| &row.event_type),
+            created_at: part(|row| &row.created_at),
             records,
             groups,
         })
@@ -110,22 +143,41 @@ async fn groups(client: &Client, schema: &Identifier, id: Uuid) -> Result<Vec<Gr
 
 impl Report for Shown {
     fn parts(&self) -> Vec<Part> {
-        let mut rows =
-            vec![vec!["table".to_owned(), self.created_at.clone(), "written".to_owned(), self.event_type.clone()]];
+        let (state, detail) = match self.row {
+            RowState::Present => ("written", or_dash(self.event_type.as_deref())),
+            RowState::Missing => ("no row", "retention has removed it, or it was never committed".to_owned()),
+            RowState::Unknown => {
+                ("not known", "rows are not kept, so only a record shows that the event was committed".to_owned())
+            }
+        };
+        let mut rows = vec![vec!["table".to_owned(), or_dash(self.created_at.as_deref()), state.to_owned(), detail]];
         rows.extend(self.records.iter().map(|record| {
             let wal = record.wal_position.as_ref().map(|wal| format!(", WAL position {wal}")).unwrap_or_default();
             let place = format!("partition {}, offset {}{wal}", record.partition, record.offset);
-            vec![format!("topic {}", self.topic), record.timestamp.clone(), "published".to_owned(), place]
+            vec![format!("topic {}", record.topic), record.timestamp.clone(), "published".to_owned(), place]
         }));
         if self.records.is_empty() {
-            rows.push(vec![format!("topic {}", self.topic), "-".to_owned(), "no record".to_owned(), "-".to_owned()]);
+            let detail = match self.row {
+                RowState::Unknown => "not published yet (outbox slot show), never committed, or removed by retention",
+                _ => "-",
+            };
+            rows.push(vec![
+                format!("topic {}", self.topics.join(", ")),
+                "-".to_owned(),
+                "no record".to_owned(),
+                detail.to_owned(),
+            ]);
         }
         rows.extend(self.groups.iter().map(|group| {
             let attempts = group.attempts.map(|attempts| format!("after {attempts} attempts: ")).unwrap_or_default();
             let detail = group.error.as_ref().map_or("-".to_owned(), |error| attempts + error);
             vec![format!("group {}", group.group), group.at.clone(), group.state.clone(), detail]
         }));
-        let event = format!("event {} of {} {}", self.id, self.aggregate_type, self.aggregate_id);
+        let aggregate = match (&self.aggregate_type, &self.aggregate_id) {
+            (Some(ty), Some(id)) => format!(" of {ty} {id}"),
+            _ => String::new(),
+        };
+        let event = format!("event {}{aggregate}", self.id);
         vec![Part::Line(event), Part::Table { head: &["where", "at", "what", "detail"], rows }]
     }
 }

@@ -1,7 +1,8 @@
 use clap::Args;
 use outbox_core::{Identifier, Pipeline, RowLife};
-use outbox_pg::{Migrations, application_role_sql, connector_role_sql, maintainer_role_sql};
+use outbox_pg::{Migrations, application_role_sql, maintainer_role_sql};
 
+use super::roles::ServerOperator;
 use crate::model::identifier;
 
 /// The roles that the script creates.
@@ -17,6 +18,8 @@ pub(crate) struct ScriptRoles {
     /// Create the role that keeps the table bounded
     #[arg(long, value_name = "ROLE", value_parser = identifier)]
     pub(super) maintainer_role: Option<Identifier>,
+    #[command(flatten)]
+    pub(super) operator: ServerOperator,
 }
 
 /// Returns the script for psql that sets a database up, which does nothing if it is run again.
@@ -27,11 +30,18 @@ pub(super) fn script(pipeline: &Pipeline, roles: &ScriptRoles) -> String {
         tables.push_str(&Migrations::maintenance(pipeline).script().to_string());
     }
     let slot = literal(pipeline.slot().as_str());
+    let is_new = match layout.row_life().has_table() {
+        true => format!("SELECT to_regclass({}) IS NULL", literal(&layout.qualified_name())),
+        false => {
+            let publication = literal(pipeline.publication().as_str());
+            format!("SELECT NOT EXISTS (SELECT FROM pg_publication WHERE pubname = {publication})")
+        }
+    };
     let mut script = format!(
         "-- Made by `outbox config generate sql`, for psql 15 or later: psql -X -f setup.sql\n\
          \\set ON_ERROR_STOP on\n\
          \n\
-         SELECT to_regclass({table}) IS NULL AS is_new \\gset\n\
+         {is_new} AS is_new \\gset\n\
          \\if :is_new\n\
          {tables}\
          \\endif\n\
@@ -39,12 +49,11 @@ pub(super) fn script(pipeline: &Pipeline, roles: &ScriptRoles) -> String {
          -- An event that commits before the slot exists is never published.\n\
          SELECT slot_name FROM pg_create_logical_replication_slot({slot}, 'pgoutput')\n\
          WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = {slot});\n",
-        table = literal(&layout.qualified_name()),
     );
 
     if let Some(role) = &roles.connector_role {
         script.push_str("\n\\if :{?password}\n\\else\n\\getenv password OUTBOX_DB_PASSWORD\n\\endif\n");
-        script.push_str(&connector_role_sql(pipeline, role));
+        script.push_str(&roles.operator.connector_role_sql(pipeline, role));
     }
     let application = roles.application_role.iter().map(|role| application_role_sql(pipeline, role));
     let maintainer = roles.maintainer_role.iter().map(|role| maintainer_role_sql(pipeline, role));

@@ -46,7 +46,7 @@ pub(crate) async fn change(
     output: Output,
 ) -> Result<Changed, Failure> {
     let state = SlotState::get(client, slot).await?;
-    check(&state)?;
+    state.check_unused()?;
     let to = match change {
         Change::Advance(Some(to)) => Some(to),
         Change::Advance(None) => Some(end(client).await?),
@@ -84,23 +84,6 @@ pub(crate) async fn change(
     }
     changed.done = true;
     Ok(changed)
-}
-
-fn check(state: &SlotState) -> Result<(), Failure> {
-    let name = &state.name;
-    if let Some(reader) = state.reader_name() {
-        return Err(Failure::refused(format!("the slot {name} is in use by {reader}: stop that reader first")));
-    }
-    if state.kind != "logical" {
-        return Err(Failure::refused(format!("{name} is a physical slot, which a standby reads: it is not touched")));
-    }
-    if !state.is_in_this_database {
-        let database = &state.database;
-        return Err(Failure::refused(format!(
-            "the slot {name} belongs to the database {database}: connect to that one"
-        )));
-    }
-    Ok(())
 }
 
 async fn end(client: &Client) -> Result<Lsn, Failure> {

@@ -106,6 +106,26 @@ impl SlotState {
         })
     }
 
+    /// Checks that the slot may be changed: nobody reads it, and it is a logical slot of this database.
+    pub(crate) fn check_unused(&self) -> Result<(), Failure> {
+        let name = &self.name;
+        if let Some(reader) = self.reader_name() {
+            return Err(Failure::refused(format!("the slot {name} is in use by {reader}: stop that reader first")));
+        }
+        if self.kind != "logical" {
+            return Err(Failure::refused(format!(
+                "{name} is a physical slot, which a standby reads: it is not touched"
+            )));
+        }
+        if !self.is_in_this_database {
+            let database = &self.database;
+            return Err(Failure::refused(format!(
+                "the slot {name} belongs to the database {database}: connect to that one"
+            )));
+        }
+        Ok(())
+    }
+
     /// Returns whether PostgreSQL has invalidated the slot.
     pub(crate) fn is_lost(&self) -> bool {
         self.wal_status == "lost" || self.invalidation_reason.is_some()

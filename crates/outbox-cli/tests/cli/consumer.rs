@@ -63,9 +63,14 @@ impl Stock {
     }
 
     pub(crate) async fn stop(&mut self) {
+        self.end().await.unwrap();
+    }
+
+    /// Stops the consumer, and returns what it reports in the end.
+    pub(crate) async fn end(&mut self) -> Result<(), Error> {
         let (stop, running) = self.running.take().unwrap();
         _ = stop.send(());
-        running.await.unwrap().unwrap();
+        running.await.unwrap()
     }
 
     pub(crate) async fn place(&self, order: i32) {

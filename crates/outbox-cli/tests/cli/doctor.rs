@@ -4,10 +4,24 @@ use serde_json::Value;
 use crate::consumer::Stock;
 use crate::fixture::{TempFile, order, run, run_at};
 
-/// Runs the doctor, and returns the failed checks and warnings, as `check: found -> remedy`.
+/// Runs the doctor, checks its exit code, and returns the failed checks and warnings, as `check: found -> remedy`.
 pub(crate) async fn findings(env: &TestEnv, arguments: &[&str], code: i32) -> (Vec<String>, Vec<String>) {
     let ran = run_at(env, &[&["doctor", "--output", "json"], arguments].concat()).await;
-    let found = ran.json(code);
+    of_json(&ran.json(code))
+}
+
+/// Runs the doctor until a failed check or a warning has a text.
+pub(crate) async fn finds(env: &TestEnv, arguments: &[&str], text: &str) {
+    eventually(format!("a finding with {text}"), async || {
+        let ran = run_at(env, &[&["doctor", "--output", "json"], arguments].concat()).await;
+        let (mut found, warnings) = of_json(&ran.json(ran.code));
+        found.extend(warnings);
+        if found.iter().any(|one| one.contains(text)) { Ok(()) } else { Err(found) }
+    })
+    .await;
+}
+
+fn of_json(found: &Value) -> (Vec<String>, Vec<String>) {
     let of = |status: &str| {
         let checks = found["checks"].as_array().unwrap().iter().filter(|check| check["status"] == status);
         let text = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();

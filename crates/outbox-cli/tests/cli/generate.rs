@@ -52,6 +52,16 @@ async fn the_script_of_a_partitioned_table_has_its_maintenance() {
 }
 
 #[tokio::test]
+async fn the_script_of_an_outbox_without_a_table_can_be_run_again() {
+    let env = TestEnv::builder().database().build().await;
+    let life = ["--row-life", "message"];
+    let script = run(&[&["config", "generate", "sql", "--slot", env.name()], &life[..]].concat(), &[]).await;
+    psql(&env, script.text(0)).await;
+    psql(&env, script.text(0)).await;
+    run_at(&env, &[&["migrate", "plan"], &life[..]].concat()).await.text(0);
+}
+
+#[tokio::test]
 async fn the_compose_file_sets_up_everything_from_the_model() {
     let generate = ["config", "generate", "compose", "--slot", "shop_events", "--table", "shop.events"];
     let composed = run(&generate, &[]).await;

@@ -27,6 +27,10 @@ async fn roles_and_the_connectors_configuration_are_printed_from_the_model() {
     assert!(roles.text(0).contains("GRANT INSERT ON TABLE \"shop\".\"events\" TO \"shop\""), "{roles:?}");
     assert!(roles.stdout.contains("GRANT SELECT ON TABLE \"shop\".\"events\" TO \"cdc\""), "{roles:?}");
     assert_eq!(run(&["roles"], &[]).await.code, 2);
+    let managed = run(&["roles", "--connector", "cdc", "--platform", "amazon-rds"], &[]).await;
+    assert!(managed.text(0).contains("GRANT rds_replication TO \"cdc\""), "{managed:?}");
+    let script = ["config", "generate", "sql", "--connector-role", "cdc", "--platform", "azure"];
+    assert!(run(&script, &[]).await.text(0).contains("Set the server parameter wal_level"), "{script:?}");
 
     let set = ["--slot", "billing", "--set", "database.password=${env:SECRET}", "--set", "tasks.max=1"];
     let generated = run(&[&["config", "generate", "connector"], &set[..]].concat(), &[]).await;

@@ -9,13 +9,13 @@ use tokio::process::{Child, ChildStdout};
 use crate::fixture::{TempFile, order, program, run_at};
 
 /// A running `outbox events tail --output json`.
-struct Tail {
+pub(crate) struct Tail {
     lines: Lines<BufReader<ChildStdout>>,
     program: Child,
 }
 
 impl Tail {
-    fn start(env: &TestEnv, arguments: &[&str]) -> Self {
+    pub(crate) fn start(env: &TestEnv, arguments: &[&str]) -> Self {
         let mut program = program(&[&["events", "tail", "--output", "json"], arguments].concat())
             .env("DATABASE_URL", env.url())
             .env("KAFKA_BROKERS", stack().kafka_bootstrap())
@@ -25,7 +25,7 @@ impl Tail {
         Self { lines: BufReader::new(program.stdout.take().unwrap()).lines(), program }
     }
 
-    async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         let line = tokio::time::timeout(std::time::Duration::from_secs(120), self.lines.next_line()).await;
         let line = line.expect("an event arrives").unwrap();
         serde_json::from_str(&line.unwrap_or_else(|| panic!("{:?} has ended", self.program))).unwrap()

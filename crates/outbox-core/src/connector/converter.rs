@@ -1,4 +1,4 @@
-use super::ConnectorConfig;
+use super::{ConnectorConfig, NumberConverter};
 use crate::Error;
 
 /// How the record's value is written.
@@ -17,6 +17,9 @@ pub(crate) enum ValueConverter {
 pub(crate) enum KeyConverter {
     String,
     Json(Schemas),
+    Number(NumberConverter),
+    /// Kafka's `ByteArrayConverter`, and Debezium's `BinaryDataConverter` without a delegate.
+    Bytes,
 }
 
 /// The option `schemas.enable` of the JsonConverter.
@@ -60,17 +63,22 @@ pub(crate) enum Value {
 }
 
 impl KeyConverter {
-    pub(crate) fn of(config: &ConnectorConfig) -> Result<Self, Error> {
+    /// Reads the converter of keys, which are bytes or something else.
+    pub(crate) fn of(config: &ConnectorConfig, value: Value) -> Result<Self, Error> {
         let key = "key.converter";
         match class(config, key)? {
             STRING => Ok(Self::String),
             JSON => schemas(config, key).map(Self::Json),
-            BINARY_DATA => Self::delegate(config, &format!("{key}{DELEGATE}")),
-            other => Err(unknown(key, other)),
+            BYTE_ARRAY => Ok(Self::Bytes),
+            BINARY_DATA => match value {
+                Value::Bytes => Ok(Self::Bytes),
+                Value::Other => Self::delegate(config, &format!("{key}{DELEGATE}")),
+            },
+            other => NumberConverter::of_class(other).map(Self::Number).ok_or_else(|| unknown(key, other)),
         }
     }
 
-    /// Returns the delegate, which writes every key: a key is never bytes.
+    /// Returns the delegate, which writes every key that is not bytes.
     fn delegate(config: &ConnectorConfig, key: &str) -> Result<Self, Error> {
         match config.trimmed(key) {
             Some(STRING) => Ok(Self::String),
@@ -102,7 +110,7 @@ fn unknown(key: &str, class: &str) -> Error {
     Error::config(
         key,
         class,
-        "this converter is not modelled; there are StringConverter, JsonConverter and BinaryDataConverter, and for values \
-         ByteArrayConverter",
+        "this converter is not modelled; there are StringConverter, JsonConverter, ByteArrayConverter and \
+         BinaryDataConverter, and for keys those of numbers, such as LongConverter",
     )
 }

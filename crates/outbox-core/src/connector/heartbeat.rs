@@ -45,9 +45,14 @@ impl HeartbeatRecord {
     /// A converter cannot write heartbeats, which would stop Debezium's task, or a transformation changes them in a way that is
     /// not modelled.
     pub fn from_config(config: &ConnectorConfig) -> Result<Option<Self>, Error> {
-        let key = match KeyConverter::of(config)? {
+        let key = match KeyConverter::of(config, Value::Other)? {
             KeyConverter::String => Form::Text,
             KeyConverter::Json(schemas) => Form::Json(schemas),
+            KeyConverter::Bytes | KeyConverter::Number(_) => {
+                let reason = "it takes no structs: Debezium's task fails at its first heartbeat";
+                let class = config.trimmed("key.converter").unwrap_or_default();
+                return Err(Error::config("key.converter", class, reason));
+            }
         };
         let value = match ValueConverter::of(config, Value::Other)? {
             ValueConverter::String => Form::Text,

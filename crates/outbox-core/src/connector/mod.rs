@@ -1,8 +1,10 @@
+mod class_names;
 mod converter;
 mod database_url;
 pub(crate) mod header_converter;
 mod heartbeat;
 mod message_prefixes;
+mod number_converter;
 mod placement;
 mod recommended;
 mod route;
@@ -14,7 +16,7 @@ mod value_forms;
 
 use std::fmt;
 
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -22,9 +24,12 @@ pub(crate) use self::converter::{KeyConverter, Schemas, Value, ValueConverter};
 pub(crate) use self::header_converter::HeaderConverter;
 pub use self::heartbeat::HeartbeatRecord;
 pub use self::message_prefixes::IncludedMessages;
+pub(crate) use self::number_converter::NumberConverter;
 pub(crate) use self::placement::{Placed, Placement};
 pub(crate) use self::route::TopicRoute;
-pub(crate) use self::router::{EmptyArrays, EmptyPayload, Expansion, MissingColumn, NullMembers, RouterConfig};
+pub(crate) use self::router::{
+    EmptyArrays, EmptyPayload, Expansion, MemberNames, MissingColumn, NullMembers, RouterConfig,
+};
 pub use self::table_list::IncludedTables;
 pub(crate) use self::transforms::{AfterRouter, DecodedMessages, Passage, RowSource, Transforms};
 pub use self::transforms::{DroppedBy, RowDisposition};
@@ -42,9 +47,11 @@ pub struct ConnectorConfig {
 }
 
 impl ConnectorConfig {
-    /// Reads the JSON object of `PUT /connectors/NAME/config`, or `{"name": …, "config": {…}}` of `POST /connectors`.
+    /// Reads the JSON object of `PUT /connectors/NAME/config`, or `{"name": …, "config": {…}}` of `POST /connectors` and
+    /// `GET /connectors/NAME`.
     ///
-    /// As in Kafka Connect, the last value of a repeated key counts, and the outer name becomes the key `name`.
+    /// As in Kafka Connect, the last value of a repeated key counts, and the outer name becomes the key `name`. A value
+    /// that is null is absent. Other members next to `config` are ignored.
     ///
     /// # Errors
     /// Fails if the text is not such an object, or a value is neither text nor a number nor a boolean.
@@ -101,9 +108,20 @@ impl ConnectorConfig {
         self
     }
 
-    /// Returns the value, trimmed as Connect's parser does.
+    /// Returns the same configuration with the full names of the classes that Kafka Connect knows by a short name, such as
+    /// `JsonConverter` and `EventRouter`.
+    #[must_use]
+    pub fn with_full_class_names(self) -> Self {
+        let full = |(key, value): (String, String)| {
+            let class = class_names::full_name(&key, value.trim()).to_owned();
+            if class == value.trim() { (key, value) } else { (key, class) }
+        };
+        Self { entries: self.entries.into_iter().map(full).collect() }
+    }
+
+    /// Returns the value, trimmed as Connect's parser does, and a class by its full name.
     pub(crate) fn trimmed(&self, key: &str) -> Option<&str> {
-        self.get(key).map(str::trim)
+        self.get(key).map(|value| class_names::full_name(key, value.trim()))
     }
 
     pub(crate) fn boolean(&self, key: &str, default: bool) -> Result<bool, Error> {
@@ -173,22 +191,41 @@ impl<'de> Visitor<'de> for Entries {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
         let mut outer = ConnectorConfig { entries: Vec::new() };
-        let mut inner = None;
+        let (mut inner, mut unusable) = (None, None);
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "config" => inner = Some(map.next_value::<ConnectorConfig>()?),
-                _ => outer = outer.with(key, map.next_value::<Scalar>()?.0),
+                _ => match map.next_value::<Member>()? {
+                    Member::Scalar(Scalar(value)) => outer = outer.with(key, value),
+                    // Connect takes null for a value that is absent.
+                    Member::Null(()) => outer = outer.without(&key),
+                    Member::Other(_) => unusable = unusable.or(Some(key)),
+                },
             }
         }
 
         match inner {
-            None => Ok(Document::Plain(outer)),
+            None => match unusable {
+                Some(key) => {
+                    Err(A::Error::custom(format!("the value of {key} is neither text nor a number nor a boolean")))
+                }
+                None => Ok(Document::Plain(outer)),
+            },
             Some(config) => match outer.get("name") {
                 Some(name) => Ok(Document::Named(name.to_owned(), config)),
                 None => Err(A::Error::custom("\"config\" is without a \"name\" next to it")),
             },
         }
     }
+}
+
+/// A member next to `config`, or of the configuration itself.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Member {
+    Scalar(Scalar),
+    Null(()),
+    Other(IgnoredAny),
 }
 
 /// Connect takes numbers and booleans where it wants text.
@@ -229,7 +266,7 @@ mod tests {
 
     #[test]
     fn the_last_value_of_a_repeated_key_counts() {
-        let config = ConnectorConfig::from_json(r#"{"a":"1","b":"2","a":"3"}"#).unwrap();
+        let config = ConnectorConfig::from_json(r#"{"a":"1","b":"2","c":"4","a":"3","c":null}"#).unwrap();
         assert_eq!(config.iter().collect::<Vec<_>>(), [("a", "3"), ("b", "2")]);
     }
 
@@ -239,6 +276,7 @@ mod tests {
             r#"{"name":"orders","config":{"a":1}}"#,
             r#"{"config":{"a":1},"initial_state":"STOPPED","name":"orders"}"#,
             r#"{"name":"outer","config":{"a":1,"name":"orders"}}"#,
+            r#"{"name":"orders","config":{"a":1},"tasks":[{"connector":"orders","task":0}],"type":"source"}"#,
         ] {
             let config = ConnectorConfig::from_json(json).unwrap();
             assert_eq!((config.get("name"), config.get("a")), (Some("orders"), Some("1")), "{json}");
@@ -247,7 +285,7 @@ mod tests {
 
     #[test]
     fn what_connect_would_not_take_is_refused() {
-        for json in ["", "[]", "{\"a\":[]}", "{\"a\":null}", "{\"config\":{}}", "{\"name\":\"n\",\"config\":\"c\"}"] {
+        for json in ["", "[]", "{\"a\":[]}", "{\"config\":{}}", "{\"name\":\"n\",\"config\":\"c\"}"] {
             let error = ConnectorConfig::from_json(json).unwrap_err();
             assert!(error.is_configuration(), "{json}");
             assert!(std::error::Error::source(&error).is_some());

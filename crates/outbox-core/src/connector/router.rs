@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use super::route::{DEFAULT_REGEX, DEFAULT_REPLACEMENT};
 use super::{ConnectorConfig, Placed, TopicRoute};
 use crate::Error;
@@ -39,6 +41,43 @@ pub(crate) enum EmptyPayload {
 pub(crate) struct Expansion {
     pub(crate) nulls: NullMembers,
     pub(crate) empty_arrays: EmptyArrays,
+    pub(crate) names: MemberNames,
+}
+
+/// `field.name.adjustment.mode`: the names of members in the schema of an expanded payload. The value of a member that has
+/// another name there is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MemberNames {
+    Kept,
+    /// Characters that Avro does not allow become `_`.
+    Avro,
+}
+
+impl MemberNames {
+    fn of(config: &ConnectorConfig, key: &str) -> Result<Self, Error> {
+        match config.trimmed(key).unwrap_or("none").to_ascii_lowercase().as_str() {
+            "none" => Ok(Self::Kept),
+            "avro" => Ok(Self::Avro),
+            "avro_unicode" => Err(Error::config(key, "avro_unicode", "the names that it makes are not modelled")),
+            other => Err(Error::config(key, other, "it is one of none, avro, avro_unicode")),
+        }
+    }
+
+    /// Returns the name of a member in the schema.
+    pub(crate) fn adjusted(self, name: &str) -> Cow<'_, str> {
+        let is_kept = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let begins_with_digit = name.starts_with(|c: char| c.is_ascii_digit());
+        if self == Self::Kept || (!begins_with_digit && name.chars().all(is_kept)) {
+            return Cow::Borrowed(name);
+        }
+        let first = begins_with_digit.then_some('_').into_iter();
+        // Java replaces each half of a surrogate pair.
+        let replaced = name.chars().flat_map(|c| {
+            let (c, count) = if is_kept(c) { (c, 1) } else { ('_', c.len_utf16()) };
+            std::iter::repeat_n(c, count)
+        });
+        Cow::Owned(first.chain(replaced).collect())
+    }
 }
 
 /// `table.json.payload.null.behavior`
@@ -65,10 +104,6 @@ impl RouterConfig {
             let reason = "Debezium ignores it since 3.6; use table.field.additional.missing";
             found.add(Error::config(old, value, reason));
         }
-        if let Some(mode) = config.trimmed(&key("field.name.adjustment.mode")).filter(|mode| *mode != "none") {
-            let reason = "with it, renamed members of a payload lose their values";
-            found.add(Error::config(key("field.name.adjustment.mode"), mode, reason));
-        }
         let text = |option, default: &str| config.trimmed(&key(option)).unwrap_or(default).to_owned();
         let optional = |option| config.trimmed(&key(option)).filter(|column| !column.is_empty()).map(str::to_owned);
         let choice = |option: &str, options: [&str; 2]| -> Result<usize, Error> {
@@ -88,7 +123,12 @@ impl RouterConfig {
         let missing = found.take(choice("table.field.additional.missing", ["error", "ignore"]));
         let tombstone = found.take(config.boolean(&key("route.tombstone.on.empty.payload"), false));
         let expands = found.take(config.boolean(&key("table.expand.json.payload"), false));
+        let names = match expands {
+            Some(true) => found.take(MemberNames::of(config, &key("field.name.adjustment.mode"))),
+            _ => Some(MemberNames::Kept),
+        };
         let expansion = Expansion {
+            names: names?,
             nulls: if nulls? == 0 { NullMembers::Ignore } else { NullMembers::OptionalBytes },
             empty_arrays: if arrays? == 0 { EmptyArrays::Ignore } else { EmptyArrays::OptionalString },
         };

@@ -1,8 +1,9 @@
 use super::{Found, Loss};
 use crate::connector::{
-    BinaryForm, DecodedMessages, HeaderConverter, KeyConverter, NullMembers, Placement, RouterConfig, Schemas,
-    TimePrecision, ValueConverter, ValueForms, header_converter,
+    AfterRouter, BinaryForm, DecodedMessages, HeaderConverter, KeyConverter, NullMembers, Placement, RouterConfig,
+    Schemas, TimePrecision, ValueConverter, ValueForms, header_converter,
 };
+use crate::record::connect_type;
 use crate::{
     Column, ColumnType, ConnectorConfig, Error, EventField, Identifier, Nullability, RowDisposition, TableLayout,
 };
@@ -15,12 +16,13 @@ pub(super) fn in_connector(config: &ConnectorConfig, found: &mut Found) {
             found.add(Error::config(key, value, reason));
         }
     };
-    wanted(
-        "connector.class",
-        "",
-        &["io.debezium.connector.postgresql.PostgresConnector"],
-        "an outbox pipeline reads PostgreSQL",
-    );
+    let class_reason = match config.trimmed("connector.class") {
+        Some("PostgresConnector" | "Postgres") => {
+            "Debezium's task fails at the short name: write io.debezium.connector.postgresql.PostgresConnector"
+        }
+        _ => "an outbox pipeline reads PostgreSQL",
+    };
+    wanted("connector.class", "", &["io.debezium.connector.postgresql.PostgresConnector"], class_reason);
     wanted(
         "plugin.name",
         "decoderbufs",
@@ -182,6 +184,7 @@ pub(super) fn in_payload(
     let binary = is_bytea && forms.binary == BinaryForm::Bytes;
     let refuse = |reason| Err(Error::config("value.converter", format!("{converter:?}"), reason));
     match converter {
+        ValueConverter::String if losses.contains(&Loss::UnreadableRecords) => {}
         ValueConverter::String if binary => {
             return refuse(
                 "the StringConverter writes the name of a Java object in place of a bytea payload, unless \
@@ -204,21 +207,57 @@ pub(super) fn in_payload(
         }
         _ => {}
     }
-    if router.expansion.is_some() {
-        let key = router.key_of("table.expand.json.payload");
-        if is_bytea {
-            return Err(Error::config(key, "true", "the payload column is bytea, and only text is expanded"));
-        }
-        if !losses.contains(&Loss::JsonExpansion) {
-            return Err(Error::config(
-                key,
-                "true",
-                "it drops null members and empty arrays and stops for good at some payloads; \
-                 leave it out, or accept Loss::JsonExpansion",
-            ));
-        }
+    // Debezium expands text only, which neither bytes nor their base64 or hexadecimal form are.
+    if router.expansion.is_some() && !is_bytea && !losses.contains(&Loss::JsonExpansion) {
+        return Err(Error::config(
+            router.key_of("table.expand.json.payload"),
+            "true",
+            "it drops null members and empty arrays and stops for good at some payloads; \
+             leave it out, or accept Loss::JsonExpansion",
+        ));
     }
     Ok(())
+}
+
+/// Checks that the header `id` stays in the records.
+pub(super) fn in_dropped_id(after: &AfterRouter, losses: &[Loss]) -> Result<(), Error> {
+    match after.id_dropped_by() {
+        Some(key) if !losses.contains(&Loss::UnreadableRecords) => {
+            let reason = "without the header id an event cannot be recognised when it comes a second time";
+            Err(Error::config(key, "id", reason))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks that the converter of keys takes the type of the key's column.
+pub(super) fn in_key(
+    router: &RouterConfig,
+    converter: KeyConverter,
+    forms: ValueForms,
+    layout: &TableLayout,
+    losses: &[Loss],
+) -> Result<(), Error> {
+    let Some(column) = layout.column(&router.key) else { return Ok(()) };
+    let kind = connect_type(column, forms);
+    let refuse = |reason: &str| Err(Error::config("key.converter", format!("{converter:?}"), reason));
+    match converter {
+        KeyConverter::Number(number) if number.kind() != kind => {
+            let taken = number.kind();
+            refuse(&format!(
+                "it takes {taken} only, and the key {} is {kind}: Debezium's task fails at each row",
+                router.key
+            ))
+        }
+        KeyConverter::Bytes if kind != "bytes" => refuse(&format!(
+            "it takes bytes only, and the key {} is {kind}: Debezium's task fails at each row",
+            router.key
+        )),
+        KeyConverter::String if kind == "bytes" && !losses.contains(&Loss::UnreadableRecords) => {
+            refuse("the StringConverter writes the name of a Java object in place of a bytea key")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Types whose form in JSON is not modelled.

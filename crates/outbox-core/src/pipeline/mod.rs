@@ -79,6 +79,9 @@ pub enum Loss {
     /// configuration, which carries neither the event type nor headers. Unless this is accepted, enqueue refuses an
     /// event that has such a part.
     UncarriedParts,
+    /// Records that Debezium writes and [`Pipeline::decode`] cannot read in full: events without the header `id`, several
+    /// headers of one name, and structs or bytes that the StringConverter writes as Java's `toString` does.
+    UnreadableRecords,
 }
 
 impl Pipeline {
@@ -107,7 +110,7 @@ impl Pipeline {
             found.take(contradictions::in_disposition(&config, transforms.disposition(), &layout));
         }
         let header_converter = found.take(HeaderConverter::of(&config));
-        let key_converter = found.take(KeyConverter::of(&config));
+        let key_converter = found.take(KeyConverter::of(&config, key_before(&config, router.as_ref(), &layout)));
         let value_converter = found.take(ValueConverter::of(&config, value_before(&config, router.as_ref(), &layout)));
         let forms = found.take(ValueForms::of(&config)).unwrap_or_default();
         contradictions::in_connector(&config, &mut found);
@@ -118,12 +121,14 @@ impl Pipeline {
         if let (Some(router), Some(converter)) = (&router, value_converter) {
             found.take(contradictions::in_payload(router, converter, forms, &layout, losses));
         }
+        found.take(contradictions::in_dropped_id(&transforms.after, losses));
         found.take(
             router
                 .as_ref()
                 .map_or(Ok(()), |router| contradictions::in_headers(&config, router, header_converter, &layout)),
         );
         if let (Some(router), Some(key), Some(value)) = (&router, key_converter, value_converter) {
+            found.take(contradictions::in_key(router, key, forms, &layout, losses));
             found.take(contradictions::in_forms(router, (key, value), forms, &layout));
         }
         found.take(contradictions::in_heartbeats(&config));
@@ -397,6 +402,14 @@ fn value_before(config: &ConnectorConfig, router: Option<&RouterConfig>, layout:
         has_bytes && layout.column_of(EventField::Payload).is_some_and(|column| column.ty() == ColumnType::Bytea);
     let is_payload = router.is_none_or(|router| !router.has_envelope());
     if is_bytea && is_payload { Value::Bytes } else { Value::Other }
+}
+
+/// Returns what the key is before it is converted.
+fn key_before(config: &ConnectorConfig, router: Option<&RouterConfig>, layout: &TableLayout) -> Value {
+    let has_bytes = ValueForms::of(config).is_ok_and(|forms| forms.binary == BinaryForm::Bytes);
+    let column = router.and_then(|router| layout.column(&router.key));
+    let is_bytea = column.is_some_and(|column| column.ty() == ColumnType::Bytea);
+    if has_bytes && is_bytea { Value::Bytes } else { Value::Other }
 }
 
 impl fmt::Debug for Pipeline {

@@ -37,7 +37,12 @@ impl Target {
 
 impl Plan {
     pub(super) fn new(router: &RouterConfig, layout: &TableLayout, losses: &[Loss], found: &mut Found) -> Option<Self> {
-        let columns = Columns { router, layout, takes_null: losses.contains(&Loss::NullableColumns) };
+        let columns = Columns {
+            router,
+            layout,
+            takes_null: losses.contains(&Loss::NullableColumns),
+            takes_repeated: losses.contains(&Loss::UnreadableRecords),
+        };
         let id = found.take(columns.id());
         let payload = found.take(columns.payload());
         let key = found.take(columns.key());
@@ -86,7 +91,7 @@ impl Plan {
                               and many clients, rskafka among them, cannot read a fetch that holds one";
                 return columns.refuse(option, &placed.column, reason);
             }
-            Placement::Header if self.has_other_header(&target) => {
+            Placement::Header if !columns.takes_repeated && self.has_other_header(&target) => {
                 let reason =
                     "another column is the header of this name already, and no consumer could distinguish them";
                 return columns.refuse(option, &placed.alias, reason);
@@ -120,6 +125,8 @@ struct Columns<'a> {
     router: &'a RouterConfig,
     layout: &'a TableLayout,
     takes_null: bool,
+    /// Whether several columns may be headers of one name.
+    takes_repeated: bool,
 }
 
 impl<'a> Columns<'a> {
@@ -142,7 +149,7 @@ impl<'a> Columns<'a> {
     fn key(&self) -> Result<usize, Error> {
         let (option, name) = ("table.field.event.key", &self.router.key);
         let (key, column) = self.named(option, name)?;
-        if !column.ty().is_scalar() {
+        if !column.ty().is_scalar() && column.ty() != ColumnType::Bytea {
             return self.refuse(option, name, &format!("a key cannot be of type {}", column.ty().sql()));
         }
         if self.is_refused_for_null(column) {

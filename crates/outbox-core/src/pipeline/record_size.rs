@@ -96,7 +96,7 @@ impl Pipeline {
         };
         let key_growth = match self.key_converter() {
             KeyConverter::Json(_) => JSON_GROWTH,
-            KeyConverter::String => 1,
+            KeyConverter::String | KeyConverter::Bytes | KeyConverter::Number(_) => 1,
         };
         let part = |index: usize, growth: usize| self.length_bound(row, index).saturating_mul(growth);
         // Of schemas, the name of the envelope's holds the name of the topic.

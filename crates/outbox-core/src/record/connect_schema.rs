@@ -14,6 +14,15 @@ pub(super) enum Schema {
     Struct { name: Option<String>, version: Option<i32>, optional: bool, fields: Vec<(String, Self)> },
 }
 
+/// Returns Connect's name of the type that Debezium gives to a column.
+pub(crate) fn connect_type(column: &Column, forms: ValueForms) -> &'static str {
+    match Schema::of_column(column, forms) {
+        Schema::Scalar { kind, .. } => kind,
+        Schema::Array { .. } => "array",
+        Schema::Struct { .. } => "struct",
+    }
+}
+
 impl Schema {
     pub(super) const STRING: Self = Self::optional("string");
     pub(super) const BOOLEAN: Self = Self::optional("boolean");

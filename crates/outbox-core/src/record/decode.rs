@@ -144,9 +144,15 @@ impl Pipeline {
 
     fn read_key(&self, event: &mut DecodedEvent, key: Option<&[u8]>) -> Result<(), Error> {
         let (Some(key), Some(field)) = (key, self.field_at(self.plan().key)) else { return Ok(()) };
-        let text = utf8("key", key)?;
-        let KeyConverter::Json(schemas) = self.key_converter() else { return event.set(field, text) };
-        let scalar = unwrapped("key", text, schemas)?;
+        let schemas = match self.key_converter() {
+            KeyConverter::String | KeyConverter::Bytes => return event.set(field, utf8("key", key)?),
+            KeyConverter::Json(schemas) => schemas,
+            KeyConverter::Number(number) => {
+                let error = || Error::decode("key", "it is not of the type that the converter writes");
+                return event.set(field, &number.read(key).ok_or_else(error)?);
+            }
+        };
+        let scalar = unwrapped("key", utf8("key", key)?, schemas)?;
         event.set(field, &scalar_text("key", scalar)?.unwrap_or_default())
     }
 

@@ -1,8 +1,9 @@
 use std::borrow::Cow;
 
-use super::column_text::{push_column, text_bytes};
+use super::column_text::{push_column, text, text_bytes};
 use super::instant;
 use super::json_value::{Unexpandable, wrapped};
+use super::struct_text::{into_bytes, java_text};
 use super::{Record, RecordRef};
 use crate::connector::{BinaryForm, EmptyPayload, HeaderConverter, KeyConverter, Passage, Schemas, ValueConverter};
 use crate::{Column, ColumnType, ColumnValue, Error, Pipeline, Row};
@@ -129,10 +130,13 @@ impl Pipeline {
     fn key<'a>(&'a self, row: &'a Row) -> Option<Cow<'a, [u8]>> {
         let index = self.plan().key;
         let (key, column) = (self.emitted(row, index), self.layout().columns().get(index)?);
-        let KeyConverter::Json(schemas) = self.key_converter() else {
-            return text_bytes(key, column.ty(), self.forms());
-        };
-        Some(self.json_of((index, key), column, schemas).into())
+        match (self.key_converter(), key) {
+            (KeyConverter::Json(schemas), key) => Some(self.json_of((index, key), column, schemas).into()),
+            (KeyConverter::Bytes, ColumnValue::Bytes(bytes)) => Some(Cow::Borrowed(bytes)),
+            (KeyConverter::Bytes, _) => None,
+            (KeyConverter::String, key) => java_text(key, column.ty(), self.forms()).map(into_bytes),
+            (KeyConverter::Number(number), key) => number.write(&text(key, column.ty(), self.forms())?).map(Cow::Owned),
+        }
     }
 
     /// Returns whether the router gives the record no value, whatever the converter makes of that.
@@ -165,13 +169,16 @@ impl Pipeline {
             (ValueConverter::Json(schemas), payload) => {
                 self.json_value(row, route, payload, schemas, unexpandable).map(|json| Some(json.into()))
             }
+            (ValueConverter::String, payload) if self.router().has_envelope() || self.router().expansion.is_some() => {
+                self.text_value(row, payload, unexpandable)
+            }
             (_, ColumnValue::Text(text)) if self.messages().is_none() => Ok(Some(Cow::Borrowed(text.as_bytes()))),
             (ValueConverter::String, scalar) if self.messages().is_some() => {
                 Ok(text_bytes(scalar, self.payload_type(), self.forms()))
             }
             (_, ColumnValue::Text(text)) => Ok(Some(Cow::Borrowed(text.as_bytes()))),
             (ValueConverter::String, bytes @ ColumnValue::Bytes(_)) => {
-                Ok(text_bytes(bytes, ColumnType::Bytea, self.forms()))
+                Ok(java_text(bytes, ColumnType::Bytea, self.forms()).map(into_bytes))
             }
             (_, ColumnValue::Bytes(bytes)) => Ok(Some(Cow::Borrowed(bytes))),
             _ => Ok(None),

@@ -5,7 +5,7 @@ pub(super) fn double_to_string(value: f64) -> String {
 }
 
 /// Writes a number as Java's `Float.toString` does; see [`double_to_string`].
-pub(super) fn float_to_string(value: f32) -> String {
+pub(crate) fn float_to_string(value: f32) -> String {
     to_string(f64::from(value), &format!("{value:e}"))
 }
 

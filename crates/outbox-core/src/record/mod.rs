@@ -13,6 +13,7 @@ mod json_writer;
 mod message_content;
 mod parts;
 mod short_text;
+mod struct_text;
 mod temporal;
 mod utf8_bytes;
 
@@ -21,11 +22,13 @@ use std::fmt;
 
 use bytes::Bytes;
 
+pub(crate) use self::connect_schema::connect_type;
 pub use self::decode_hints::DecodeHints;
 pub use self::decoded_event::{Decoded, DecodedEvent, DecodedPayload, NotAnEvent};
 pub use self::encode::Encoded;
 pub use self::identity::event_identity;
 pub(crate) use self::identity::identity_of;
+pub(crate) use self::java::float_to_string;
 pub use self::message_content::{MessageContent, MessageReader};
 pub use self::parts::RecordParts;
 pub use self::short_text::ShortText;

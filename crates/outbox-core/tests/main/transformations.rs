@@ -92,7 +92,7 @@ fn what_cannot_be_followed_is_refused_unless_a_predicate_excludes_it() {
     let insert = |literal| {
         with(recommended(), "i", &format!("{KAFKA}InsertHeader"), &[("header", "h"), ("value.literal", literal)])
     };
-    for literal in ["1.0", "007", "null", "{\"a\":1}", "2026-01-02", "+1"] {
+    for literal in ["12:30:00", "null", "{\"a\":1}", "True"] {
         assert_eq!(pipeline(insert(literal)).unwrap_err().field(), Some("transforms.i.value.literal"), "{literal}");
     }
     let drop = |headers| with(recommended(), "d", &format!("{KAFKA}DropHeaders"), &[("headers", headers)]);

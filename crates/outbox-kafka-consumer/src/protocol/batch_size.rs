@@ -3,7 +3,7 @@
 /// Events of different aggregates may change the same rows. The more of them a transaction holds, the more often two
 /// transactions wait for each other.
 #[derive(Debug)]
-pub(crate) struct BatchSize {
+pub struct BatchSize {
     most: usize,
     now: usize,
     /// How many transactions of this size have committed in a row.
@@ -14,22 +14,22 @@ pub(crate) struct BatchSize {
 const COMMITS: u32 = 16;
 
 impl BatchSize {
-    pub(crate) fn new(most: usize) -> Self {
+    pub fn new(most: usize) -> Self {
         Self { most: most.max(1), now: most.max(1), commits: 0 }
     }
 
-    pub(crate) fn get(&self) -> usize {
+    pub fn get(&self) -> usize {
         self.now
     }
 
     /// Halves the size after a transaction of this many events has lost against another one.
-    pub(crate) fn conflicted(&mut self, events: usize) {
+    pub fn conflicted(&mut self, events: usize) {
         self.now = (events / 2).clamp(1, self.now);
         self.commits = 0;
     }
 
     /// Counts a commit of this many events. Smaller transactions say nothing about this size.
-    pub(crate) fn committed(&mut self, events: usize) {
+    pub fn committed(&mut self, events: usize) {
         if events < self.now || self.now == self.most {
             return;
         }

@@ -78,7 +78,7 @@ impl fmt::Display for FailureKind {
 ///
 /// The error may be of any server. A statement on the store's connection shows whether that connection is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SqlFault {
+pub enum SqlFault {
     /// It lost against another transaction, or waited too long for a lock: it is called again at once.
     Conflict,
     /// PostgreSQL rejects the data.
@@ -88,7 +88,7 @@ pub(crate) enum SqlFault {
 }
 
 /// Looks for an error of PostgreSQL in an error and its sources.
-pub(crate) fn sql_fault(error: &(dyn StdError + 'static)) -> SqlFault {
+pub fn sql_fault(error: &(dyn StdError + 'static)) -> SqlFault {
     let mut errors = std::iter::successors(Some(error), |&error| error.source());
     errors.find_map(fault_of).unwrap_or(SqlFault::Other)
 }

@@ -1,6 +1,6 @@
 /// Why a position is not moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MoveRefused {
+pub enum MoveRefused {
     /// The inbox has forgotten events from there on: they would take effect again.
     BehindHorizon {
         horizon: i64,
@@ -9,7 +9,7 @@ pub(crate) enum MoveRefused {
 }
 
 /// Checks whether a position may be moved to an offset if the inbox has forgotten what lies below `horizon`.
-pub(crate) fn check_move(to: i64, horizon: i64) -> Result<(), MoveRefused> {
+pub fn check_move(to: i64, horizon: i64) -> Result<(), MoveRefused> {
     match to {
         _ if to < 0 => Err(MoveRefused::Negative),
         _ if to < horizon => Err(MoveRefused::BehindHorizon { horizon }),

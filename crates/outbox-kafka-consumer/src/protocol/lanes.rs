@@ -2,7 +2,7 @@ use std::hash::{DefaultHasher, Hasher as _};
 
 /// Returns the lane of a record: that of its key, so that one key's events are never in two lanes. A record without a
 /// key has no order to keep and goes by its offset.
-pub(crate) fn lane_of(key: Option<&[u8]>, offset: i64, lanes: usize) -> usize {
+pub fn lane_of(key: Option<&[u8]>, offset: i64, lanes: usize) -> usize {
     let mut hasher = DefaultHasher::new();
     match key {
         Some(key) => hasher.write(key),

@@ -5,22 +5,22 @@ use outbox_core::uuid::Uuid;
 
 /// A consumer of the group that is alive, and the topics that it has handlers for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Member {
-    pub(crate) id: Uuid,
-    pub(crate) topics: BTreeSet<String>,
+pub struct Member {
+    pub id: Uuid,
+    pub topics: BTreeSet<String>,
 }
 
 /// A partition, and who holds its lease, if that one is alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PartitionLease {
-    pub(crate) topic: String,
-    pub(crate) partition: i32,
-    pub(crate) owner: Option<Uuid>,
+pub struct PartitionLease {
+    pub topic: String,
+    pub partition: i32,
+    pub owner: Option<Uuid>,
 }
 
 /// Assigns partitions in fair shares: every member of the same view comes to the same answer. Owners keep what they
 /// have, unless another would have two fewer.
-pub(crate) fn assign(seats: &[PartitionLease], members: &[Member]) -> BTreeMap<(String, i32), Uuid> {
+pub fn assign(seats: &[PartitionLease], members: &[Member]) -> BTreeMap<(String, i32), Uuid> {
     let mut seats: Vec<&PartitionLease> = seats.iter().collect();
     seats.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
     let mut members: Vec<&Member> = members.iter().collect();
@@ -60,29 +60,29 @@ pub(crate) fn assign(seats: &[PartitionLease], members: &[Member]) -> BTreeMap<(
 
 /// When a lease is renewed, and when it counts as lost by its owner's own clock. Times are since some fixed instant.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct LeaseClock {
+pub struct LeaseClock {
     ttl: Duration,
     /// When the last renewal that succeeded was begun: the store's time for it is that or later.
     renewed: Duration,
 }
 
 impl LeaseClock {
-    pub(crate) fn new(ttl: Duration, now: Duration) -> Self {
+    pub fn new(ttl: Duration, now: Duration) -> Self {
         Self { ttl, renewed: now }
     }
 
     /// Records that a renewal that was begun at `begun` has succeeded.
-    pub(crate) fn renewed(&mut self, begun: Duration) {
+    pub fn renewed(&mut self, begun: Duration) {
         self.renewed = self.renewed.max(begun);
     }
 
-    pub(crate) fn is_due(&self, now: Duration) -> bool {
+    pub fn is_due(&self, now: Duration) -> bool {
         now.saturating_sub(self.renewed) >= self.ttl / 3
     }
 
     /// Returns whether the lease may be another's. Another may have taken it: a tenth is left for clocks that run at
     /// different speeds.
-    pub(crate) fn is_lost(&self, now: Duration) -> bool {
+    pub fn is_lost(&self, now: Duration) -> bool {
         now.saturating_sub(self.renewed) >= self.ttl - self.ttl / 10
     }
 }

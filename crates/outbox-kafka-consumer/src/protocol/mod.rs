@@ -1,6 +1,8 @@
 //! The decisions of the runtime, as functions of values: no clock, no randomness, no I/O. The model checker of the
 //! tests walks these very functions.
 
+#![allow(unreachable_pub, reason = "the module is private, and the list of re-exports is what others see")]
+
 mod batch_size;
 mod failure;
 mod horizon;
@@ -15,14 +17,14 @@ mod poison_check;
 mod retry;
 mod stages;
 
-pub(crate) use self::batch_size::BatchSize;
+pub use self::batch_size::BatchSize;
 pub use self::failure::FailureKind;
-pub(crate) use self::failure::{SqlFault, sql_fault};
-pub(crate) use self::horizon::{MoveRefused, check_move};
-pub(crate) use self::lanes::lane_of;
-pub(crate) use self::lease::{LeaseClock, Member, PartitionLease, assign};
-pub(crate) use self::offset_tracker::OffsetTracker;
-pub(crate) use self::pieces::Pieces;
-pub(crate) use self::poison_check::PoisonCheck;
+pub use self::failure::{SqlFault, sql_fault};
+pub use self::horizon::{MoveRefused, check_move};
+pub use self::lanes::lane_of;
+pub use self::lease::{LeaseClock, Member, PartitionLease, assign};
+pub use self::offset_tracker::OffsetTracker;
+pub use self::pieces::Pieces;
+pub use self::poison_check::PoisonCheck;
 pub use self::retry::{FailedAttempt, RetryPolicy};
-pub(crate) use self::stages::{Staged, stages};
+pub use self::stages::{Staged, stages};

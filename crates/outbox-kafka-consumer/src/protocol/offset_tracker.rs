@@ -6,55 +6,55 @@ use std::collections::BTreeSet;
 /// finish out of order. The position in the store follows later: inbox and epoch keep effects exact, so a position that
 /// is too low only means that known events are read again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct OffsetTracker {
+pub struct OffsetTracker {
     /// The position as it is in the store, as far as is known.
     stored: i64,
     /// Behind the last offset that was dealt or skipped.
     seen: i64,
-    /// InFlight, and not known to be done.
+    /// Dealt, and not known to be done.
     open: BTreeSet<i64>,
 }
 
 impl OffsetTracker {
-    pub(crate) fn new(stored: i64) -> Self {
+    pub fn new(stored: i64) -> Self {
         Self { stored, seen: stored, open: BTreeSet::new() }
     }
 
     /// Assigns an offset to a lane.
-    pub(crate) fn deal(&mut self, offset: i64) {
+    pub fn deal(&mut self, offset: i64) {
         self.open.insert(offset);
         self.pass(offset);
     }
 
     /// Records that there is nothing to do at this offset.
-    pub(crate) fn pass(&mut self, offset: i64) {
+    pub fn pass(&mut self, offset: i64) {
         self.seen = self.seen.max(offset.saturating_add(1));
     }
 
     /// Notes that the transaction of these offsets has committed.
-    pub(crate) fn committed(&mut self, offsets: &[i64]) {
+    pub fn committed(&mut self, offsets: &[i64]) {
         for offset in offsets {
             self.open.remove(offset);
         }
     }
 
     /// Returns the offset before which everything is done.
-    pub(crate) fn done(&self) -> i64 {
+    pub fn done(&self) -> i64 {
         self.open.first().copied().unwrap_or(self.seen)
     }
 
     /// Returns where the position in the store may move; `None` if it is there already.
-    pub(crate) fn to_store(&self) -> Option<i64> {
+    pub fn to_store(&self) -> Option<i64> {
         Some(self.done()).filter(|done| *done > self.stored)
     }
 
     /// Notes that the position was moved in the store.
-    pub(crate) fn stored(&mut self, position: i64) {
+    pub fn stored(&mut self, position: i64) {
         self.stored = self.stored.max(position);
     }
 
     /// Returns whether nothing is in flight.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         self.open.is_empty()
     }
 }

@@ -3,15 +3,15 @@ use std::ops::Range;
 
 /// The parts of a batch that have yet to be applied, in the order of its events.
 #[derive(Debug)]
-pub(crate) struct Pieces(VecDeque<Range<usize>>);
+pub struct Pieces(VecDeque<Range<usize>>);
 
 impl Pieces {
-    pub(crate) fn of(events: usize) -> Self {
+    pub fn of(events: usize) -> Self {
         Self(std::iter::once(0..events).filter(|piece| !piece.is_empty()).collect())
     }
 
     /// Returns the next part, and no more of it than fits.
-    pub(crate) fn next(&mut self, fitting: impl FnOnce(Range<usize>) -> usize) -> Option<Range<usize>> {
+    pub fn next(&mut self, fitting: impl FnOnce(Range<usize>) -> usize) -> Option<Range<usize>> {
         let mut piece = self.0.pop_front()?;
         let most = fitting(piece.clone()).max(1);
         if piece.len() > most {
@@ -23,14 +23,14 @@ impl Pieces {
     }
 
     /// Puts a part back that came to nothing, to be applied again.
-    pub(crate) fn put_back(&mut self, piece: Range<usize>) {
+    pub fn put_back(&mut self, piece: Range<usize>) {
         self.0.push_front(piece);
     }
 
     /// Puts a part of several events back, split so that the one that failed is alone in the end: at once if it is
     /// known, otherwise in the middle of those that may be it, counted within the part and in order; of all if there
     /// are none.
-    pub(crate) fn split(&mut self, piece: Range<usize>, suspects: &[usize]) {
+    pub fn split(&mut self, piece: Range<usize>, suspects: &[usize]) {
         let last = piece.len().saturating_sub(1);
         let middle = |of: usize| of.clamp(1.min(last), last);
         let (first, behind) = match *suspects {

@@ -1,6 +1,6 @@
 /// The treatment of an event that was started and not finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PoisonCheck {
+pub enum PoisonCheck {
     Handle,
     /// It was alone in flight too often when the process ended.
     Poison,
@@ -9,7 +9,7 @@ pub(crate) enum PoisonCheck {
 impl PoisonCheck {
     /// Creates the state: `ended` is how many processes in a row ended with it alone in flight; `limit` how many are
     /// one event's fault.
-    pub(crate) fn of(ended: i64, limit: u32) -> Self {
+    pub fn of(ended: i64, limit: u32) -> Self {
         if ended >= i64::from(limit) { Self::Poison } else { Self::Handle }
     }
 }

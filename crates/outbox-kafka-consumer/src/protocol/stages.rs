@@ -2,18 +2,18 @@ use std::collections::HashMap;
 
 /// Events of one transaction that are handled by one call, or one after the other.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Stage {
+pub struct Stage {
     /// The handler that takes them in one call; `None` if they are handled one after the other.
-    pub(crate) together: Option<usize>,
+    pub together: Option<usize>,
     /// Their places in the batch, in order.
-    pub(crate) members: Vec<usize>,
+    pub members: Vec<usize>,
 }
 
 /// An event of a batch: its place in it, its key, and what handles it in one call with others.
-pub(crate) type Staged<'a> = (usize, Option<&'a [u8]>, Option<usize>);
+pub type Staged<'a> = (usize, Option<&'a [u8]>, Option<usize>);
 
 /// Divides the events of a batch into stages, as few as the order of each key allows.
-pub(crate) fn stages(events: &[Staged<'_>]) -> Vec<Stage> {
+pub fn stages(events: &[Staged<'_>]) -> Vec<Stage> {
     if events.iter().all(|(.., together)| together.is_none()) {
         let members: Vec<usize> = events.iter().map(|(index, ..)| *index).collect();
         return if members.is_empty() { Vec::new() } else { vec![Stage { together: None, members }] };

@@ -17,12 +17,7 @@ const HELD: &str = "id, topic, partition, record_offset, event_id, event_type, s
      first_failed_at, last_failed_at, next_attempt_at";
 
 impl Store {
-    pub(crate) async fn list(
-        &self,
-        filter: &FailedEventFilter,
-        after: i64,
-        limit: u32,
-    ) -> Result<Vec<FailedEvent>, Error> {
+    pub async fn list(&self, filter: &FailedEventFilter, after: i64, limit: u32) -> Result<Vec<FailedEvent>, Error> {
         let limit = i64::from(limit);
         let mut condition = Condition::new(&self.group);
         condition.and("id > ?", Type::INT8, &after);
@@ -38,7 +33,7 @@ impl Store {
         rows.iter().map(held).collect::<Result<_, _>>().map_err(unread)
     }
 
-    pub(crate) async fn count(&self, filter: &FailedEventFilter) -> Result<u64, Error> {
+    pub async fn count(&self, filter: &FailedEventFilter) -> Result<u64, Error> {
         let mut condition = Condition::new(&self.group);
         filter.narrow(&mut condition);
         let text = format!("SELECT count(*) FROM {}.consumer_held WHERE {}", self.schema, condition.sql);
@@ -46,7 +41,7 @@ impl Store {
         rows.first().map_or(Ok(0), |row| row.try_get(0).map(i64::unsigned_abs)).map_err(unread)
     }
 
-    pub(crate) async fn request_all(&self, filter: &FailedEventFilter, action: RequestAction) -> Result<u64, Error> {
+    pub async fn request_all(&self, filter: &FailedEventFilter, action: RequestAction) -> Result<u64, Error> {
         let mut condition = Condition::new(&self.group);
         filter.narrow(&mut condition);
         condition.types.push(Type::TEXT);
@@ -74,42 +69,46 @@ impl Store {
         self.on_client(&mut client).query(&sql, &condition.values).await.map_err(|e| Error::store(doing, e))
     }
 
-    pub(crate) async fn status(&self) -> Result<Vec<PartitionStatus>, Error> {
+    pub async fn status(&self) -> Result<Vec<PartitionStatus>, Error> {
         let mut client = self.connection().await?;
-        let rows = self.on_client(&mut client).query(&self.statements.status, &[&self.group]).await;
+        let rows = self.on_client(&mut client).query(&self.statements.operator.status, &[&self.group]).await;
         let rows = rows.map_err(|e| Error::store("read the partitions", e))?;
         rows.iter().map(status).collect::<Result<_, _>>().map_err(unread)
     }
 
-    pub(crate) async fn request_of(&self, id: i64) -> Result<Option<Request>, Error> {
+    pub async fn request_of(&self, id: i64) -> Result<Option<Request>, Error> {
         let mut client = self.connection().await?;
-        let row = self.on_client(&mut client).query_opt(&self.statements.request_of, &[&self.group, &id]).await;
+        let row =
+            self.on_client(&mut client).query_opt(&self.statements.operator.request_of, &[&self.group, &id]).await;
         let row = row.map_err(|e| Error::store("read a request", e))?;
         row.map(|row| request(&row)).transpose().map_err(unread)
     }
 
     /// Removes all rows of the group; those of the inbox in batches, as there may be many.
-    pub(crate) async fn remove_group(&self) -> Result<(), Error> {
+    pub async fn remove_group(&self) -> Result<(), Error> {
         let failed = |e| Error::store("remove the group", e);
         let mut client = self.connection().await?;
-        let mut link = self.on_client(&mut client);
-        let members = link.query(&self.statements.members, &[&self.group]).await.map_err(failed)?;
+        let mut executor = self.on_client(&mut client);
+        let members = executor.query(&self.statements.lease.members, &[&self.group]).await.map_err(failed)?;
         if !members.is_empty() {
             return Err(Error::refused("a consumer of the group runs: stop it, or wait until its lease has ended"));
         }
-        link.query(&self.statements.remove_group, &[&self.group]).await.map_err(failed)?;
+        executor.query(&self.statements.operator.remove_group, &[&self.group]).await.map_err(failed)?;
         let mut after = Uuid::nil();
         loop {
-            let row = link.query_opt(&self.statements.remove_events, &[&self.group, &after]).await.map_err(failed)?;
+            let row = executor
+                .query_opt(&self.statements.operator.remove_events, &[&self.group, &after])
+                .await
+                .map_err(failed)?;
             let last: Option<Uuid> = row.map(|row| row.try_get(0)).transpose().map_err(unread)?.flatten();
             let Some(last) = last else { return Ok(()) };
             after = last;
         }
     }
 
-    pub(crate) async fn show(&self, id: i64) -> Result<Option<(FailedEvent, Record)>, Error> {
+    pub async fn show(&self, id: i64) -> Result<Option<(FailedEvent, Record)>, Error> {
         let mut client = self.connection().await?;
-        let row = self.on_client(&mut client).query_opt(&self.statements.show, &[&self.group, &id]).await;
+        let row = self.on_client(&mut client).query_opt(&self.statements.operator.show, &[&self.group, &id]).await;
         let row = row.map_err(|e| Error::store("show a held event", e))?;
         row.map(|row| {
             let held = held(&row)?;
@@ -120,27 +119,23 @@ impl Store {
         .map_err(unread)
     }
 
-    pub(crate) async fn request(&self, id: i64, action: RequestAction) -> Result<i64, Error> {
+    pub async fn request(&self, id: i64, action: RequestAction) -> Result<i64, Error> {
         let mut client = self.connection().await?;
-        let row =
-            self.on_client(&mut client).query_opt(&self.statements.request, &[&self.group, &id, &action.name()]).await;
+        let row = self
+            .on_client(&mut client)
+            .query_opt(&self.statements.operator.request, &[&self.group, &id, &action.name()])
+            .await;
         let row = row.map_err(|e| Error::store("write a request", e))?;
         let row = row.ok_or_else(|| Error::refused(format!("no event is held under {id} (any more)")))?;
         row.try_get(0).map_err(unread)
     }
 
-    pub(crate) async fn move_position(
-        &self,
-        topic: &str,
-        partition: i32,
-        to: i64,
-        is_forced: bool,
-    ) -> Result<(), Error> {
+    pub async fn move_position(&self, topic: &str, partition: i32, to: i64, is_forced: bool) -> Result<(), Error> {
         let place = format!("the position of topic {topic}, partition {partition}");
         let mut client = self.connection().await?;
-        let mut link = self.on_client(&mut client);
+        let mut executor = self.on_client(&mut client);
         let failed = |e| Error::store("move a position", e);
-        let horizon = link.query_opt(&self.statements.horizon, &[&self.group, &topic, &partition]).await;
+        let horizon = executor.query_opt(&self.statements.position.horizon, &[&self.group, &topic, &partition]).await;
         let horizon = horizon.map_err(failed)?.ok_or_else(|| Error::refused(format!("the group has not {place}")))?;
         let horizon: i64 = horizon.try_get(0).map_err(unread)?;
         match check_move(to, if is_forced { 0 } else { horizon }) {
@@ -151,8 +146,9 @@ impl Store {
                 return Err(Error::refused(format!("{place} is not moved to {to}, before {horizon}: {why}")));
             }
         }
-        let sql = &self.statements.move_position;
-        let moved = link.query_opt(sql, &[&self.group, &topic, &partition, &to, &is_forced]).await.map_err(failed)?;
+        let sql = &self.statements.position.move_position;
+        let moved =
+            executor.query_opt(sql, &[&self.group, &topic, &partition, &to, &is_forced]).await.map_err(failed)?;
         moved
             .map(drop)
             .ok_or_else(|| Error::refused(format!("{place} is not moved: the inbox is forgetting what is there")))

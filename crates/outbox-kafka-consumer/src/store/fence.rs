@@ -1,34 +1,69 @@
+use std::time::Duration;
+
 use deadpool_postgres::tokio_postgres::error::SqlState;
 use deadpool_postgres::tokio_postgres::types::ToSql;
 
-use super::driver::Step;
-use super::session::{SETTINGS, changed_settings};
-use super::{Fence, PgError, Store, Transaction};
+use super::driver::Command;
+use super::session::{SETTINGS, UNLOCK, record_as};
+use super::{Connection, Fence, PgError, Row, Store, Transaction};
 use crate::{Error, Isolation};
 
 /// Opens a cursor that a COMMIT tries to keep, which fails and rolls back: a handler cannot commit. Its absence shows
 /// that a handler has rolled back. Only [`Store::close_guard`] closes it. It is not computed before: `concat` is not
 /// immutable.
-pub(super) const GUARD: &str = "DECLARE outbox_guard NO SCROLL CURSOR WITH HOLD FOR \
+const GUARD: &str = "DECLARE outbox_guard NO SCROLL CURSOR WITH HOLD FOR \
      SELECT concat('a handler must not COMMIT its transaction', NULL)::int";
-pub(super) const FIND_GUARD: &str = "MOVE 0 IN outbox_guard";
+const FIND_GUARD: &str = "MOVE 0 IN outbox_guard";
 /// Notifications that a handler listens to would otherwise come to every later user of the session.
 const CLOSE_GUARD: &str = "CLOSE outbox_guard; UNLISTEN *";
 
 /// How far a partition is done, to be stored.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Progress {
-    pub(crate) fence: Fence,
+pub struct Progress {
+    pub fence: Fence,
     /// The next offset to read after a restart.
-    pub(crate) position: i64,
+    pub position: i64,
     /// One after the last record of the partition, as of the last fetch.
-    pub(crate) end: Option<i64>,
+    pub end: Option<i64>,
 }
 
 impl Store {
+    /// Returns the statements that every transaction begins with: settings, guard and the partition's lock.
+    ///
+    /// A statement and the pause after it are together shorter than the lease, so that an owner that hangs is out of
+    /// the way when its lease has ended. The name shows operators whose backends they are.
+    ///
+    /// All transactions of a partition share the lock until they end, and a successor waits for it. So the epoch that a
+    /// transaction reads after it has the lock is the epoch of its commit, and no row is locked or written for that.
+    /// The epoch is read by another statement: at `READ COMMITTED`, whatever the default of the database or the role
+    /// is, that one sees what was committed while this one waited. The settings that handlers change are restored
+    /// at the end.
+    ///
+    /// The statements of a batch wait for other locks for 100 ms. Two batches that wait for each other then end before
+    /// PostgreSQL looks for a deadlock, which it does after 1 s, and their events are handled in smaller ones.
+    pub fn bounds(&self, fence: Fence, isolation: Isolation, events: usize) -> String {
+        let locks = if events > 1 { "; SET LOCAL lock_timeout = 100" } else { "" };
+        let each =
+            (self.lease / 2).saturating_sub(Duration::from_millis(250)).max(Duration::from_millis(250)).as_millis();
+        format!(
+            "SET TRANSACTION ISOLATION LEVEL {}; {}; {}; \
+             SET LOCAL statement_timeout = {each}; SET LOCAL idle_in_transaction_session_timeout = {each}; \
+             SET LOCAL application_name = '{}'; {}; \
+             SELECT pg_advisory_xact_lock_shared(hashtextextended({}, {})){locks}; {}",
+            isolation.sql(),
+            UNLOCK,
+            record_as("session"),
+            fence.backend_name(),
+            GUARD,
+            self.fence,
+            fence.position,
+            record_as("bounded"),
+        )
+    }
+
     /// Returns whether the connection is lost. If the driver does not know it, a statement is sent only if the connection
     /// `may_be_lost`; otherwise the next statement fails.
-    pub(crate) async fn is_lost(&self, tx: &mut Transaction<'_>, may_be_lost: bool) -> bool {
+    pub async fn is_lost(&self, tx: &mut Transaction<'_>, may_be_lost: bool) -> bool {
         if let Some(is_closed) = tx.is_closed() {
             return is_closed;
         }
@@ -39,19 +74,38 @@ impl Store {
     }
 
     /// Returns whether the transaction that was begun has ended: a handler has sent COMMIT or ROLLBACK.
-    pub(crate) async fn has_ended(&self, tx: &mut Transaction<'_>) -> bool {
+    pub async fn has_ended(&self, tx: &mut Transaction<'_>) -> bool {
         let looked = self.in_transaction(tx).execute(FIND_GUARD).await;
         looked.is_err_and(|e| e.is_state(&SqlState::INVALID_CURSOR_NAME))
     }
 
     /// Prepares the statements that follow handlers: a role that a handler has set may not prepare them, and what is
     /// prepared is sent in the order of the calls.
-    pub(super) async fn prepare_end(&self, tx: &mut Transaction<'_>, isolation: Isolation) -> Result<(), PgError> {
-        let mut link = self.in_transaction(tx);
+    pub async fn prepare_end(&self, tx: &mut Transaction<'_>, isolation: Isolation) -> Result<(), PgError> {
+        let mut executor = self.in_transaction(tx);
         match isolation {
-            Isolation::ReadCommitted => link.prepare(&[&self.statements.restore]).await,
-            _ => link.prepare(&[&self.statements.restore, &self.statements.lock_fence]).await,
+            Isolation::ReadCommitted => executor.prepare(&[&self.statements.restore]).await,
+            _ => executor.prepare(&[&self.statements.restore, &self.statements.position.lock_fence]).await,
         }
+    }
+
+    /// Undoes what handlers have changed of the session, and returns the names of the settings. `None` if a handler has
+    /// ended the transaction with COMMIT or ROLLBACK. In a transaction that an error has aborted it fails.
+    pub async fn after_handlers(&self, tx: &mut Transaction<'_>) -> Result<Option<Vec<String>>, PgError> {
+        let settings: &[&str] = &SETTINGS;
+        let commands = [Command::Script(FIND_GUARD), Command::Statement(&self.statements.restore, &[&settings])];
+        let mut answers = self.in_transaction(tx).send_all(&commands).await;
+        match answers.next() {
+            Ok(_) => changed_settings(&answers.next()?).map(Some),
+            Err(e) if e.is_state(&SqlState::INVALID_CURSOR_NAME) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Releases the advisory locks that a failed handler has left: a rollback does not.
+    pub async fn unlock(&self, client: &mut Connection) {
+        // If it fails, the connection is lost and its locks with it.
+        _ = self.on_client(client).execute(UNLOCK).await;
     }
 
     /// Runs the last statements of every transaction, in one round trip: they restore the session's settings and close
@@ -60,7 +114,7 @@ impl Store {
     ///
     /// At `READ COMMITTED` the fence was checked at the begin, and holds until the end. At a stricter level the epoch
     /// was read as of a snapshot that may be older than the lock, so the row is locked here.
-    pub(crate) async fn close_guard(
+    pub async fn close_guard(
         &self,
         tx: &mut Transaction<'_>,
         fence: Fence,
@@ -68,13 +122,13 @@ impl Store {
     ) -> Result<Option<Vec<String>>, PgError> {
         let (settings, owner): (&[&str], [&(dyn ToSql + Sync); 2]) = (&SETTINGS, [&fence.position, &fence.epoch]);
         let restored: [&(dyn ToSql + Sync); 1] = [&settings];
-        let (restore, close) = (Step::Query(&self.statements.restore, &restored), Step::Text(CLOSE_GUARD));
-        let lock = Step::Query(&self.statements.lock_fence, &owner);
+        let (restore, close) = (Command::Statement(&self.statements.restore, &restored), Command::Script(CLOSE_GUARD));
+        let lock = Command::Statement(&self.statements.position.lock_fence, &owner);
         let is_checked = isolation == Isolation::ReadCommitted;
-        let steps: &[Step<'_>] = if is_checked { &[restore, close] } else { &[restore, lock, close] };
+        let commands: &[Command<'_>] = if is_checked { &[restore, close] } else { &[restore, lock, close] };
 
         // Those behind the first error only say that the transaction is aborted.
-        let mut answers = self.in_transaction(tx).send_all(steps).await;
+        let mut answers = self.in_transaction(tx).send_all(commands).await;
         let changed = changed_settings(&answers.next()?)?;
         let is_ours = is_checked || !answers.next()?.is_empty();
         answers.next()?;
@@ -82,16 +136,24 @@ impl Store {
     }
 
     /// Moves positions forward. Returns those whose partition this owner still has; the others are under another epoch.
-    pub(crate) async fn advance(&self, progress: &[Progress]) -> Result<Vec<i64>, Error> {
+    pub async fn advance(&self, progress: &[Progress]) -> Result<Vec<i64>, Error> {
         let of = |field: fn(&Progress) -> i64| progress.iter().map(field).collect::<Vec<i64>>();
         let (ids, epochs) = (of(|moved| moved.fence.position), of(|moved| moved.fence.epoch));
         let (positions, ends): (_, Vec<Option<i64>>) =
             (of(|moved| moved.position), progress.iter().map(|moved| moved.end).collect());
 
         let mut client = self.connection().await?;
-        let rows =
-            self.on_client(&mut client).query(&self.statements.advance, &[&ids, &epochs, &positions, &ends]).await;
+        let rows = self
+            .on_client(&mut client)
+            .query(&self.statements.position.advance, &[&ids, &epochs, &positions, &ends])
+            .await;
         let rows = rows.map_err(|e| Error::store("move positions", e))?;
         rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(super::lease::unread)
     }
+}
+
+/// Returns the names of the settings that a statement has restored.
+fn changed_settings(restored: &[Row]) -> Result<Vec<String>, PgError> {
+    let names = restored.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?;
+    Ok(names.into_iter().filter(|name| !name.is_empty()).collect())
 }

@@ -12,52 +12,52 @@ use crate::{Error, FailureKind};
 
 /// An event that is to be held: parked until another attempt, parked behind its key, or dead.
 #[derive(Debug)]
-pub(crate) struct NewlyHeld<'a> {
-    pub(crate) topic: &'a str,
-    pub(crate) message: &'a Message,
-    pub(crate) partition: i32,
-    pub(crate) offset: i64,
-    pub(crate) id: Option<Uuid>,
-    pub(crate) event_type: Option<&'a str>,
-    pub(crate) fate: Disposition<'a>,
+pub struct NewlyHeld<'a> {
+    pub topic: &'a str,
+    pub message: &'a Message,
+    pub partition: i32,
+    pub offset: i64,
+    pub id: Option<Uuid>,
+    pub event_type: Option<&'a str>,
+    pub fate: Disposition<'a>,
 }
 
 /// The treatment of an event that was not handled.
 #[derive(Clone, Debug)]
-pub(crate) struct Disposition<'a> {
-    pub(crate) state: EventState,
+pub struct Disposition<'a> {
+    pub state: EventState,
     /// Whether its key waits for it.
-    pub(crate) blocks: bool,
-    pub(crate) attempts: i32,
-    pub(crate) kind: FailureKind,
-    pub(crate) error: &'a str,
-    pub(crate) next_attempt: Option<Duration>,
+    pub blocks: bool,
+    pub attempts: i32,
+    pub kind: FailureKind,
+    pub error: &'a str,
+    pub next_attempt: Option<Duration>,
 }
 
 /// An event that was held.
 #[derive(Debug)]
-pub(crate) struct HeldEvent {
-    pub(crate) message: Message,
-    pub(crate) offset: i64,
-    pub(crate) id: Option<Uuid>,
-    pub(crate) attempts: i32,
+pub struct HeldEvent {
+    pub message: Message,
+    pub offset: i64,
+    pub id: Option<Uuid>,
+    pub attempts: i32,
     /// An attempt was begun that never ended: the process did.
-    pub(crate) was_started: bool,
+    pub was_started: bool,
     /// It is not held because of an earlier event of its key only.
-    pub(crate) was_tried: bool,
-    pub(crate) is_due: bool,
+    pub was_tried: bool,
+    pub is_due: bool,
 }
 
 /// An event is held no longer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Released {
+pub struct Released {
     /// The next event of its key, whose turn it is.
-    pub(crate) next: Option<i64>,
+    pub next: Option<i64>,
 }
 
 impl Store {
     /// Holds an event, unless it is held already: at this offset, with the same id, or without an id the same record.
-    pub(crate) async fn hold(&self, tx: &mut Transaction<'_>, held: &NewlyHeld<'_>) -> Result<(), PgError> {
+    pub async fn hold(&self, tx: &mut Transaction<'_>, held: &NewlyHeld<'_>) -> Result<(), PgError> {
         let NewlyHeld { topic, message, partition, offset, id, event_type, fate } = held;
         let (names, values): (Vec<_>, Vec<_>) =
             message.headers().into_iter().map(|(name, value)| (storable(name), value)).unzip();
@@ -84,17 +84,12 @@ impl Store {
             &next,
             event_type,
         ];
-        self.in_transaction(tx).query(&self.statements.hold, &params).await.map(drop)
+        self.in_transaction(tx).query(&self.statements.held.hold, &params).await.map(drop)
     }
 
     /// Reads a held event, and locks it.
-    pub(crate) async fn held(
-        &self,
-        tx: &mut Transaction<'_>,
-        topic: &str,
-        id: i64,
-    ) -> Result<Option<HeldEvent>, PgError> {
-        let row = self.in_transaction(tx).query_opt(&self.statements.held, &[&id, &self.group]).await?;
+    pub async fn held(&self, tx: &mut Transaction<'_>, topic: &str, id: i64) -> Result<Option<HeldEvent>, PgError> {
+        let row = self.in_transaction(tx).query_opt(&self.statements.held.held, &[&id, &self.group]).await?;
         row.map(|row| {
             Ok(HeldEvent {
                 message: record(&row, topic)?.into(),
@@ -110,47 +105,42 @@ impl Store {
     }
 
     /// Counts the attempt before it is made, so that one that ends the process counts too.
-    pub(crate) async fn start_attempt(&self, tx: &mut Transaction<'_>, id: i64) -> Result<(), PgError> {
+    pub async fn start_attempt(&self, tx: &mut Transaction<'_>, id: i64) -> Result<(), PgError> {
         let again = super::seconds(self.lease * 2);
-        self.in_transaction(tx).query(&self.statements.start_attempt, &[&id, &again]).await.map(drop)
+        self.in_transaction(tx).query(&self.statements.held.start_attempt, &[&id, &again]).await.map(drop)
     }
 
-    pub(crate) async fn hold_again(
-        &self,
-        tx: &mut Transaction<'_>,
-        id: i64,
-        fate: &Disposition<'_>,
-    ) -> Result<(), PgError> {
-        let (mut link, next) = (self.in_transaction(tx), fate.next_attempt.map(super::seconds));
-        let sql = &self.statements.hold_again;
+    pub async fn hold_again(&self, tx: &mut Transaction<'_>, id: i64, fate: &Disposition<'_>) -> Result<(), PgError> {
+        let (mut executor, next) = (self.in_transaction(tx), fate.next_attempt.map(super::seconds));
+        let sql = &self.statements.held.hold_again;
         let error = storable(fate.error);
-        link.query(sql, &[&id, &fate.state.name(), &fate.blocks, &fate.kind.name(), &error, &next]).await?;
+        executor.query(sql, &[&id, &fate.state.name(), &fate.blocks, &fate.kind.name(), &error, &next]).await?;
         if fate.next_attempt.is_none() && !fate.blocks {
-            link.query(&self.statements.release_next, &[&id]).await?;
+            executor.query(&self.statements.held.release_next, &[&id]).await?;
         }
         Ok(())
     }
 
     /// Holds on to the events that block these keys, until the transaction ends. Returns whether all of them are still
     /// blocked.
-    pub(crate) async fn keep_blocked(
+    pub async fn keep_blocked(
         &self,
         tx: &mut Transaction<'_>,
         topic: &str,
         keys: &BTreeSet<&[u8]>,
     ) -> Result<bool, PgError> {
         let keys_in_order: Vec<&[u8]> = keys.iter().copied().collect();
-        let (mut link, sql) = (self.in_transaction(tx), &self.statements.lock_last);
-        let locked = link.query(sql, &[&self.group, &topic, &keys_in_order]).await?;
+        let (mut executor, sql) = (self.in_transaction(tx), &self.statements.held.lock_last);
+        let locked = executor.query(sql, &[&self.group, &topic, &keys_in_order]).await?;
         Ok(locked.len() == keys.len())
     }
 
     /// Releases an event, and the next one of its key has its turn. `None` if another transaction has released the
     /// event: then roll back.
-    pub(crate) async fn release(&self, tx: &mut Transaction<'_>, id: i64) -> Result<Option<Released>, PgError> {
-        let mut link = self.in_transaction(tx);
-        let next = link.query_opt(&self.statements.release_next, &[&id]).await?;
-        if link.query_opt(&self.statements.release, &[&id]).await?.is_none() {
+    pub async fn release(&self, tx: &mut Transaction<'_>, id: i64) -> Result<Option<Released>, PgError> {
+        let mut executor = self.in_transaction(tx);
+        let next = executor.query_opt(&self.statements.held.release_next, &[&id]).await?;
+        if executor.query_opt(&self.statements.held.release, &[&id]).await?.is_none() {
             return Ok(None);
         }
         let next = next.map(|row| row.try_get::<_, Option<i64>>(0)).transpose()?.flatten();
@@ -158,8 +148,8 @@ impl Store {
     }
 
     /// Gives a held event its attempts back; at once where it is the first of its key. False if it is held no longer.
-    pub(crate) async fn revive(&self, tx: &mut Transaction<'_>, id: i64) -> Result<bool, PgError> {
-        let Some(row) = self.in_transaction(tx).query_opt(&self.statements.revive, &[&id]).await? else {
+    pub async fn revive(&self, tx: &mut Transaction<'_>, id: i64) -> Result<bool, PgError> {
+        let Some(row) = self.in_transaction(tx).query_opt(&self.statements.held.revive, &[&id]).await? else {
             return Ok(false);
         };
         let event: Option<Uuid> = row.try_get(0)?;
@@ -170,9 +160,9 @@ impl Store {
     }
 
     /// Looks at a due event again after a while, because its type is paused.
-    pub(crate) async fn postpone(&self, id: i64) -> Result<(), Error> {
+    pub async fn postpone(&self, id: i64) -> Result<(), Error> {
         let mut client = self.connection().await?;
-        let postponed = self.on_client(&mut client).query(&self.statements.postpone, &[&id]).await;
+        let postponed = self.on_client(&mut client).query(&self.statements.held.postpone, &[&id]).await;
         postponed.map(drop).map_err(|e| Error::store("postpone a held event", e))
     }
 }
@@ -184,7 +174,7 @@ fn storable<'a>(text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
 }
 
 /// Returns the record as it was received.
-pub(super) fn record(row: &Row, topic: &str) -> Result<Record, PgError> {
+pub fn record(row: &Row, topic: &str) -> Result<Record, PgError> {
     let mut record = Record::new(topic);
     let bytes = |name: &str| row.try_get::<_, Option<Vec<u8>>>(name).map(|bytes| bytes.map(Into::into));
     record.key = bytes("record_key")?;

@@ -1,35 +1,35 @@
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use deadpool_postgres::tokio_postgres::types::ToSql;
 use outbox_core::bytes::Bytes;
 use outbox_core::uuid::Uuid;
 
-use super::driver::Step;
+use super::driver::Command;
 use super::{Fence, PgError, Store, Transaction};
 use crate::{Error, Isolation};
 
 /// An event on its way into the inbox.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// `None` if the record cannot be decoded: only its key is looked up.
-    pub(crate) id: Option<Uuid>,
-    pub(crate) offset: i64,
-    pub(crate) key: Option<Bytes>,
+    pub id: Option<Uuid>,
+    pub offset: i64,
+    pub key: Option<Bytes>,
 }
 
 /// The state that a transaction found at its begin.
 #[derive(Debug, Default)]
-pub(crate) struct Begun {
+pub struct Begun {
     /// The events that nobody had taken. They are now, if this transaction commits.
-    pub(crate) new: HashSet<Uuid>,
+    pub new: HashSet<Uuid>,
     /// The keys that are blocked.
-    pub(crate) blocked: HashSet<Vec<u8>>,
+    pub blocked: HashSet<Vec<u8>>,
 }
 
 impl Store {
     /// Bounds the transaction, checks the fence, takes the events in as handled and looks for blocked keys, in one
     /// round trip. `None` if the partition is under another epoch: then roll back.
-    pub(crate) async fn begin(
+    pub async fn begin(
         &self,
         tx: &mut Transaction<'_>,
         fence: Fence,
@@ -39,19 +39,20 @@ impl Store {
     ) -> Result<Option<Begun>, PgError> {
         let (ids, offsets): (Vec<Uuid>, Vec<i64>) =
             entries.iter().filter_map(|entry| Some((entry.id?, entry.offset))).unzip();
-        let keys: Vec<&[u8]> = entries.iter().filter_map(|entry| entry.key.as_deref()).collect();
+        let keys: BTreeSet<&[u8]> = entries.iter().filter_map(|entry| entry.key.as_deref()).collect();
+        let keys: Vec<&[u8]> = keys.into_iter().collect();
         let bounds = self.bounds(fence, isolation, entries.len());
-        let (take_in, blocked) = (&self.statements.take_in, &self.statements.blocked);
+        let (take_in, blocked) = (&self.statements.inbox.take_in, &self.statements.inbox.blocked);
         let events: [&(dyn ToSql + Sync); 5] = [&self.group, &"handled", &fence.position, &ids, &offsets];
         let owner: [&(dyn ToSql + Sync); 2] = [&fence.position, &fence.epoch];
         let keys: [&(dyn ToSql + Sync); 3] = [&self.group, &topic, &keys];
-        let steps = [
-            Step::Text(&bounds),
-            Step::Query(&self.statements.read_fence, &owner),
-            Step::Query(take_in, &events),
-            Step::Query(blocked, &keys),
+        let commands = [
+            Command::Script(&bounds),
+            Command::Statement(&self.statements.position.read_fence, &owner),
+            Command::Statement(take_in, &events),
+            Command::Statement(blocked, &keys),
         ];
-        let mut answers = self.in_transaction(tx).send_all(&steps).await;
+        let mut answers = self.in_transaction(tx).send_all(&commands).await;
         // The error of the first one, because it aborts the transaction for the others.
         answers.next()?;
         if answers.next()?.is_empty() {
@@ -67,7 +68,7 @@ impl Store {
     }
 
     /// Begins as [`begin`](Self::begin) does, without events. Returns `false` if the partition is under another epoch.
-    pub(crate) async fn begin_bounded(
+    pub async fn begin_bounded(
         &self,
         tx: &mut Transaction<'_>,
         fence: Fence,
@@ -75,8 +76,8 @@ impl Store {
     ) -> Result<bool, PgError> {
         let bounds = self.bounds(fence, isolation, 1);
         let owner: [&(dyn ToSql + Sync); 2] = [&fence.position, &fence.epoch];
-        let steps = [Step::Text(&bounds), Step::Query(&self.statements.read_fence, &owner)];
-        let mut answers = self.in_transaction(tx).send_all(&steps).await;
+        let commands = [Command::Script(&bounds), Command::Statement(&self.statements.position.read_fence, &owner)];
+        let mut answers = self.in_transaction(tx).send_all(&commands).await;
         answers.next()?;
         let is_ours = !answers.next()?.is_empty();
         self.prepare_end(tx, isolation).await?;
@@ -84,7 +85,7 @@ impl Store {
     }
 
     /// Takes one event in, in this state. Returns whether the inbox did not have it.
-    pub(crate) async fn take_in(
+    pub async fn take_in(
         &self,
         tx: &mut Transaction<'_>,
         fence: Fence,
@@ -92,29 +93,31 @@ impl Store {
         offset: i64,
         state: &str,
     ) -> Result<bool, PgError> {
-        let (mut link, sql) = (self.in_transaction(tx), &self.statements.take_in);
-        let row = link.query_opt(sql, &[&self.group, &state, &fence.position, &vec![id], &vec![offset]]).await?;
+        let (mut executor, sql) = (self.in_transaction(tx), &self.statements.inbox.take_in);
+        let row = executor.query_opt(sql, &[&self.group, &state, &fence.position, &vec![id], &vec![offset]]).await?;
         Ok(row.is_some())
     }
 
-    pub(crate) async fn set_state(&self, tx: &mut Transaction<'_>, ids: &[Uuid], state: &str) -> Result<(), PgError> {
-        self.in_transaction(tx).query(&self.statements.set_state, &[&self.group, &ids, &state]).await.map(drop)
+    pub async fn set_state(&self, tx: &mut Transaction<'_>, ids: &[Uuid], state: &str) -> Result<(), PgError> {
+        self.in_transaction(tx).query(&self.statements.inbox.set_state, &[&self.group, &ids, &state]).await.map(drop)
     }
 
     /// Returns which of these events the group has taken.
-    pub(crate) async fn known(&self, ids: &[Uuid]) -> Result<HashSet<Uuid>, Error> {
+    pub async fn known(&self, ids: &[Uuid]) -> Result<HashSet<Uuid>, Error> {
         let mut client = self.connection().await?;
-        let rows = self.on_client(&mut client).query(&self.statements.known, &[&self.group, &ids]).await;
+        let rows = self.on_client(&mut client).query(&self.statements.inbox.known, &[&self.group, &ids]).await;
         let rows = rows.map_err(|e| Error::store("read the inbox", e))?;
         rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(super::lease::unread)
     }
 
     /// Returns whether a key is blocked.
-    pub(crate) async fn is_blocked(&self, topic: &str, key: Option<&[u8]>) -> Result<bool, Error> {
+    pub async fn is_blocked(&self, topic: &str, key: Option<&[u8]>) -> Result<bool, Error> {
         let Some(key) = key else { return Ok(false) };
         let mut client = self.connection().await?;
-        let row =
-            self.on_client(&mut client).query_opt(&self.statements.blocked, &[&self.group, &topic, &vec![key]]).await;
+        let row = self
+            .on_client(&mut client)
+            .query_opt(&self.statements.inbox.blocked, &[&self.group, &topic, &vec![key]])
+            .await;
         row.map(|row| row.is_some()).map_err(|e| Error::store("read the blocked keys", e))
     }
 }

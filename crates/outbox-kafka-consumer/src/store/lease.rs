@@ -11,57 +11,53 @@ type TopicPartition = (String, i32);
 
 /// Who is alive, and who has what.
 #[derive(Debug)]
-pub(crate) struct GroupView {
-    pub(crate) members: Vec<Member>,
+pub struct GroupView {
+    pub members: Vec<Member>,
     /// The event types that these, and those that have ended lately, have handlers for.
-    pub(crate) handles: BTreeSet<String>,
-    pub(crate) seats: Vec<PartitionLease>,
+    pub handles: BTreeSet<String>,
+    pub seats: Vec<PartitionLease>,
 }
 
 /// A lease that was free.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Claimed {
-    pub(crate) topic: String,
-    pub(crate) partition: i32,
+pub struct Claimed {
+    pub topic: String,
+    pub partition: i32,
     /// Another owner let it run out instead of giving it back.
-    pub(crate) was_abandoned: bool,
+    pub was_abandoned: bool,
 }
 
 impl Store {
     /// Makes known that this consumer is alive, and renews its leases. Returns those that it still has.
-    pub(crate) async fn renew(
+    pub async fn renew(
         &self,
         client: &mut Connection,
         owner: Uuid,
         topics: &[String],
         handles: &[String],
     ) -> Result<BTreeSet<TopicPartition>, Error> {
-        let (mut link, ttl) = (self.on_client(client), seconds(self.lease));
+        let (mut executor, ttl) = (self.on_client(client), seconds(self.lease));
         let renewed = async {
-            link.query(&self.statements.be_member, &[&self.group, &owner, &topics, &ttl, &handles]).await?;
-            link.query(&self.statements.renew, &[&self.group, &owner, &ttl]).await
+            executor.query(&self.statements.lease.be_member, &[&self.group, &owner, &topics, &ttl, &handles]).await?;
+            executor.query(&self.statements.lease.renew, &[&self.group, &owner, &ttl]).await
         };
         let rows = renewed.await.map_err(|e| Error::store("renew the leases", e))?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, _>>().map_err(unread)
     }
 
     /// Adds a lease for each partition, free at first.
-    pub(crate) async fn add_seats(
-        &self,
-        client: &mut Connection,
-        places: &BTreeSet<TopicPartition>,
-    ) -> Result<(), Error> {
+    pub async fn add_seats(&self, client: &mut Connection, places: &BTreeSet<TopicPartition>) -> Result<(), Error> {
         let (topics, partitions): (Vec<&str>, Vec<i32>) = places.iter().map(|(t, p)| (t.as_str(), *p)).unzip();
         let added =
-            self.on_client(client).query(&self.statements.add_seats, &[&self.group, &topics, &partitions]).await;
+            self.on_client(client).query(&self.statements.lease.add_seats, &[&self.group, &topics, &partitions]).await;
         added.map(drop).map_err(|e| Error::store("add leases", e))
     }
 
-    pub(crate) async fn survey(&self, client: &mut Connection, topics: &[String]) -> Result<GroupView, Error> {
-        let mut link = self.on_client(client);
+    pub async fn survey(&self, client: &mut Connection, topics: &[String]) -> Result<GroupView, Error> {
+        let mut executor = self.on_client(client);
         let asked = async {
-            let members = link.read(&self.statements.members, &[&self.group]).await?;
-            Ok::<_, PgError>((members, link.read(&self.statements.seats, &[&self.group, &topics]).await?))
+            let members = executor.read(&self.statements.lease.members, &[&self.group]).await?;
+            Ok::<_, PgError>((members, executor.read(&self.statements.lease.seats, &[&self.group, &topics]).await?))
         };
         let (members, seats) = asked.await.map_err(|e| Error::store("read the leases", e))?;
         let member = |row: &Row| {
@@ -92,9 +88,9 @@ impl Store {
     }
 
     /// Records how many partitions these topics have, unless the group has looked for them before.
-    pub(crate) async fn subscribe(&self, client: &mut Connection, topics: &BTreeMap<String, i32>) -> Result<(), Error> {
+    pub async fn subscribe(&self, client: &mut Connection, topics: &BTreeMap<String, i32>) -> Result<(), Error> {
         let (topics, partitions): (Vec<&str>, Vec<i32>) = topics.iter().map(|(t, n)| (t.as_str(), *n)).unzip();
-        let sql = &self.statements.subscribe;
+        let sql = &self.statements.lease.subscribe;
         let subscribed = self.on_client(client).query(sql, &[&self.group, &topics, &partitions]).await;
         subscribed.map(drop).map_err(|e| Error::store("record the topics that the group reads", e))
     }
@@ -102,30 +98,32 @@ impl Store {
     /// Removes what is kept for partitions that no longer exist, of topics with that many partitions. Held events of
     /// such a partition become those of partition 0, whose owner retries them. The positions of a deleted topic stay,
     /// so that [`OnOffsetOutOfRange`](crate::OnOffsetOutOfRange) decides if it is created again.
-    pub(crate) async fn forget_partitions(
+    pub async fn forget_partitions(
         &self,
         client: &mut Connection,
         owner: Uuid,
         topics: &BTreeMap<String, i32>,
     ) -> Result<(), Error> {
         let (topics, partitions): (Vec<&str>, Vec<i32>) = topics.iter().map(|(t, n)| (t.as_str(), *n)).unzip();
-        let sql = &self.statements.forget_partitions;
+        let sql = &self.statements.lease.forget_partitions;
         let forgotten = self.on_client(client).query(sql, &[&self.group, &topics, &partitions, &owner]).await;
         forgotten.map(drop).map_err(|e| Error::store("remove the leases of partitions that do not exist", e))
     }
 
     /// Returns whether a partition existed when the group first looked for its topic.
-    pub(crate) async fn is_first_partition(&self, topic: &str, partition: i32) -> Result<bool, Error> {
+    pub async fn is_first_partition(&self, topic: &str, partition: i32) -> Result<bool, Error> {
         let mut client = self.connection().await?;
-        let row =
-            self.on_client(&mut client).query_opt(&self.statements.first_partitions, &[&self.group, &topic]).await;
+        let row = self
+            .on_client(&mut client)
+            .query_opt(&self.statements.lease.first_partitions, &[&self.group, &topic])
+            .await;
         let row = row.map_err(|e| Error::store("read the topics that the group reads", e))?;
         let first: Option<i32> = row.map(|row| row.try_get(0)).transpose().map_err(unread)?;
         Ok(first.is_some_and(|first| partition < first))
     }
 
     /// Takes those of the leases that are free.
-    pub(crate) async fn claim(
+    pub async fn claim(
         &self,
         client: &mut Connection,
         owner: Uuid,
@@ -133,8 +131,9 @@ impl Store {
     ) -> Result<Vec<Claimed>, Error> {
         let (topics, partitions): (Vec<&str>, Vec<i32>) = places.iter().map(|(t, p)| (t.as_str(), *p)).unzip();
         let ttl = seconds(self.lease);
-        let mut link = self.on_client(client);
-        let claimed = link.query(&self.statements.claim, &[&self.group, &owner, &ttl, &topics, &partitions]).await;
+        let mut executor = self.on_client(client);
+        let claimed =
+            executor.query(&self.statements.lease.claim, &[&self.group, &owner, &ttl, &topics, &partitions]).await;
         let claim = |row: &Row| {
             Ok(Claimed { topic: row.try_get(0)?, partition: row.try_get(1)?, was_abandoned: row.try_get(2)? })
         };
@@ -142,24 +141,19 @@ impl Store {
         rows.iter().map(claim).collect::<Result<_, _>>().map_err(unread)
     }
 
-    pub(crate) async fn give_back(
-        &self,
-        client: &mut Connection,
-        owner: Uuid,
-        place: &TopicPartition,
-    ) -> Result<(), Error> {
+    pub async fn give_back(&self, client: &mut Connection, owner: Uuid, place: &TopicPartition) -> Result<(), Error> {
         let (topic, partition) = place;
-        let mut link = self.on_client(client);
-        let given = link.query(&self.statements.give_back, &[&self.group, topic, partition, &owner]).await;
+        let mut executor = self.on_client(client);
+        let given = executor.query(&self.statements.lease.give_back, &[&self.group, topic, partition, &owner]).await;
         given.map(drop).map_err(|e| Error::store("give back a lease", e))
     }
 
-    pub(crate) async fn leave(&self, client: &mut Connection, owner: Uuid) -> Result<(), Error> {
-        let left = self.on_client(client).query(&self.statements.leave, &[&self.group, &owner]).await;
+    pub async fn leave(&self, client: &mut Connection, owner: Uuid) -> Result<(), Error> {
+        let left = self.on_client(client).query(&self.statements.lease.leave, &[&self.group, &owner]).await;
         left.map(drop).map_err(|e| Error::store("leave the group", e))
     }
 }
 
-pub(super) fn unread(error: PgError) -> Error {
+pub fn unread(error: PgError) -> Error {
     Error::store("answer in the expected form: are the tables those of this version?", error)
 }

@@ -7,45 +7,45 @@ use crate::group::{Pause, PauseTarget};
 
 /// The paused part: everything of the group, a topic, or the events of a type. An empty text stands for all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Paused {
-    pub(crate) topic: String,
-    pub(crate) event_type: String,
+pub struct Paused {
+    pub topic: String,
+    pub event_type: String,
 }
 
 impl Paused {
     /// Returns whether this holds up everything of a topic.
-    pub(crate) fn is_all_of(&self, topic: &str) -> bool {
+    pub fn is_all_of(&self, topic: &str) -> bool {
         self.event_type.is_empty() && (self.topic.is_empty() || self.topic == topic)
     }
 
     /// Returns whether this holds up events of a type.
-    pub(crate) fn is_of(&self, topic: &str, event_type: &str) -> bool {
+    pub fn is_of(&self, topic: &str, event_type: &str) -> bool {
         (self.topic.is_empty() || self.topic == topic) && (self.event_type.is_empty() || self.event_type == event_type)
     }
 }
 
 impl Store {
     /// Pauses for a time, or until it is resumed. A pause without an end is not shortened.
-    pub(crate) async fn pause(&self, what: &Paused, reason: &str, time: Option<Duration>) -> Result<(), Error> {
+    pub async fn pause(&self, what: &Paused, reason: &str, time: Option<Duration>) -> Result<(), Error> {
         let mut client = self.connection().await?;
         let (time, reason) = (time.map(seconds), reason.replace('\0', "\u{fffd}"));
-        let sql = &self.statements.pause;
+        let sql = &self.statements.operator.pause;
         let paused =
             self.on_client(&mut client).query(sql, &[&self.group, &what.topic, &what.event_type, &reason, &time]).await;
         paused.map(drop).map_err(|e| Error::store("write a pause", e))
     }
 
     /// Resumes a paused group; returns `false` if there is no such pause.
-    pub(crate) async fn resume(&self, what: &Paused) -> Result<bool, Error> {
+    pub async fn resume(&self, what: &Paused) -> Result<bool, Error> {
         let mut client = self.connection().await?;
-        let sql = &self.statements.resume;
+        let sql = &self.statements.operator.resume;
         let row = self.on_client(&mut client).query_opt(sql, &[&self.group, &what.topic, &what.event_type]).await;
         row.map(|row| row.is_some()).map_err(|e| Error::store("end a pause", e))
     }
 
-    pub(crate) async fn pauses(&self) -> Result<Vec<Pause>, Error> {
+    pub async fn pauses(&self) -> Result<Vec<Pause>, Error> {
         let mut client = self.connection().await?;
-        let rows = self.on_client(&mut client).query(&self.statements.pauses, &[&self.group]).await;
+        let rows = self.on_client(&mut client).query(&self.statements.operator.pauses, &[&self.group]).await;
         let rows = rows.map_err(|e| Error::store("read the pauses", e))?;
         rows.iter().map(pause).collect::<Result<_, _>>().map_err(unread)
     }

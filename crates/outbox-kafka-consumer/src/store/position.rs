@@ -10,40 +10,42 @@ use crate::Error;
 
 /// Under which epoch an owner works on a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Fence {
-    pub(crate) position: i64,
-    pub(crate) epoch: i64,
+pub struct Fence {
+    pub position: i64,
+    pub epoch: i64,
 }
 
 impl Fence {
-    pub(super) fn backend_name(self) -> String {
+    pub fn backend_name(self) -> String {
         format!("outbox-consumer/{}/{}", self.position, self.epoch)
     }
 }
 
 /// A partition as its new owner finds it.
 #[derive(Clone, Debug)]
-pub(crate) struct Taken {
-    pub(crate) fence: Fence,
-    pub(crate) next_offset: i64,
-    pub(crate) careful_until: i64,
-    pub(crate) topic_id: Option<Uuid>,
+pub struct Taken {
+    pub fence: Fence,
+    pub next_offset: i64,
+    pub careful_until: i64,
+    pub topic_id: Option<Uuid>,
 }
 
 /// How long the take-over waits for a lock before it terminates the backends that hold it.
 const LOCK_WAIT: Duration = Duration::from_millis(500);
 
 impl Store {
-    pub(crate) async fn position(&self, topic: &str, partition: i32) -> Result<Option<i64>, Error> {
+    pub async fn position(&self, topic: &str, partition: i32) -> Result<Option<i64>, Error> {
         let mut client = self.connection().await?;
-        let row =
-            self.on_client(&mut client).query_opt(&self.statements.position, &[&self.group, &topic, &partition]).await;
+        let row = self
+            .on_client(&mut client)
+            .query_opt(&self.statements.position.position, &[&self.group, &topic, &partition])
+            .await;
         let row = row.map_err(|e| Error::store("read the position", e))?;
         row.map(|row| row.try_get(0).map_err(unread)).transpose()
     }
 
     /// Begins at an offset, unless the group has begun already.
-    pub(crate) async fn begin_position(
+    pub async fn begin_position(
         &self,
         topic: &str,
         partition: i32,
@@ -51,7 +53,7 @@ impl Store {
         topic_id: Option<Uuid>,
     ) -> Result<(), Error> {
         let mut client = self.connection().await?;
-        let sql = &self.statements.begin_position;
+        let sql = &self.statements.position.begin_position;
         let begun =
             self.on_client(&mut client).query(sql, &[&self.group, &topic, &partition, &offset, &topic_id]).await;
         begun.map(drop).map_err(|e| Error::store("write the first position", e))
@@ -59,7 +61,7 @@ impl Store {
 
     /// Takes a partition under a new epoch: from then on nothing of an earlier owner can commit. Transactions that hold
     /// the partition's lock are waited for a moment, and then ended.
-    pub(crate) async fn take(
+    pub async fn take(
         &self,
         topic: &str,
         partition: i32,
@@ -77,11 +79,11 @@ impl Store {
             let mut tx = self.in_time(client.read_committed_transaction()).await.map_err(failed)?;
             let params: [&(dyn deadpool_postgres::tokio_postgres::types::ToSql + Sync); 7] =
                 [&self.group, &topic, &partition, &abandoned_window.is_some(), &window, &topic_id, &owner];
-            let mut link = self.in_transaction(&mut tx);
+            let mut executor = self.in_transaction(&mut tx);
             let locked = async {
-                link.execute(&format!("SET LOCAL lock_timeout = {}", LOCK_WAIT.as_millis())).await?;
-                link.query(&self.statements.lock_partition, &[&self.group, &topic, &partition]).await?;
-                link.query_opt(&self.statements.take, &params).await
+                executor.execute(&format!("SET LOCAL lock_timeout = {}", LOCK_WAIT.as_millis())).await?;
+                executor.query(&self.statements.position.lock_partition, &[&self.group, &topic, &partition]).await?;
+                executor.query_opt(&self.statements.position.take, &params).await
             };
             let row = match locked.await {
                 Ok(row) => row.ok_or_else(|| Error::not_ours(topic, partition))?,
@@ -94,8 +96,8 @@ impl Store {
             };
             if abandoned_window.is_none() {
                 // The process continues, so the attempts that it began did not end with it.
-                let undo = &self.statements.undo_attempts;
-                link.query(undo, &[&self.group, &topic, &partition]).await.map_err(failed)?;
+                let undo = &self.statements.held.undo_attempts;
+                executor.query(undo, &[&self.group, &topic, &partition]).await.map_err(failed)?;
             }
             let taken = (|| {
                 Ok(Taken {
@@ -113,7 +115,7 @@ impl Store {
 
     /// Ends the transactions that hold the partition's lock, if the role may; their own timeouts end them otherwise.
     async fn end_backends(&self, client: &mut Connection, topic: &str, partition: i32) {
-        let sql = &self.statements.end_backends;
+        let sql = &self.statements.position.end_backends;
         match self.on_client(client).query(sql, &[&self.group, &topic, &partition]).await {
             Ok(rows) if rows.is_empty() => {}
             Ok(rows) => {
@@ -127,40 +129,36 @@ impl Store {
 
     /// Records who is about to handle an event alone. Returns how many before it, one after the other, began the same
     /// and are no longer there.
-    pub(crate) async fn start_alone(&self, fence: Fence, offset: i64, starter: Uuid) -> Result<i64, Error> {
+    pub async fn start_alone(&self, fence: Fence, offset: i64, starter: Uuid) -> Result<i64, Error> {
         let mut client = self.connection().await?;
-        let sql = &self.statements.start_alone;
+        let sql = &self.statements.position.start_alone;
         let row = self.on_client(&mut client).query_opt(sql, &[&fence.position, &fence.epoch, &offset, &starter]).await;
         let row = row.map_err(|e| Error::store("record the start of an event", e))?.ok_or_else(Error::fenced)?;
         row.try_get(0).map_err(unread)
     }
 
     /// Records that the process has outlived what it handled alone.
-    pub(crate) async fn not_alone(&self, fence: Fence) -> Result<(), Error> {
+    pub async fn not_alone(&self, fence: Fence) -> Result<(), Error> {
         let mut client = self.connection().await?;
-        let done =
-            self.on_client(&mut client).query(&self.statements.not_alone, &[&fence.position, &fence.epoch]).await;
+        let done = self
+            .on_client(&mut client)
+            .query(&self.statements.position.not_alone, &[&fence.position, &fence.epoch])
+            .await;
         done.map(drop).map_err(|e| Error::store("record the end of an event", e))
     }
 
     /// Records why a partition is paused, if this consumer still has its lease.
-    pub(crate) async fn set_stopped(
-        &self,
-        topic: &str,
-        partition: i32,
-        owner: Uuid,
-        why: Option<&str>,
-    ) -> Result<(), Error> {
+    pub async fn set_stopped(&self, topic: &str, partition: i32, owner: Uuid, why: Option<&str>) -> Result<(), Error> {
         let mut client = self.connection().await?;
-        let sql = &self.statements.set_stopped;
+        let sql = &self.statements.position.set_stopped;
         let set = self.on_client(&mut client).query(sql, &[&self.group, &topic, &partition, &why, &owner]).await;
         set.map(drop).map_err(|e| Error::store("record why a partition is stopped", e))
     }
 
     /// Begins again in a topic that was created again.
-    pub(crate) async fn reset_position(&self, fence: Fence, offset: i64) -> Result<(), Error> {
+    pub async fn reset_position(&self, fence: Fence, offset: i64) -> Result<(), Error> {
         let mut client = self.connection().await?;
-        let sql = &self.statements.reset_position;
+        let sql = &self.statements.position.reset_position;
         let row = self.on_client(&mut client).query_opt(sql, &[&fence.position, &fence.epoch, &offset]).await;
         row.map_err(|e| Error::store("begin again", e))?.map(drop).ok_or_else(Error::fenced)
     }

@@ -12,7 +12,7 @@ const BATCH: i64 = 5_000;
 
 /// The beginning of the next purge. Before it, the index may only have entries of rows that were deleted.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PurgeFrom(OffsetDateTime);
+pub struct PurgeFrom(OffsetDateTime);
 
 impl Default for PurgeFrom {
     fn default() -> Self {
@@ -24,11 +24,11 @@ impl Store {
     /// Forgets handled events that are older than that, the oldest first, in batches, and never above a position.
     /// Returns how many. The cost is that of what is removed. One consumer of the group does it at a time; the others
     /// do nothing.
-    pub(crate) async fn purge(&self, older_than: Duration, from: &mut PurgeFrom) -> Result<u64, Error> {
+    pub async fn purge(&self, older_than: Duration, from: &mut PurgeFrom) -> Result<u64, Error> {
         let (mut purged, mut at, mut kept) = (0, from.0, None);
         loop {
             let params: [&(dyn ToSql + Sync); 4] = [&self.group, &at, &seconds(older_than), &BATCH];
-            let Some(row) = self.purge_by(&self.statements.forget, &params).await? else { return Ok(purged) };
+            let Some(row) = self.purge_by(&self.statements.retention.forget, &params).await? else { return Ok(purged) };
             let row = row.first().ok_or_else(|| Error::store("forget old events", "there is no answer"))?;
             let (gone, seen): (i64, i64) = (row.try_get(0).map_err(unread)?, row.try_get(1).map_err(unread)?);
             let (newest, oldest_kept): (Option<OffsetDateTime>, Option<OffsetDateTime>) =
@@ -50,22 +50,22 @@ impl Store {
 
     /// Removes requests that were carried out so long ago, members that are gone and pauses that have ended, and asks
     /// for dead letters that are older than `dead_letters` to be discarded.
-    pub(crate) async fn purge_others(&self, requests: Duration, dead_letters: Option<Duration>) -> Result<(), Error> {
-        self.purge_by(&self.statements.forget_members, &[&self.group]).await?;
-        self.purge_by(&self.statements.forget_pauses, &[&self.group]).await?;
+    pub async fn purge_others(&self, requests: Duration, dead_letters: Option<Duration>) -> Result<(), Error> {
+        self.purge_by(&self.statements.retention.forget_members, &[&self.group]).await?;
+        self.purge_by(&self.statements.retention.forget_pauses, &[&self.group]).await?;
         let by_age = |age: Duration| (seconds(age), BATCH);
         let (age, batch) = by_age(requests);
-        self.purge_by(&self.statements.forget_requests, &[&self.group, &age, &batch]).await?;
+        self.purge_by(&self.statements.retention.forget_requests, &[&self.group, &age, &batch]).await?;
         if let Some(age) = dead_letters {
             let (age, batch) = by_age(age);
-            self.purge_by(&self.statements.expire_dead, &[&self.group, &age, &batch]).await?;
+            self.purge_by(&self.statements.retention.expire_dead, &[&self.group, &age, &batch]).await?;
         }
         Ok(())
     }
 
     /// Makes the first event of each key due if it waits for nothing. Returns how many there were.
-    pub(crate) async fn free_heads(&self) -> Result<usize, Error> {
-        let freed = self.purge_by(&self.statements.free_heads, &[&self.group]).await?;
+    pub async fn free_heads(&self) -> Result<usize, Error> {
+        let freed = self.purge_by(&self.statements.held.free_heads, &[&self.group]).await?;
         Ok(freed.map_or(0, |rows| rows.len()))
     }
 
@@ -78,14 +78,14 @@ impl Store {
         let failed = |e| Error::store("forget what is old", e);
         let mut client = self.connection().await?;
         let mut tx = self.in_time(client.read_committed_transaction()).await.map_err(failed)?;
-        let mut link = self.in_transaction(&mut tx);
-        let allowed = link.query_opt(&self.statements.may_purge, &[&self.group]).await.map_err(failed)?;
+        let mut executor = self.in_transaction(&mut tx);
+        let allowed = executor.query_opt(&self.statements.retention.may_purge, &[&self.group]).await.map_err(failed)?;
         if !allowed.is_some_and(|row| row.try_get(0).unwrap_or(false)) {
             self.in_time(tx.rollback()).await.map_err(failed)?;
             return Ok(None);
         }
 
-        let rows = link.query(sql, params).await.map_err(failed)?;
+        let rows = executor.query(sql, params).await.map_err(failed)?;
         self.in_time(tx.commit()).await.map_err(failed)?;
         Ok(Some(rows))
     }

@@ -8,28 +8,28 @@ use crate::Error;
 
 /// Work of a partition that does not come from its topic.
 #[derive(Clone, Debug)]
-pub(crate) struct HeldEventTask {
-    pub(crate) action: Action,
+pub struct HeldEventTask {
+    pub action: Action,
     /// The held event.
-    pub(crate) held: i64,
-    pub(crate) key: Option<Bytes>,
+    pub held: i64,
+    pub key: Option<Bytes>,
     /// For the lane of an event without a key.
-    pub(crate) offset: i64,
+    pub offset: i64,
     event_type: Option<String>,
 }
 
 impl HeldEventTask {
     /// How many of a kind one answer has at most for a partition.
-    pub(crate) const MOST: usize = 200;
+    pub const MOST: usize = 200;
 
     /// Returns the type of the held event; empty if it is not known.
-    pub(crate) fn event_type(&self) -> &str {
+    pub fn event_type(&self) -> &str {
         self.event_type.as_deref().unwrap_or_default()
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
+pub enum Action {
     /// The time for another attempt has come.
     Due,
     /// Asked for by the request of this number: attempts again.
@@ -40,30 +40,31 @@ pub(crate) enum Action {
 
 /// A partition whose due events are asked for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted {
-    pub(crate) fence: Fence,
+pub struct Wanted {
+    pub fence: Fence,
     /// Whether it takes any now. Whether it is fenced off is answered anyway.
-    pub(crate) takes_errands: bool,
+    pub takes_errands: bool,
 }
 
 /// The work that is due for the partitions of a process.
 #[derive(Debug, Default)]
-pub(crate) struct Due {
+pub struct Due {
     /// By the id of the position.
-    pub(crate) errands: HashMap<i64, Vec<HeldEventTask>>,
+    pub errands: HashMap<i64, Vec<HeldEventTask>>,
     /// The partitions that are under another epoch: somebody has taken them, or moved their position.
-    pub(crate) fenced: HashSet<Fence>,
-    pub(crate) paused: Vec<Paused>,
+    pub fenced: HashSet<Fence>,
+    pub paused: Vec<Paused>,
 }
 
 impl Store {
     /// Returns what is due for partitions and what was asked of them, at most 200 of each kind for each.
-    pub(crate) async fn due(&self, wanted: &[Wanted]) -> Result<Due, Error> {
+    pub async fn due(&self, wanted: &[Wanted]) -> Result<Due, Error> {
         let ids: Vec<i64> = wanted.iter().map(|wanted| wanted.fence.position).collect();
         let epochs: Vec<i64> = wanted.iter().map(|wanted| wanted.fence.epoch).collect();
         let takes: Vec<bool> = wanted.iter().map(|wanted| wanted.takes_errands).collect();
         let mut client = self.connection().await?;
-        let rows = self.on_client(&mut client).read(&self.statements.due, &[&self.group, &ids, &epochs, &takes]).await;
+        let rows =
+            self.on_client(&mut client).read(&self.statements.held.due, &[&self.group, &ids, &epochs, &takes]).await;
         let rows = rows.map_err(|e| Error::store("read what is due", e))?;
 
         let mut due = Due::default();
@@ -72,8 +73,8 @@ impl Store {
     }
 
     /// Marks a request as carried out; false if it was already.
-    pub(crate) async fn done(&self, tx: &mut Transaction<'_>, request: i64, outcome: &str) -> Result<bool, PgError> {
-        Ok(self.in_transaction(tx).query_opt(&self.statements.done, &[&request, &outcome]).await?.is_some())
+    pub async fn done(&self, tx: &mut Transaction<'_>, request: i64, outcome: &str) -> Result<bool, PgError> {
+        Ok(self.in_transaction(tx).query_opt(&self.statements.operator.done, &[&request, &outcome]).await?.is_some())
     }
 }
 

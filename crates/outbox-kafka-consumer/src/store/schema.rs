@@ -2,7 +2,7 @@ use outbox_core::Identifier;
 use outbox_pg::{Migration, Migrations};
 
 /// The version of the tables that this program needs: that of the last migration.
-pub(super) const VERSION: i32 = 6;
+pub const VERSION: i32 = 6;
 
 /// Returns the tables of a consumer, in the schema that [`Builder::schema`](crate::Builder::schema) names. Every group
 /// has its rows in them.

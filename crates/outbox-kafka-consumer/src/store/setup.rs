@@ -5,7 +5,7 @@ use deadpool_postgres::tokio_postgres::types::Type;
 use super::lease::unread;
 use super::schema::VERSION;
 use super::statements::Sql;
-use super::{Link, PgError, Row, Store};
+use super::{Executor, PgError, Row, Store};
 use crate::Error;
 
 /// The tables and columns as the newest migration leaves them.
@@ -103,13 +103,13 @@ impl Store {
     ///
     /// # Errors
     /// One of these is not so ([`Error::is_setup`]), or the catalogs could not be read.
-    pub(crate) async fn check_setup(&self) -> Result<(), Error> {
+    pub async fn check_setup(&self) -> Result<(), Error> {
         let mut client = self.connection().await?;
-        let mut link = self.on_client(&mut client);
-        let findings = self.inspect(&mut link).await?;
+        let mut executor = self.on_client(&mut client);
+        let findings = self.inspect(&mut executor).await?;
         let mut problems = findings.problems(&self.schema.to_string());
         if findings.has_usage {
-            problems.extend(self.version_problem(&mut link).await?);
+            problems.extend(self.version_problem(&mut executor).await?);
         }
         if problems.is_empty() {
             return Ok(());
@@ -124,11 +124,11 @@ impl Store {
         )))
     }
 
-    async fn inspect(&self, link: &mut Link<'_>) -> Result<Findings, Error> {
+    async fn inspect(&self, executor: &mut Executor<'_>) -> Result<Findings, Error> {
         let (tables, columns): (Vec<&str>, Vec<&str>) =
             TABLES.iter().flat_map(|(table, columns)| columns.iter().map(move |column| (*table, *column))).unzip();
         let sql = Sql { text: INSPECT.to_owned(), types: vec![Type::TEXT, Type::TEXT_ARRAY, Type::TEXT_ARRAY] };
-        let rows = link.query(&sql, &[&self.schema.as_str(), &tables, &columns]).await;
+        let rows = executor.query(&sql, &[&self.schema.as_str(), &tables, &columns]).await;
         let rows = rows.map_err(|e| Error::store("describe the consumer's tables", e))?;
 
         let mut findings = Findings::default();
@@ -136,15 +136,15 @@ impl Store {
         Ok(findings)
     }
 
-    async fn version_problem(&self, link: &mut Link<'_>) -> Result<Option<String>, Error> {
+    async fn version_problem(&self, executor: &mut Executor<'_>) -> Result<Option<String>, Error> {
         let failed = |e| Error::store("read the version of the consumer's tables", e);
         let sql = Sql { text: CAN_READ_VERSION.to_owned(), types: vec![Type::TEXT] };
-        if link.query_opt(&sql, &[&self.schema.as_str()]).await.map_err(failed)?.is_none() {
+        if executor.query_opt(&sql, &[&self.schema.as_str()]).await.map_err(failed)?.is_none() {
             return Ok(None);
         }
 
         let text = format!("SELECT max(version) FROM {}.schema_migration WHERE component = 'consumer'", self.schema);
-        let row = link.query_opt(&Sql { text, types: Vec::new() }, &[]).await.map_err(failed)?;
+        let row = executor.query_opt(&Sql { text, types: Vec::new() }, &[]).await.map_err(failed)?;
         let version: Option<i32> = row.map(|row| row.try_get(0)).transpose().map_err(unread)?.flatten();
         Ok(version.filter(|version| *version != VERSION).map(|version| {
             let remedy = if version > VERSION { ": run the newer version of this program" } else { "" };

@@ -96,6 +96,13 @@ pub(crate) async fn store(tx: &mut dyn Tx, event: Received<OrderCreated>) -> Han
     tx.run(&format!("INSERT INTO public.effect (order_id, step) VALUES ({order_id}, {step})")).await
 }
 
+/// Stores the effects of orders by one statement.
+pub(crate) async fn store_all(tx: &mut dyn Tx, events: Vec<Received<OrderCreated>>) -> HandlerResult {
+    let effects: Vec<String> =
+        events.iter().map(|event| format!("({}, {})", event.event().order_id, event.event().step)).collect();
+    tx.run(&format!("INSERT INTO public.effect (order_id, step) VALUES {}", effects.join(", "))).await
+}
+
 pub(crate) type Work<'a> = BoxFuture<'a, HandlerResult>;
 /// A handler on either driver.
 pub(crate) type Each = Arc<dyn for<'a> Fn(&'a mut dyn Tx, Received<OrderCreated>) -> Work<'a> + Send + Sync>;

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use outbox_core::{ConnectorConfig, Pipeline, TableLayout};
-use outbox_kafka_consumer::{Builder, Consumer, HandlerResult, Received};
+use outbox_kafka_consumer::{Builder, Consumer, HandlerResult, Reader, Received};
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
 use crate::bench::{LEASE, OrderCreated, patient};
-use crate::driver::{DRIVERS, Driver, Tx, consumer, each, store};
+use crate::driver::{DRIVERS, Driver, Tx, all, consumer, each, store, store_all};
 
 const VARIABLE: &str = "OUTBOX_TEST_CONSUMER";
 
@@ -24,21 +24,49 @@ pub(crate) enum At13 {
     Stop,
 }
 
+/// How a process reads and handles events. Processes of all kinds work in one group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind {
+    driver: Driver,
+    reader: Reader,
+    handler: Handler,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Handler {
+    Single,
+    Batch,
+}
+
 /// A consumer's process. It is killed when this is dropped.
 pub(crate) struct Process {
     child: Child,
     log: Arc<Mutex<String>>,
 }
 
+impl Kind {
+    /// Returns every kind.
+    pub(crate) fn all() -> Vec<Self> {
+        let mut kinds = Vec::new();
+        for handler in [Handler::Single, Handler::Batch] {
+            for reader in [Reader::Rskafka, Reader::Native, Reader::Auto] {
+                kinds.extend(DRIVERS.iter().map(|driver| Self { driver: *driver, reader, handler }));
+            }
+        }
+        kinds
+    }
+}
+
 impl Process {
     pub(crate) fn spawn(brokers: &str, database: &str, prefix: &str, at_13: At13) -> Self {
-        Self::spawn_on(Driver::TokioPostgres, brokers, database, prefix, at_13)
+        let kind = Kind { driver: Driver::TokioPostgres, reader: Reader::Auto, handler: Handler::Single };
+        Self::spawn_of(kind, brokers, database, prefix, at_13)
     }
 
-    pub(crate) fn spawn_on(driver: Driver, brokers: &str, database: &str, prefix: &str, at_13: At13) -> Self {
+    pub(crate) fn spawn_of(kind: Kind, brokers: &str, database: &str, prefix: &str, at_13: At13) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["process::runs_only_where_another_test_asks_for_it", "--exact", "--nocapture"])
-            .env(VARIABLE, format!("{brokers}|{database}|{prefix}|{at_13:?}|{driver:?}"))
+            .env(VARIABLE, format!("{brokers}|{database}|{prefix}|{at_13:?}|{kind:?}"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -125,18 +153,19 @@ async fn at_13(what: At13, tx: &mut dyn Tx, event: Received<OrderCreated>) -> Ha
 struct Parts<'a> {
     brokers: &'a str,
     pipeline: Pipeline,
+    reader: Reader,
 }
 
 impl Parts<'_> {
     fn consumer(&self) -> Builder {
-        let consumer = Consumer::builder([self.brokers]).pipeline(self.pipeline.clone()).group("test");
-        consumer.lease_ttl(LEASE).retry(patient())
+        let consumer = Consumer::builder(self.brokers.split(',')).pipeline(self.pipeline.clone()).group("test");
+        consumer.reader(self.reader).lease_ttl(LEASE).retry(patient())
     }
 
     #[cfg(feature = "sqlx")]
     fn sqlx_consumer(&self) -> Builder<outbox_kafka_consumer::Sqlx> {
-        let consumer = Consumer::sqlx_builder([self.brokers]).pipeline(self.pipeline.clone()).group("test");
-        consumer.lease_ttl(LEASE).retry(patient())
+        let consumer = Consumer::sqlx_builder(self.brokers.split(',')).pipeline(self.pipeline.clone()).group("test");
+        consumer.reader(self.reader).lease_ttl(LEASE).retry(patient())
     }
 }
 
@@ -150,18 +179,22 @@ async fn runs_only_where_another_test_asks_for_it() {
         "Stop" => At13::Stop,
         _ => At13::Nothing,
     };
-    let driver = DRIVERS.iter().find(|driver| format!("{driver:?}") == parts[4]).unwrap();
-    let (pool, handler) = (driver.pool(parts[1], 16), each(move |tx, event| Box::pin(at_13(what, tx, event))));
+    let kind = Kind::all().into_iter().find(|kind| format!("{kind:?}") == parts[4]).unwrap();
+    let pool = kind.driver.pool(parts[1], 16);
     // One end is enough of a test that ends it on purpose.
     let poison_after = if what == At13::Abort { 1 } else { 3 };
-    let bench = Parts { brokers: parts[0], pipeline: pipeline(parts[2]) };
-    let consumer = consumer!(
-        pool,
-        bench,
-        on(handler),
-        max_batch_size(32.try_into().unwrap()),
-        poison_after(poison_after.try_into().unwrap())
-    );
+    let (batch, poison_after) = (32.try_into().unwrap(), poison_after.try_into().unwrap());
+    let bench = Parts { brokers: parts[0], pipeline: pipeline(parts[2]), reader: kind.reader };
+    let consumer = match kind.handler {
+        Handler::Single => {
+            let handler = each(move |tx, event| Box::pin(at_13(what, tx, event)));
+            consumer!(pool, bench, on(handler), max_batch_size(batch), poison_after(poison_after))
+        }
+        Handler::Batch => {
+            let handler = all(|tx, events| Box::pin(store_all(tx, events)));
+            consumer!(pool, bench, on_batch(handler), max_batch_size(batch), poison_after(poison_after))
+        }
+    };
     // It outlives no test: the process that started it ends it, or its end is seen here.
     let orphaned = async {
         let parent = std::os::unix::process::parent_id();

@@ -39,7 +39,7 @@ pub fn check(tables: &OutboxTables, settings: &RelaySettings) -> Result<(), Erro
         let text = || format!("the outbox table {} does not suit the configuration", table.name);
         settings.check_lists(&table.name).map_err(|e| Error::settings(text()).caused_by(e))?;
         if let Ok(pipeline) = tables.as_in_catalog(table) {
-            warn_of_nullable(&pipeline);
+            warn_of_losses(&pipeline);
         }
     }
     Ok(())
@@ -64,11 +64,17 @@ fn existing(tables: &OutboxTables) -> impl Iterator<Item = &OutboxTable> {
     tables.known.iter().filter(|table| !table.columns.is_empty())
 }
 
-fn warn_of_nullable(pipeline: &Pipeline) {
+fn warn_of_losses(pipeline: &Pipeline) {
     let table = pipeline.layout().qualified_name();
-    let strict = Pipeline::accepting(&[Loss::JsonExpansion], pipeline.config().clone(), pipeline.layout().clone());
-    for contradiction in strict.err().iter().flat_map(outbox_core::Error::contradictions) {
+    let accepting =
+        |losses: &[Loss]| Pipeline::accepting(losses, pipeline.config().clone(), pipeline.layout().clone()).err();
+    let nullable = accepting(&[Loss::JsonExpansion, Loss::UnreadableRecords]);
+    for contradiction in nullable.iter().flat_map(outbox_core::Error::contradictions) {
         tracing::warn!(target: "outbox.relay", table, column = %contradiction, "column may be NULL");
+    }
+    let unreadable = accepting(&[Loss::JsonExpansion, Loss::NullableColumns]);
+    for contradiction in unreadable.iter().flat_map(outbox_core::Error::contradictions) {
+        tracing::warn!(target: "outbox.relay", table, reason = %contradiction, "records cannot be read in full");
     }
 }
 

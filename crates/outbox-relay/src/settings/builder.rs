@@ -8,7 +8,7 @@ use super::context_headers::ContextHeaders;
 use super::finding::{Finding, Findings};
 use super::heartbeat::Heartbeats;
 use super::keys::{Keys, UnknownKeys};
-use super::placeholders::{Process, Surroundings};
+use super::placeholders::{Process, Providers, Surroundings, WithProviders};
 use super::postgres::PostgresSettings;
 use super::produce::{CompressionType, PoisonPolicy, max_request_size, metadata_max_age};
 use super::resolved::Resolved;
@@ -26,6 +26,7 @@ use outbox_wal::Timeouts;
 #[must_use]
 pub struct RelaySettingsBuilder {
     config: ConnectorConfig,
+    providers: Providers,
     brokers: Vec<String>,
     unknown_keys: UnknownKeys,
     poison: PoisonPolicy,
@@ -43,6 +44,7 @@ impl RelaySettingsBuilder {
     pub(super) fn new(config: ConnectorConfig, brokers: Vec<String>) -> Self {
         Self {
             config,
+            providers: Providers::default(),
             brokers,
             unknown_keys: UnknownKeys::default(),
             poison: PoisonPolicy::default(),
@@ -58,9 +60,11 @@ impl RelaySettingsBuilder {
     }
 
     /// Completes the configuration by that of the Connect worker, as Connect does: the converters, where the connector
-    /// names none, and `producer.compression.type`, `producer.max.request.size` and `producer.metadata.max.age.ms`.
+    /// names none, and `producer.compression.type`, `producer.max.request.size` and `producer.metadata.max.age.ms`. The
+    /// worker's `config.providers` name the providers of placeholders.
     pub fn worker_config(self, properties: &Properties) -> Self {
-        Self { config: worker::completed(self.config, properties), ..self }
+        let providers = Providers::of_worker(properties);
+        Self { config: worker::completed(self.config, properties), providers, ..self }
     }
 
     /// Rejects keys that neither Kafka Connect nor Debezium knows. By default they are a warning.
@@ -134,6 +138,7 @@ impl RelaySettingsBuilder {
         self,
         surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
     ) -> Result<RelaySettings, SettingsError> {
+        let surroundings = &WithProviders { surroundings: surroundings.clone(), providers: self.providers.clone() };
         let mut findings = Findings::of(self.config.clone());
         if self.brokers.iter().all(|broker| broker.trim().is_empty()) {
             findings.reject(Finding::new("brokers", "the relay needs the address of one broker at least"));
@@ -156,6 +161,7 @@ impl RelaySettingsBuilder {
         self,
         surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
     ) -> ConfigurationCheck {
+        let surroundings = &WithProviders { surroundings: surroundings.clone(), providers: self.providers.clone() };
         let mut findings = Findings::of_elsewhere(self.config.clone());
         let config = Resolved::of(self.config.clone(), surroundings, &mut findings);
         let settings = self.settled(&config, surroundings, &mut findings);
@@ -179,6 +185,13 @@ impl RelaySettingsBuilder {
             names::check(config, config.router_of(table), Some(table), findings);
         }
         findings.take(lists_exclude_each_other(config));
+        findings.take(queue_holds_a_batch(config));
+        if config.decodes_all_messages() {
+            let reason =
+                "it is absent: each logical decoding message is taken for an event, and one that is none is poison";
+            findings
+                .warn(Finding::new("message.prefix.include.list", reason).with_remedy("list the prefix of the outbox"));
+        }
         if config.candidates() == Candidates::Publication && config.get("table.exclude.list") != Some(".*") {
             findings.warn(without_list(config));
         }
@@ -273,6 +286,18 @@ fn lists_exclude_each_other(config: &Resolved) -> Result<(), Finding> {
         }
     }
     Ok(())
+}
+
+/// Checks that Debezium's queue is larger than its batches. Debezium rejects a configuration where it is not.
+fn queue_holds_a_batch(config: &Resolved) -> Result<(), Finding> {
+    let number = |key: &str, default: i64| config.get(key).map_or(Ok(default), str::parse).unwrap_or_default();
+    // Values that are no numbers are rejected by their rules.
+    match (number("max.queue.size", 8192), number("max.batch.size", 2048)) {
+        (queue, batch) if queue > 0 && batch > 0 && queue <= batch => {
+            Err(Finding::new("max.queue.size", "Debezium rejects a queue that is not larger than max.batch.size"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Shows the connector's keys without their values, of which any may hold a secret in the wrong place.

@@ -83,8 +83,9 @@ impl Outline<'_> {
             ("heartbeats", self.heartbeats()),
         ];
         if self.settings.included().messages().is_some() {
-            let prefixes = self.config.get("message.prefix.include.list").unwrap_or_default();
-            entries.insert(4, ("messages", format!("those with the prefix {prefixes}")));
+            let prefixes = self.config.get("message.prefix.include.list").filter(|list| !list.is_empty());
+            let messages = prefixes.map_or_else(|| "all".to_owned(), |list| format!("those with the prefix {list}"));
+            entries.insert(4, ("messages", messages));
         }
         let keys = Keys::in_config(self.config);
         let idle = self.config.iter().map(|(key, _)| key);

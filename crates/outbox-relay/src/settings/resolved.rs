@@ -39,7 +39,7 @@ impl Resolved {
                 Err(error) => findings.unresolved(Finding::new(key, ErrorChain::new(&error).to_string())),
             }
         }
-        Self { written, values }
+        Self { written, values: values.with_full_class_names() }
     }
 
     /// Returns the configuration as it was written.
@@ -67,6 +67,22 @@ impl Resolved {
     pub(super) fn router_of(&self, table: &TableName) -> &str {
         let router = self.values.router_of(&table.schema, &table.table);
         router.or_else(|| self.routers().first().copied()).unwrap_or_default()
+    }
+
+    /// Returns whether a part of records (`key`, `value` or `header`) is written with its schema.
+    pub(super) fn writes_schemas(&self, part: &str) -> bool {
+        let mut key = format!("{part}.converter");
+        let delegate = format!("{key}.delegate.converter.type");
+        if self.get(&key).is_some_and(|class| class.ends_with(".BinaryDataConverter")) {
+            key = delegate;
+        }
+        let is_json = self.get(&key).is_some_and(|class| class.ends_with(".JsonConverter"));
+        is_json && self.get(&format!("{key}.schemas.enable")).is_none_or(|value| value.eq_ignore_ascii_case("true"))
+    }
+
+    /// Returns whether the configuration decodes logical decoding messages of every prefix.
+    pub(super) fn decodes_all_messages(&self) -> bool {
+        self.values.decodes_messages() && self.get("message.prefix.include.list").is_none_or(str::is_empty)
     }
 
     /// Returns the names of all transformations.
@@ -176,6 +192,10 @@ impl Resolved {
         let lists = config.iter().map(|(key, _)| key.to_owned()).filter(|key| key.starts_with("column."));
         // The lists of columns were checked.
         let config = lists.collect::<Vec<_>>().iter().fold(config, |config, key| config.without(key));
+        let config = match self.decodes_all_messages() {
+            true => config.with("message.prefix.include.list", ".*"),
+            false => config,
+        };
         let config = match self.candidates() {
             Candidates::Database => config,
             // The lists choose from the tables of the publication.

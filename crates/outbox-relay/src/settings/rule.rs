@@ -22,6 +22,8 @@ pub(super) struct Rule {
     values: Values,
     /// The values that Debezium takes; empty if it takes any.
     words: &'static [&'static str],
+    /// The least number that Debezium takes, if it takes whole numbers only.
+    least: Option<i64>,
     remedy: &'static str,
 }
 
@@ -41,7 +43,7 @@ enum Values {
 const REMOVE: &str = "remove the key";
 
 const fn rule(key: &'static str, effect: KeySupport, values: Values) -> Rule {
-    Rule { key, effect, values, words: &[], remedy: REMOVE }
+    Rule { key, effect, values, words: &[], least: None, remedy: REMOVE }
 }
 
 pub(super) const fn honoured(key: &'static str) -> Rule {
@@ -87,6 +89,16 @@ impl Rule {
         Self { words, ..self }
     }
 
+    /// Sets that Debezium takes whole numbers only, from this one on.
+    pub(super) const fn at_least(self, least: i64) -> Self {
+        Self { least: Some(least), ..self }
+    }
+
+    /// Sets that Debezium takes `true` and `false` only.
+    pub(super) const fn boolean(self) -> Self {
+        self.among(&["true", "false"])
+    }
+
     /// Sets that the relay does what the key says, and warns nevertheless.
     pub(super) const fn with_effect(self) -> Self {
         Self { effect: KeySupport::Honoured, ..self }
@@ -106,6 +118,13 @@ impl Rule {
             |value: &str| self.words.is_empty() || self.words.iter().any(|word| word.eq_ignore_ascii_case(value));
         if config.get(key).is_some_and(|value| !is_among(value)) {
             let reason = format!("Debezium rejects this value: it is one of {}", self.words.join(", "));
+            return findings.reject(Finding::new(key, reason));
+        }
+        let is_number = |value: &str, least| value.parse::<i64>().is_ok_and(|number| number >= least);
+        if let (Some(least), Some(value)) = (self.least, config.get(key))
+            && !is_number(value, least)
+        {
+            let reason = format!("Debezium rejects this value: it is a whole number of at least {least}");
             return findings.reject(Finding::new(key, reason));
         }
         let (default, known, reason) = match self.values {
@@ -133,5 +152,50 @@ impl Rule {
     /// Returns whether an absent key is looked at as well.
     pub(super) fn has_default(&self) -> bool {
         matches!(self.values, Values::Only { .. } | Values::Noted { .. }) && !self.key.ends_with('*')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use outbox_core::{ConnectorConfig, TableLayout};
+
+    use crate::RelaySettings;
+
+    fn check(key: &str, value: &str) -> crate::ConfigurationCheck {
+        let config = ConnectorConfig::recommended(&TableLayout::recommended()).with(key, value);
+        RelaySettings::builder(config, ["k:1"]).check()
+    }
+
+    #[test]
+    fn values_that_debezium_rejects_are_rejected() {
+        for (key, value, reason) in [
+            ("tombstones.on.delete", "no", "one of true, false"),
+            ("poll.interval.ms", "0", "at least 1"),
+            ("tasks.max", "many", "at least 1"),
+            ("max.queue.size", "2048", "larger than max.batch.size"),
+            (
+                "topic.naming.strategy",
+                "io.debezium.schema.DefaultRegexTopicNamingStrategy",
+                "topics that predicates see",
+            ),
+            ("lsn.flush.mode", "never", "one of connector, connector_and_driver, manual"),
+        ] {
+            let check = check(key, value);
+            let finding = check.rejected().iter().find(|finding| finding.key() == key).unwrap();
+            assert!(finding.reason().contains(reason), "{finding}");
+        }
+    }
+
+    #[test]
+    fn values_with_another_effect_are_a_warning() {
+        for (key, value, reason) in [
+            ("lsn.flush.mode", "manual", "confirms what it has written"),
+            ("flush.lsn.source", "false", "confirms what it has written"),
+            ("database.sslmode", "allow", "an encrypted connection first"),
+        ] {
+            let check = check(key, value);
+            let finding = check.warnings().iter().find(|finding| finding.key() == key).unwrap();
+            assert!(check.is_accepted() && finding.reason().contains(reason), "{finding}");
+        }
     }
 }

@@ -111,7 +111,11 @@ fn assumed_layout(config: &Resolved, router: &str, schema: Identifier, table: Id
         });
     };
 
-    add(&router.option("table.field.event.id", "id"), Uuid, Some(EventField::Id));
+    let (id, key) =
+        (router.option("table.field.event.id", "id"), router.option("table.field.event.key", "aggregateid"));
+    let key_type = assumed_key(config);
+    let id_type = if id == key { key_type.unwrap_or(Uuid) } else { Uuid };
+    add(&id, id_type, Some(EventField::Id));
     let payload = if is_binary { Bytea } else { Jsonb };
     add(&router.option("table.field.event.payload", "payload"), payload, Some(EventField::Payload));
     add(&router.option("route.by.field", "aggregatetype"), Text, Some(EventField::AggregateType));
@@ -124,11 +128,27 @@ fn assumed_layout(config: &Resolved, router: &str, schema: Identifier, table: Id
             add(column, Integer, None);
         }
     }
-    add(&router.option("table.field.event.key", "aggregateid"), Text, Some(EventField::AggregateId));
+    add(&key, key_type.unwrap_or(Text), Some(EventField::AggregateId));
     for item in &placed {
         add(item.first().copied().unwrap_or_default(), Text, None);
     }
     TableLayout::existing(schema, table, columns).ok()
+}
+
+/// Returns the type of keys that their converter demands, if it takes one type only.
+fn assumed_key(config: &Resolved) -> Option<ColumnType> {
+    let class = config.get("key.converter").unwrap_or_default().rsplit('.').next().unwrap_or_default();
+    Some(match class {
+        "ShortConverter" => ColumnType::Smallint,
+        "IntegerConverter" => ColumnType::Integer,
+        "LongConverter" => ColumnType::Bigint,
+        "FloatConverter" => ColumnType::Real,
+        "DoubleConverter" => ColumnType::Double,
+        "BooleanConverter" => ColumnType::Boolean,
+        "ByteArrayConverter" => ColumnType::Bytea,
+        "BinaryDataConverter" if config.get("key.converter.delegate.converter.type").is_none() => ColumnType::Bytea,
+        _ => return None,
+    })
 }
 
 /// The router's options.

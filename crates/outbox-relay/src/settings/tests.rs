@@ -82,9 +82,14 @@ fn no_secret_is_shown() {
     let builder = RelaySettings::builder(config().with("database.password", "hunter2"), ["k:1"]);
     assert!(!format!("{builder:?}").contains("hunter2"));
     // Also where a secret has come to the wrong place.
-    for key in
-        ["slot.name", "lsn.flush.mode", "database.port", "database.sslmode", "connector.class", "table.include.list"]
-    {
+    for key in [
+        "slot.name",
+        "slot.stream.params",
+        "database.port",
+        "database.sslmode",
+        "connector.class",
+        "table.include.list",
+    ] {
         let error = built(config().with(key, "${env:SECRET}")).unwrap_err();
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
@@ -202,7 +207,7 @@ fn unknown_keys_are_one_warning_without_their_values() {
 #[test]
 fn everything_that_is_rejected_is_reported_at_once() {
     let wrong = config()
-        .with("lsn.flush.mode", "manual")
+        .with("slot.stream.params", "origin=none")
         .with("database.port", "x")
         .without("database.user")
         .without("key.converter")
@@ -220,7 +225,7 @@ fn everything_that_is_rejected_is_reported_at_once() {
         keys,
         [
             "database.password",
-            "lsn.flush.mode",
+            "slot.stream.params",
             "column.exclude.list",
             "transforms.outbox.route.topic.regex",
             "key.converter",
@@ -232,7 +237,7 @@ fn everything_that_is_rejected_is_reported_at_once() {
         ]
     );
     let shown = error.to_string();
-    assert!(shown.contains("lsn.flush.mode=manual: ") && shown.contains("--worker-config"), "{shown}");
+    assert!(shown.contains("slot.stream.params: ") && shown.contains("--worker-config"), "{shown}");
     assert_eq!(error.warnings().iter().map(Finding::key).collect::<Vec<_>>(), ["snapshot.mode"]);
 }
 
@@ -241,7 +246,7 @@ fn values_that_the_relay_cannot_honour_are_refused_with_the_remedy() {
     for (key, value, remedy) in [
         ("plugin.name", "decoderbufs", "with pgoutput"),
         ("producer.override.compression.type", "rar", "zstd"),
-        ("database.sslmode", "allow", "prefer"),
+        ("database.sslmode", "required", "prefer"),
         ("database.sslmode", "verify-full", "database.sslrootcert"),
         ("database.sslcert", "/c.pem", "database.sslkey"),
         ("database.port", "65536", "number"),
@@ -255,7 +260,7 @@ fn values_that_the_relay_cannot_honour_are_refused_with_the_remedy() {
         ("column.truncate.to.20.chars", "other.x,outbox.outbox_message.payload", "changes the column payload"),
         ("schema.name.adjustment.mode", "upper", "one of none"),
         ("transforms.outbox.table.op.invalid.behavior", "stop", "warn, error, fatal"),
-        ("lsn.flush.mode", "manual", "remove the key"),
+        ("slot.stream.params", "origin=none", "remove the key"),
         ("extended.headers.enabled", "yes", "true or false"),
         ("skipped.operations", "c", "none would be published"),
         ("time.precision.mode", "connect", "adaptive"),

@@ -21,7 +21,8 @@ fn the_table_of_cloud_events() {
         "traceparent" text NOT NULL DEFAULT '',
         "correlation_id" text NOT NULL DEFAULT '',
         "causation_id" text NOT NULL DEFAULT '',
-        "headers" json NOT NULL DEFAULT '{}'"#;
+        "headers" json NOT NULL DEFAULT '{}',
+        "tracestate" text NOT NULL DEFAULT ''"#;
     let mut fixture = Fixture::new(layout.clone(), sql);
     assert_eq!(fixture.layout_with_defaults(), layout);
     fixture.reader("cloud_events", |config| config);

@@ -18,6 +18,7 @@ mod context;
 mod defaults;
 mod documents;
 mod expansion;
+mod file_cases;
 mod files;
 mod heartbeats;
 mod keys;

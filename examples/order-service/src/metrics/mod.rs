@@ -20,9 +20,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use self::recorder::Recorder;
-use crate::app::AppState;
 use crate::health::{level, look};
 use crate::problem::Problem;
+use crate::state::AppState;
 
 /// The recorder of this process, to which the consumer and the service write by the facade `metrics`.
 static RECORDER: OnceLock<Recorder> = OnceLock::new();

@@ -1,5 +1,5 @@
 mod idempotency;
-mod new_order;
+mod order;
 mod store;
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
@@ -8,34 +8,22 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use serde::Deserialize;
 
-pub(crate) use self::new_order::NewOrder;
+pub(crate) use self::order::{NewOrder, Order, OrderForm};
 pub(crate) use self::store::{EventOptions, Placed, place};
-use crate::app::AppState;
-use crate::bounded::{Id, Limit};
+use crate::bounded::{FromText, Id, Limit};
 use crate::problem::Problem;
+use crate::state::AppState;
 use crate::trace;
-
-/// An order as it is stored and answered.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Order {
-    pub(crate) id: i64,
-    customer_id: i64,
-    product_id: i64,
-    quantity: i32,
-    #[serde(with = "time::serde::rfc3339")]
-    created_at: OffsetDateTime,
-}
 
 /// A part of the list of orders, from the newest one on or from before an order.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Page {
     #[serde(default)]
-    limit: Limit,
-    before: Option<Id>,
+    limit: FromText<Limit>,
+    before: Option<FromText<Id>>,
 }
 
 /// Says that an earlier request with the same key has stored the order.
@@ -82,8 +70,8 @@ async fn list(
     page: Result<Query<Page>, QueryRejection>,
 ) -> Result<impl IntoResponse, Problem> {
     let Query(page) = page?;
-    let limit = page.limit.get();
-    let orders = store::newest(&state.pool.get().await?, page.before.map(Id::get), limit).await?;
+    let limit = page.limit.0.get();
+    let orders = store::newest(&state.pool.get().await?, page.before.map(|before| before.0.get()), limit).await?;
 
     let is_full = i64::try_from(orders.len()).is_ok_and(|count| count == limit);
     let next = orders.last().filter(|_| is_full).map(|order| {

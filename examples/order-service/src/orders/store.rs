@@ -4,11 +4,10 @@ use outbox_core::{Enqueued, EventId, OnDuplicate, OutboxEvent};
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 
-use super::Order;
-use super::new_order::NewOrder;
-use crate::app::AppState;
+use super::order::{NewOrder, Order};
 use crate::events::OrderCreated;
 use crate::problem::Problem;
+use crate::state::AppState;
 
 const COLUMNS: &str = "id, customer_id, product_id, quantity, created_at";
 

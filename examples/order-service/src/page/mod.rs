@@ -18,12 +18,12 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use self::live::Checked;
-pub(crate) use self::live::Live;
-use crate::app::AppState;
-use crate::orders::{EventOptions, NewOrder, place};
+use crate::bounded::{FromText, Id};
+use crate::orders::{EventOptions, NewOrder, OrderForm, place};
 use crate::problem::Problem;
 use crate::received::POISON;
 use crate::settings::PageAccess;
+use crate::state::AppState;
 use crate::trace;
 
 const STYLE: &str = include_str!("style.css");
@@ -53,7 +53,7 @@ async fn index(State(state): State<AppState>) -> Response {
     let demo = match &state.switches {
         Some(_) if state.page == PageAccess::Full => {
             format!(
-                "<section aria-labelledby=\"demo-title\"><h2 id=\"demo-title\">Break it</h2><div id=\"demo\">{}</div></section>",
+                "<section aria-labelledby=\"demo-title\"><h2 id=\"demo-title\" tabindex=\"-1\">Break it</h2><div id=\"demo\">{}</div></section>",
                 part("demo")
             )
         }
@@ -85,18 +85,17 @@ async fn index(State(state): State<AppState>) -> Response {
 }
 
 async fn live(State(state): State<AppState>) -> impl IntoResponse {
-    let live = state.live.clone();
-    Sse::new(live.stream(state)).keep_alive(KeepAlive::default())
+    Sse::new(live::stream(state)).keep_alive(KeepAlive::default())
 }
 
 async fn order(
     State(state): State<AppState>,
     _: OwnPage,
     headers: HeaderMap,
-    form: Result<Form<NewOrder>, FormRejection>,
+    form: Result<Form<OrderForm>, FormRejection>,
 ) -> Result<Response, Problem> {
     let event = EventOptions { traceparent: trace::parent(&headers), ..EventOptions::default() };
-    let placed = place(&state, form?.0, event).await?;
+    let placed = place(&state, form?.0.into(), event).await?;
     Ok(answered(&headers, format!("Order {} is stored, with its event.", placed.order.id)))
 }
 
@@ -111,9 +110,10 @@ async fn dead_letter(
     State(state): State<AppState>,
     _: OwnPage,
     headers: HeaderMap,
-    path: Result<Path<(i64, Action)>, PathRejection>,
+    path: Result<Path<(FromText<Id>, Action)>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let (id, action) = path?.0;
+    let (FromText(id), action) = path?.0;
+    let id = id.get();
     let group = snapshot::group(&state);
     let (asked, message) = match action {
         Action::Retry => (group.retry(id).await, "will be handled again"),

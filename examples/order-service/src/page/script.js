@@ -8,7 +8,8 @@ for (const id of ['summary', 'orders', 'lag', 'health', 'dead-letters', 'demo'])
     if (!part) return;
     const focused = part.contains(document.activeElement) ? document.activeElement.id : '';
     part.innerHTML = event.data;
-    if (focused) (element(focused) ?? part.querySelector('button'))?.focus();
+    // A button that is gone leaves the focus to the next one, or to the heading.
+    if (focused) (element(focused) ?? part.querySelector('button') ?? part.closest('section').querySelector('h2')).focus();
   });
 }
 source.onopen = () => { element('connection').textContent = 'This page is up to date.'; };

@@ -95,7 +95,7 @@ pub(super) fn lag(partitions: &[PartitionStatus], health: Option<&PipelineHealth
 
     if !partitions.is_empty() {
         html.push_str(
-            "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Lag by partition\"><table><thead><tr>\
+            "<div id=\"lag-partitions\" class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Lag by partition\"><table><thead><tr>\
              <th scope=\"col\">Topic</th><th scope=\"col\">Partition</th><th scope=\"col\">Position</th>\
              <th scope=\"col\">Lag</th></tr></thead><tbody>",
         );

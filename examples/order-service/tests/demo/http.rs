@@ -60,9 +60,37 @@ fn the_page_works_without_its_script_and_for_nobody_else() {
         let refused = demo.agent.post(demo.url("/page/switches/relay/off")).header(header, value).send_empty();
         assert_eq!(refused.unwrap().status(), 403, "{header}");
     }
-    let bad = demo.agent.post(demo.url("/page/orders")).send_form([("quantity", "0")]).unwrap();
-    assert_eq!(bad.status(), 422);
+    for (quantity, expected) in
+        [("ten", "form: quantity: it must be a whole number from 1 to 10000"), ("", "form: quantity")]
+    {
+        let form = [("customer_id", "1"), ("product_id", "101"), ("quantity", quantity)];
+        let mut bad = demo.agent.post(demo.url("/page/orders")).send_form(form).unwrap();
+        let problem: Value = bad.body_mut().read_json().unwrap();
+        assert!(bad.status() == 422 && problem["detail"].as_str().unwrap().starts_with(expected), "{problem}");
+    }
+    assert_eq!(demo.agent.post(demo.url("/page/dead-letters/x/retry")).send_empty().unwrap().status(), 400);
     assert_eq!(demo.agent.post(demo.url("/page/dead-letters/1/retry")).send_empty().unwrap().status(), 409);
+}
+
+#[test]
+fn every_link_of_the_page_leads_into_the_service() {
+    let demo = Demo::start(&["demo"]);
+    let page = demo.text("/");
+    let values = |attribute: &str| {
+        let quoted = format!("{attribute}=\"");
+        page.split(&quoted).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let links: Vec<_> = values(" href").into_iter().chain(values(" src")).chain(values(" action")).collect();
+    assert!(links.len() > 7, "{links:?}");
+    for link in links {
+        match link.chars().next() {
+            Some('#') => assert!(page.contains(&format!("id=\"{}\"", &link[1..])), "{link}"),
+            Some('/') if !link.starts_with("/page/") => {
+                assert_eq!(demo.agent.get(demo.url(&link)).call().unwrap().status(), 200, "{link}");
+            }
+            _ => assert!(link.starts_with("/page/") || link == "data:,", "{link}"),
+        }
+    }
 }
 
 #[test]

@@ -144,6 +144,7 @@ fn servers_have_health_checks_limits_and_restarts_and_one_shot_services_are_awai
     for profile in ["relay", "debezium"] {
         let services = compose.services(profile);
         for (name, service) in &services {
+            assert!(service["deploy"]["resources"]["limits"]["memory"].is_string(), "{name} has no limit");
             if name.starts_with("setup-") {
                 let awaits = |other: &&Value| condition(other, name) == Some("service_completed_successfully");
                 assert!(services.values().any(awaits), "nobody waits for the end of {name}");
@@ -152,7 +153,6 @@ fn servers_have_health_checks_limits_and_restarts_and_one_shot_services_are_awai
             }
             assert_eq!(service["restart"], "unless-stopped", "{name}");
             assert!(service["healthcheck"]["test"].is_array(), "{name} has no health check");
-            assert!(service["deploy"]["resources"]["limits"]["memory"].is_string(), "{name} has no limit");
         }
         let readers = ["relay", "connect"].into_iter().filter(|name| services.contains_key(name));
         assert_eq!(readers.count(), 1, "one process reads the slot");

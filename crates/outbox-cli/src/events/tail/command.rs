@@ -1,9 +1,10 @@
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::event::{Filter, TailedEvent};
+use super::super::topics::{no_topics, of_types};
+use super::event::Filter;
+use super::printer::{Begin, Printer};
 use super::{table, topic};
 use crate::consumer::StoreOptions;
 use crate::exit::{Exit, Failure};
@@ -15,7 +16,7 @@ use crate::output::Output;
 #[derive(Args)]
 #[group(skip)]
 pub(crate) struct Tail {
-    /// The source of the events: records of their topics, or rows that are committed to the table
+    /// The source of the events: records of their topics, or what is committed: rows of the table, or messages without one
     #[arg(long, value_enum, value_name = "SOURCE", default_value = "topic")]
     source: Source,
     /// Read this topic; may be repeated. Without it, the topics of --aggregate-type, or of the table's rows
@@ -54,23 +55,6 @@ enum Source {
     Table,
 }
 
-/// The start of the reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Begin {
-    End,
-    Last(u64),
-    Beginning,
-    Offset(i64),
-}
-
-/// The printer of the events that fit the filter.
-pub(super) struct Printer {
-    output: Output,
-    filter: Filter,
-    shows_payload: bool,
-    left: Option<u64>,
-}
-
 impl Tail {
     pub(crate) async fn run(
         self,
@@ -88,7 +72,7 @@ impl Tail {
             (None, None) => Begin::End,
         };
         let filter = self.filter.clone();
-        let mut printer = Printer { output, filter, shows_payload: self.payload, left: self.limit };
+        let mut printer = Printer::new(output, filter, self.payload, self.limit);
         if self.limit == Some(0) {
             return Ok(Exit::Success);
         }
@@ -99,6 +83,11 @@ impl Tail {
                     let message = "--topic, --partition, --offset and --from-beginning are for --source topic";
                     return Err(Failure::usage(message));
                 }
+                if self.last.is_some() && !pipeline.layout().row_life().has_table() {
+                    let message =
+                        "without a table, only messages that are committed from now on can be shown: leave out --last";
+                    return Err(Failure::usage(message));
+                }
                 let client = store.database.connect(limit).await?;
                 table::tail(&client, &pipeline, self.last, self.no_follow, limit, &mut printer).await?;
             }
@@ -107,28 +96,17 @@ impl Tail {
                 let topics = if !self.topics.is_empty() {
                     self.topics
                 } else if !self.filter.aggregate_types.is_empty() {
-                    topic::of_types(&pipeline, &self.filter.aggregate_types)?
+                    of_types(&pipeline, &self.filter.aggregate_types)?
+                } else if !pipeline.layout().row_life().has_table() {
+                    return Err(no_topics());
                 } else {
                     let types = table::aggregate_types(&store.database.connect(limit).await?, &pipeline).await?;
-                    topic::of_types(&pipeline, &types)?
+                    of_types(&pipeline, &types)?
                 };
                 let range = topic::Range { partition: self.partition, begin, ends: self.no_follow };
                 topic::tail(cluster, &pipeline, &topics, range, &mut printer).await?;
             }
         }
         Ok(Exit::Success)
-    }
-}
-
-impl Printer {
-    /// Prints an event that fits the filter, and returns whether more are wanted.
-    pub(super) fn print(&mut self, event: TailedEvent) -> Result<ControlFlow<()>, Failure> {
-        if !self.filter.fits(&event) {
-            return Ok(ControlFlow::Continue(()));
-        }
-        let payload = event.payload.clone().filter(|_| self.shows_payload);
-        let flow = self.output.print_line(&TailedEvent { payload, ..event })?;
-        self.left = self.left.map(|left| left.saturating_sub(1));
-        Ok(if self.left == Some(0) { ControlFlow::Break(()) } else { flow })
     }
 }

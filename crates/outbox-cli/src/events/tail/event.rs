@@ -1,4 +1,5 @@
 use clap::Args;
+use outbox_core::layout::EventField;
 use outbox_core::uuid::Uuid;
 use serde::Serialize;
 
@@ -39,6 +40,21 @@ pub(super) enum Place {
     Row {
         table: String,
     },
+}
+
+impl TailedEvent {
+    /// Sets a part that is shown.
+    pub(super) fn set(&mut self, field: EventField, text: String) {
+        let part = match field {
+            EventField::Id => &mut self.id,
+            EventField::AggregateType => &mut self.aggregate_type,
+            EventField::AggregateId => &mut self.aggregate_id,
+            EventField::EventType => &mut self.event_type,
+            EventField::Payload => &mut self.payload,
+            _ => return,
+        };
+        *part = Some(text);
+    }
 }
 
 impl Default for Place {

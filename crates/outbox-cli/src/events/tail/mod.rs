@@ -2,6 +2,7 @@
 
 mod command;
 mod event;
+mod printer;
 mod table;
 mod topic;
 

@@ -2,14 +2,16 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use outbox_core::Pipeline;
+use outbox_core::connector::IncludedMessages;
 use outbox_core::layout::EventField;
 use outbox_wal::{Lsn, Message, Tuple, TupleData};
+use serde_json::Value;
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 
 use super::super::rows;
-use super::command::Printer;
 use super::event::{Place, TailedEvent};
+use super::printer::Printer;
 use crate::exit::Failure;
 use crate::postgres::end_with_program;
 use crate::slot::commit_time;
@@ -27,7 +29,8 @@ pub(super) async fn aggregate_types(client: &Client, pipeline: &Pipeline) -> Res
     found.iter().map(|row| row.try_get(0).map_err(|e| rows::unread(&e))).collect()
 }
 
-/// Prints the last rows of the table, and then those that are committed, in the order of their commits.
+/// Prints the last rows of the table, and then those that are committed, in the order of their commits; without a table,
+/// the messages that are committed.
 ///
 /// A temporary slot, which PostgreSQL drops with the connection, decodes the WAL. So rows that vanish are seen as well.
 pub(super) async fn tail(
@@ -50,7 +53,7 @@ pub(super) async fn tail(
         }
     }
 
-    let mut decoder = Decoder { pipeline, columns: HashMap::new(), commit: None };
+    let mut decoder = Decoder { pipeline, messages: slot.messages.clone(), columns: HashMap::new(), commit: None };
     loop {
         let messages = slot.read(limit).await?;
         for message in &messages {
@@ -114,6 +117,8 @@ struct TemporarySlot<'a> {
     client: &'a Client,
     name: String,
     publication: String,
+    /// The messages that are events, if there is no table.
+    messages: Option<IncludedMessages>,
 }
 
 impl<'a> TemporarySlot<'a> {
@@ -129,16 +134,25 @@ impl<'a> TemporarySlot<'a> {
         })?;
         let row = created.map_err(|e| Failure::server(refused).caused_by(&e))?;
         let name = row.try_get(0).map_err(|e| Failure::server(refused).caused_by(&e))?;
-        Ok(Self { client, name, publication: pipeline.publication().to_string() })
+        let messages = match pipeline.layout().row_life().has_table() {
+            true => None,
+            false => Some(pipeline.config().included_messages().map_err(|e| {
+                Failure::usage("the messages of the connector's configuration cannot be read").caused_by(&e)
+            })?),
+        };
+        Ok(Self { client, name, publication: pipeline.publication().to_string(), messages })
     }
 
     /// Returns the next messages of pgoutput; there are none if nothing was committed.
     async fn read(&self, limit: Duration) -> Result<Vec<Vec<u8>>, Failure> {
         let unread = |e: &(dyn std::error::Error + 'static)| Failure::server("the WAL cannot be decoded").caused_by(e);
-        let sql = "SELECT data FROM pg_logical_slot_get_binary_changes(
-                       $1, NULL, $2, 'proto_version', '1', 'publication_names', $3)";
+        let messages = if self.messages.is_some() { ", 'messages', 'true'" } else { "" };
+        let sql = format!(
+            "SELECT data FROM pg_logical_slot_get_binary_changes(
+                 $1, NULL, $2, 'proto_version', '1', 'publication_names', $3{messages})"
+        );
         let parameters: [&(dyn ToSql + Sync); 3] = [&self.name, &CHANGES, &self.publication];
-        let read = self.client.query(sql, &parameters);
+        let read = self.client.query(&sql, &parameters);
         let rows = tokio::time::timeout(limit, read).await.map_err(|e| unread(&e))?.map_err(|e| unread(&e))?;
         rows.iter().map(|row| row.try_get(0).map_err(|e| unread(&e))).collect()
     }
@@ -153,9 +167,10 @@ async fn bound_server(client: &Client, limit: Duration) -> Result<(), tokio_post
     client.batch_execute(&format!("SET statement_timeout = {limit}")).await
 }
 
-/// Makes events of the changes of the outbox table.
+/// Makes events of the changes of the outbox table, or of messages.
 struct Decoder<'a> {
     pipeline: &'a Pipeline,
+    messages: Option<IncludedMessages>,
     /// The fields that the columns of the outbox table hold, by the OID of the table.
     columns: HashMap<u32, Vec<Option<EventField>>>,
     /// Position and time of the transaction's commit.
@@ -177,9 +192,35 @@ impl Decoder<'_> {
                 }
             }
             Message::Insert { relation, new } => return self.row(*relation, new),
+            Message::Logical { transactional, lsn, prefix, content } => {
+                let is_event = self.messages.as_ref().is_some_and(|included| included.contains(prefix));
+                // A message outside a transaction has no time.
+                let commit = self.commit.filter(|_| *transactional);
+                return is_event.then(|| self.message(commit, *lsn, content));
+            }
             _ => {}
         }
         None
+    }
+
+    /// Reads the members of a message's JSON by the names of the layout's columns.
+    fn message(&self, commit: Option<(Lsn, i64)>, lsn: Lsn, content: &[u8]) -> TailedEvent {
+        let (lsn, at) = commit.map_or((lsn, String::new()), |(lsn, micros)| (lsn, commit_time(micros)));
+        let mut event =
+            TailedEvent { at, place: Place::Change { commit_lsn: lsn.to_string() }, ..TailedEvent::default() };
+        let Ok(mut members) = serde_json::from_slice::<serde_json::Map<String, Value>>(content) else {
+            return TailedEvent { error: Some("the content of the message is no JSON object".to_owned()), ..event };
+        };
+        for column in self.pipeline.layout().columns() {
+            let (Some(field), Some(value)) = (column.field(), members.remove(column.name().as_str())) else { continue };
+            let text = match value {
+                Value::Null => continue,
+                Value::String(text) => text,
+                other => other.to_string(),
+            };
+            event.set(field, text);
+        }
+        event
     }
 
     fn row(&self, relation: u32, row: &Tuple<'_>) -> Option<TailedEvent> {
@@ -188,15 +229,7 @@ impl Decoder<'_> {
         let mut event = TailedEvent { at: commit_time(micros), place, ..TailedEvent::default() };
         for (field, value) in columns.iter().zip(row.data()) {
             let (Some(field), TupleData::Text(text)) = (field, value) else { continue };
-            let text = Some(String::from_utf8_lossy(text).into_owned());
-            match field {
-                EventField::Id => event.id = text,
-                EventField::AggregateType => event.aggregate_type = text,
-                EventField::AggregateId => event.aggregate_id = text,
-                EventField::EventType => event.event_type = text,
-                EventField::Payload => event.payload = text,
-                _ => {}
-            }
+            event.set(*field, String::from_utf8_lossy(text).into_owned());
         }
         Some(event)
     }

@@ -2,7 +2,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use outbox_core::Pipeline;
-use outbox_core::event::AggregateType;
 use outbox_core::record::{Decoded, DecodedEvent, DecodedPayload, RecordParts, ShortText};
 use outbox_core::time::OffsetDateTime;
 use outbox_core::time::format_description::well_known::Rfc3339;
@@ -12,8 +11,8 @@ use outbox_kafka_consumer::outbox_kafka::{
 use outbox_net::ErrorChain;
 use tokio::sync::mpsc;
 
-use super::command::{Begin, Printer};
 use super::event::{Place, TailedEvent};
+use super::printer::{Begin, Printer};
 use crate::exit::Failure;
 
 /// The records that wait to be printed.
@@ -27,24 +26,6 @@ pub(super) struct Range {
     pub(super) begin: Begin,
     /// Whether the reading ends where the partitions end now.
     pub(super) ends: bool,
-}
-
-/// Returns the topics of aggregate types.
-pub(super) fn of_types(pipeline: &Pipeline, types: &[String]) -> Result<Vec<String>, Failure> {
-    let topic = |name: &String| -> Result<String, Failure> {
-        let no_topic = |e: &(dyn std::error::Error + 'static)| {
-            Failure::usage(format!("the aggregate type {name} has no topic: give --topic")).caused_by(e)
-        };
-        let ty: AggregateType = name.parse().map_err(|e| no_topic(&e))?;
-        pipeline.topic(&ty).map_err(|e| no_topic(&e))
-    };
-    let mut topics = types.iter().map(topic).collect::<Result<Vec<_>, _>>()?;
-    topics.sort_unstable();
-    topics.dedup();
-    match topics.is_empty() {
-        true => Err(Failure::usage("the table has no rows that name topics: give --topic or --aggregate-type")),
-        false => Ok(topics),
-    }
 }
 
 /// Prints the records of topics as they arrive. The order is that of each partition.

@@ -12,6 +12,8 @@ pub(crate) struct AfterRouter {
     pub(super) leading: Vec<InsertedHeader>,
     /// The topic that names the schemas of rows, if a transformation has changed it.
     pub(super) schemas_of: Option<String>,
+    /// The key of the transformation that drops the header `id`, if one may.
+    pub(super) id_dropped_by: Option<String>,
     steps: Vec<(Predicate, Step)>,
     /// The connector's own headers, which a pipeline does not write.
     context: Vec<String>,
@@ -60,6 +62,11 @@ impl AfterRouter {
     pub(crate) fn has_other_headers(&self) -> bool {
         let is_change = |step: &Step| matches!(step, Step::Insert(_) | Step::DropHeaders(_));
         !self.leading.is_empty() || self.steps.iter().any(|(_, step)| is_change(step))
+    }
+
+    /// Returns the key of the transformation that drops the header `id`, if one may.
+    pub(crate) fn id_dropped_by(&self) -> Option<&str> {
+        self.id_dropped_by.as_deref()
     }
 
     /// Returns the headers that come before the router's own.

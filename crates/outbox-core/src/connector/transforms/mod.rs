@@ -141,6 +141,8 @@ impl<'a> Transforms<'a> {
                 return Err(Error::config(format!("transforms.{name}.type"), class(config, name), reason));
             }
             Transformation::Tracing | Transformation::TimescaleDb => {}
+            // The EventRouter makes another key.
+            Transformation::SetSchemaMetadata if class(config, name).ends_with("$Key") => {}
             Transformation::SetSchemaMetadata | Transformation::ExtractNewRecordState | Transformation::Other => {
                 let reason = "it changes rows before the EventRouter sees them, which is not modelled: restrict it to \
                               other tables by a predicate";
@@ -180,7 +182,13 @@ impl<'a> Transforms<'a> {
             Transformation::InsertHeader => {
                 Step::Insert(InsertedHeader::of(config, name, HeaderConverter::of(config)?)?)
             }
-            Transformation::DropHeaders => Step::DropHeaders(dropped_headers(config, name, &predicate)?),
+            Transformation::DropHeaders => {
+                let dropped = dropped_headers(config, name, &predicate)?;
+                if dropped.iter().any(|header| header == "id") {
+                    self.after.id_dropped_by.get_or_insert_with(|| format!("transforms.{name}.headers"));
+                }
+                Step::DropHeaders(dropped)
+            }
             // Records of the EventRouter are no change events.
             Transformation::Tracing | Transformation::TimescaleDb => return Ok(()),
             Transformation::DecodeMessage => {
@@ -290,10 +298,6 @@ fn dropped_headers(config: &ConnectorConfig, name: &str, predicate: &Predicate) 
     let headers: Vec<String> = listed(config, &key).into_iter().map(str::to_owned).collect();
     if headers.is_empty() {
         return Err(Error::config(key, "", "Kafka Connect rejects a DropHeaders without names"));
-    }
-    if headers.iter().any(|header| header == "id") {
-        let reason = "without the header id an event cannot be recognised when it comes a second time";
-        return Err(Error::config(key, "id", reason));
     }
     let is_context = |header: &String| header.starts_with(predicate::CONTEXT);
     if predicate.is_condition() && headers.iter().any(is_context) && predicate::has_context_headers(config) {

@@ -61,7 +61,7 @@ impl OfHeartbeat {
 /// Returns whether the part of the record that a SetSchemaMetadata changes is written with its schema.
 fn has_schemas(config: &ConnectorConfig, name: &str) -> bool {
     match class(config, name).ends_with("$Key") {
-        true => matches!(KeyConverter::of(config), Ok(KeyConverter::Json(Schemas::Enabled))),
+        true => matches!(KeyConverter::of(config, Value::Other), Ok(KeyConverter::Json(Schemas::Enabled))),
         false => matches!(ValueConverter::of(config, Value::Other), Ok(ValueConverter::Json(Schemas::Enabled))),
     }
 }

@@ -40,7 +40,10 @@ impl Source {
         let prefix = config.trimmed("topic.prefix").unwrap_or_default();
         let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         let (schema, topic) = match source {
-            RowSource::Table(schema, table) => (schema, format!("{prefix}.{schema}.{table}")),
+            RowSource::Table(schema, table) => {
+                let delimiter = config.trimmed("topic.delimiter").unwrap_or(".");
+                (schema, format!("{prefix}{delimiter}{schema}{delimiter}{table}"))
+            }
             RowSource::Messages => ("", format!("{prefix}.message")),
         };
         let topic = topic.chars().map(|c| if is_legal(c) { c } else { '_' }).collect();

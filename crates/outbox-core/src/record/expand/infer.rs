@@ -3,7 +3,7 @@ use std::collections::HashMap;
 
 use super::super::connect_schema::Schema;
 use super::node::Node;
-use crate::connector::{EmptyArrays, Expansion, NullMembers};
+use crate::connector::{EmptyArrays, Expansion, MemberNames, NullMembers};
 
 /// Why there is no schema.
 #[derive(Debug, PartialEq)]
@@ -64,7 +64,11 @@ fn struct_schema(key: Option<&str>, members: &[(String, Node)], rules: Rules<'_>
                 return Err(Unfit::NotHomogeneous);
             }
             rules.charge(name.len())?;
-            fields.push((name.clone(), field));
+            let name = rules.options.names.adjusted(name);
+            if rules.options.names != MemberNames::Kept && fields.iter().any(|(known, _)| *known == name) {
+                return Err(Unfit::NotHomogeneous);
+            }
+            fields.push((name.into_owned(), field));
         }
     }
     Ok(Schema::Struct { name: key.map(str::to_owned), version: None, optional: true, fields })
@@ -72,7 +76,10 @@ fn struct_schema(key: Option<&str>, members: &[(String, Node)], rules: Rules<'_>
 
 fn field_schema(key: Option<&str>, name: &str, value: &Node, rules: Rules<'_>) -> Result<Option<Schema>, Unfit> {
     match value {
-        Node::Array(_) | Node::Object(_) => schema(Some(&path(key, name)), value, rules),
+        Node::Array(_) | Node::Object(_) => {
+            let name = rules.options.names.adjusted(name);
+            schema(Some(&path(key, &name)), value, rules)
+        }
         leaf => Ok(leaf_schema(leaf, rules.options)),
     }
 }

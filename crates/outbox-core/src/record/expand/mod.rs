@@ -2,6 +2,7 @@
 //! it. It is lossy; see [`Loss::JsonExpansion`](crate::Loss::JsonExpansion).
 
 mod infer;
+mod java_struct;
 mod node;
 mod write;
 
@@ -11,13 +12,13 @@ use self::infer::{Rules, Unfit};
 use self::node::Node;
 use self::write::Unwritable;
 use super::connect_schema::Schema;
-use crate::connector::{EmptyArrays, Expansion, NullMembers};
+use crate::connector::{EmptyArrays, Expansion, MemberNames, NullMembers};
 use crate::json;
 
 /// The result of expanding a payload.
 #[derive(Debug, PartialEq)]
 pub(super) enum Outcome {
-    /// It is written as JSON by this schema.
+    /// It is written by this schema, as JSON or as Java's text of a struct.
     Expanded { schema: Schema, json: String },
     /// It stays the text that it was.
     Kept,
@@ -33,6 +34,18 @@ const MAX_DEPTH: usize = 1_000;
 /// Expands a payload into JSON of at most `limit` bytes. Objects of unlike members in one array each get the members of
 /// all, so that a small document can become one of any size.
 pub(super) fn expand(text: &str, payload_column: &str, options: Expansion, limit: usize) -> Outcome {
+    expanded(text, payload_column, options, limit, write::value)
+}
+
+/// Expands a payload as [`expand`] does, and writes it as Java's `Struct.toString` does.
+pub(super) fn expand_as_text(text: &str, payload_column: &str, options: Expansion, limit: usize) -> Outcome {
+    expanded(text, payload_column, options, limit, java_struct::value)
+}
+
+/// Writes a document by its schema, in at most so many bytes.
+type Write = fn(&mut String, &Node, &Schema, usize) -> Result<(), Unwritable>;
+
+fn expanded(text: &str, payload_column: &str, options: Expansion, limit: usize, write: Write) -> Outcome {
     let first = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>().next();
     if !text.starts_with(['{', '[']) || !matches!(first, Some(Ok(_))) || json::depth(text) > MAX_DEPTH {
         return Outcome::Kept;
@@ -48,7 +61,7 @@ pub(super) fn expand(text: &str, payload_column: &str, options: Expansion, limit
         Ok(None) => Outcome::KeptWithoutSchema,
         Ok(Some(schema @ Schema::Struct { .. })) => {
             let mut json = String::with_capacity(text.len());
-            match write::value(&mut json, &node, &schema, limit) {
+            match write(&mut json, &node, &schema, limit) {
                 Ok(()) => Outcome::Expanded { schema, json },
                 Err(Unwritable::Mismatch(reason)) => Outcome::Fatal(reason),
                 Err(Unwritable::TooLarge) => too_large(),
@@ -68,7 +81,10 @@ pub(super) fn nested(json: &str, name: &str, nulls: NullMembers, limit: usize) -
     let Some(node) = Node::parse(json) else {
         return Outcome::Fatal("a member's name has half of a surrogate pair".into());
     };
-    let (left, options) = (Cell::new(limit.saturating_mul(4)), Expansion { nulls, empty_arrays: EmptyArrays::Ignore });
+    let (left, options) = (
+        Cell::new(limit.saturating_mul(4)),
+        Expansion { nulls, empty_arrays: EmptyArrays::Ignore, names: MemberNames::Kept },
+    );
     match infer::schema(Some(name), &node, Rules { options, left: &left }) {
         Err(Unfit::NotHomogeneous) => Outcome::Fatal("the elements of an array are of different types".into()),
         Err(Unfit::TooLarge) => too_large(),
@@ -98,9 +114,11 @@ mod tests {
     use super::*;
 
     const LIMIT: usize = 1 << 20;
-    const PLAIN: Expansion = Expansion { nulls: NullMembers::Ignore, empty_arrays: EmptyArrays::Ignore };
+    const PLAIN: Expansion =
+        Expansion { nulls: NullMembers::Ignore, empty_arrays: EmptyArrays::Ignore, names: MemberNames::Kept };
     const KEEPING: Expansion =
-        Expansion { nulls: NullMembers::OptionalBytes, empty_arrays: EmptyArrays::OptionalString };
+        Expansion { nulls: NullMembers::OptionalBytes, empty_arrays: EmptyArrays::OptionalString, ..PLAIN };
+    const AVRO: Expansion = Expansion { names: MemberNames::Avro, ..PLAIN };
 
     fn expanded(text: &str, options: Expansion) -> String {
         match expand(text, "payload", options, LIMIT) {
@@ -127,6 +145,30 @@ mod tests {
             assert_eq!(expanded(text, PLAIN), json);
         }
         assert_eq!(expanded(r#"{"n":null,"e":[]}"#, KEEPING), r#"{"n":null,"e":[]}"#);
+    }
+
+    #[test]
+    fn renamed_members_lose_their_values() {
+        let document = r#"{"a-b": 1, "1c": {"d.e": 2}, "ok": {"f": 3, "😀": 4}}"#;
+        assert_eq!(expanded(document, AVRO), r#"{"a_b":null,"_1c":null,"ok":{"f":3,"__":null}}"#);
+        assert_eq!(expand(r#"{"a-b": 1, "a_b": 2}"#, "payload", AVRO, LIMIT), Outcome::Kept);
+    }
+
+    #[test]
+    fn documents_as_java_writes_structs() {
+        let text = |text: &str| match expand_as_text(text, "payload", PLAIN, LIMIT) {
+            Outcome::Expanded { json, .. } => json,
+            other => panic!("{text}: {other:?}"),
+        };
+        let document = r#"{"a": 1, "d": 1e3, "l": [{"a": 1}, {"a": 2, "b": null}], "n": null,
+                           "o": {"e": [], "k": [1, 2], "m": {}}, "s": "x,y", "u": "é\ud83d\ude00", "bo": true, "z": [null, "q"]}"#;
+        let written = "Struct{a=1,d=1000.0,l=[Struct{a=1}, Struct{a=2}],o=Struct{k=[1, 2],m=Struct{}},s=x,y,u=é😀,bo=true,\
+                       z=[null, q]}";
+        assert_eq!(text(document), written);
+        assert_eq!(text("{}"), "Struct{}");
+        for unfit in [r#"{"i":12345678901234567890}"#, "[1,2]"] {
+            assert!(matches!(expand_as_text(unfit, "payload", PLAIN, LIMIT), Outcome::Fatal(_)), "{unfit}");
+        }
     }
 
     #[test]

@@ -6,43 +6,43 @@ use crate::protocol::{OffsetTracker, lane_of};
 
 /// The memory of an owner of one partition.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Session {
+pub struct Session {
     epoch: u8,
     /// The life of the topic that it reads.
     life: usize,
     /// The position belongs to another life: nothing is read.
     is_lost: bool,
     tracker: OffsetTracker,
-    pub(super) lanes: Vec<Lane>,
+    pub lanes: Vec<Lane>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Lane {
+pub struct Lane {
     /// Offsets that wait.
     queue: Vec<i64>,
-    pub(super) tx: Option<Tx>,
+    pub tx: Option<Tx>,
     /// The snapshot of a transaction that waits for the lock of the partition.
     waiting: Option<Snapshot>,
     /// The event whose handler outside of the transaction has returned, or is said to have.
-    pub(super) called: Option<u8>,
+    pub called: Option<u8>,
     /// Only with a planted bug: events whose effects are committed, and not yet in the inbox.
     unremembered: Vec<Record>,
 }
 
 /// An open transaction. From its begin to its end it shares the lock that a successor waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Tx {
-    pub(super) work: Work,
-    pub(super) partition: usize,
-    pub(super) taken: Vec<Record>,
-    pub(super) effects: Vec<Record>,
-    pub(super) parked: Vec<Record>,
+pub struct Tx {
+    pub work: Work,
+    pub partition: usize,
+    pub taken: Vec<Record>,
+    pub effects: Vec<Record>,
+    pub parked: Vec<Record>,
     /// The version of the position that its snapshot shows.
     version: u8,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Work {
+pub enum Work {
     Batch(Vec<i64>),
     Held(Record),
     /// The attempts at a held event are used up.
@@ -51,7 +51,7 @@ pub(super) enum Work {
 
 impl Session {
     /// Reads the position, and deals everything from there on.
-    pub(super) fn open(store: &Store, partition: usize, life: usize, rules: &Consumers) -> Self {
+    pub fn open(store: &Store, partition: usize, life: usize, rules: &Consumers) -> Self {
         let Position { epoch, next, life: known, .. } = store.positions[partition];
         let is_lost = known != Some(life) && !rules.has(Planted::PositionOfAnotherLife);
         let lanes = vec![Lane::default(); rules.scenario.lanes];
@@ -81,7 +81,7 @@ impl Session {
 
 impl Tx {
     /// Fails the handler of its first event. In a batch of several, they are done one by one then.
-    pub(super) fn fail(&mut self, rules: &Consumers) -> bool {
+    pub fn fail(&mut self, rules: &Consumers) -> bool {
         let Some(failed) = self.effects.first().copied() else { return false };
         match &mut self.work {
             Work::Batch(offsets) => {
@@ -102,7 +102,7 @@ impl Tx {
 
 impl World {
     /// Begins a transaction, whose snapshot is of now, and waits for the lock of the partition.
-    pub(super) fn wait(&mut self, place: Place, rules: &Consumers) -> bool {
+    pub fn wait(&mut self, place: Place, rules: &Consumers) -> bool {
         let snapshot = self.store.snapshot(place.partition);
         let Some(lane) = self.lane(place) else { return false };
         let waits = rules.scenario.begin != Begin::AtOnce && lane.waiting.is_none();
@@ -113,11 +113,12 @@ impl World {
         true
     }
 
-    pub(super) fn begin(&mut self, place: Place, rules: &Consumers) -> bool {
+    pub fn begin(&mut self, place: Place, rules: &Consumers) -> bool {
         // An event that another open transaction has taken is waited for.
         let busy: Vec<u8> = self.txs().flat_map(|tx| tx.taken.iter().map(|record| record.event)).collect();
         let (partition, now) = (place.partition, self.store.snapshot(place.partition));
         let Some(session) = &mut self.sessions[partition][place.consumer] else { return false };
+        let (session_epoch, life) = (session.epoch, session.life);
         let lane = &mut session.lanes[place.lane];
         if lane.tx.is_some() || lane.queue.is_empty() || !lane.unremembered.is_empty() {
             return false;
@@ -131,8 +132,7 @@ impl World {
             (Begin::InSteps(Isolation::ReadCommitted), Some(_)) => now.clone(),
             (Begin::InSteps(_), Some(before)) => before,
         };
-        let (is_owner, life) = (session.is_owner(seen.epoch, rules), session.life);
-        if !is_owner {
+        if session_epoch != seen.epoch && !rules.has(Planted::NoEpochCheck) {
             return self.fenced(place);
         }
 
@@ -170,7 +170,7 @@ impl World {
     }
 
     /// Tries the first held event of a key again.
-    pub(super) fn retry(&mut self, place: Place, rules: &Consumers) -> bool {
+    pub fn retry(&mut self, place: Place, rules: &Consumers) -> bool {
         let is_of_lane = |key: u8| lane_of(Some(&[key]), 0, rules.scenario.lanes) == place.lane;
         let head = self.store.head(place.partition, is_of_lane);
         let Position { epoch, version, .. } = self.store.positions[place.partition];
@@ -193,7 +193,7 @@ impl World {
         true
     }
 
-    pub(super) fn commit(&mut self, place: Place, rules: &Consumers) -> bool {
+    pub fn commit(&mut self, place: Place, rules: &Consumers) -> bool {
         let version = self.store.positions[place.partition].version;
         let Some(session) = &mut self.sessions[place.partition][place.consumer] else { return false };
         let lane = &mut session.lanes[place.lane];
@@ -221,13 +221,13 @@ impl World {
     }
 
     /// Loses a transaction against another one at its commit, as happens at `SERIALIZABLE`.
-    pub(super) fn lose(&mut self, place: Place, rules: &Consumers) -> bool {
+    pub fn lose(&mut self, place: Place, rules: &Consumers) -> bool {
         let is_serializable = rules.scenario.begin == Begin::InSteps(Isolation::Serializable);
         is_serializable && self.lane(place).is_some_and(|lane| lane.tx.take().is_some())
     }
 
     /// Moves the position after what is done, now and then.
-    pub(super) fn advance(&mut self, partition: usize, consumer: usize, rules: &Consumers) -> bool {
+    pub fn advance(&mut self, partition: usize, consumer: usize, rules: &Consumers) -> bool {
         let stored = &mut self.store.positions[partition];
         let Some(session) = &mut self.sessions[partition][consumer] else { return false };
         let Some(position) = session.tracker.to_store() else { return false };
@@ -242,7 +242,7 @@ impl World {
     }
 
     /// Begins again in a topic that was created again, if this owner still has the partition.
-    pub(super) fn reset(&mut self, partition: usize, consumer: usize, rules: &Consumers) -> bool {
+    pub fn reset(&mut self, partition: usize, consumer: usize, rules: &Consumers) -> bool {
         let (life, stored) = (self.life, &mut self.store.positions[partition]);
         let Some(session) = self.sessions[partition][consumer].take_if(|session| session.is_at_end_of_life(life))
         else {
@@ -255,7 +255,7 @@ impl World {
         true
     }
 
-    pub(super) fn remember(&mut self, place: Place, rules: &Consumers) -> bool {
+    pub fn remember(&mut self, place: Place, rules: &Consumers) -> bool {
         let Some(lane) = self.lane(place) else { return false };
         let records = std::mem::take(&mut lane.unremembered);
         self.store.take_in(&records, rules);
@@ -275,14 +275,14 @@ impl World {
 
 impl World {
     /// Calls the handler outside of the transaction with the next event, unless the event is known or its key blocked.
-    pub(super) fn call(&mut self, place: Place, rules: &Consumers) -> bool {
+    pub fn call(&mut self, place: Place, rules: &Consumers) -> bool {
         let Some(record) = self.to_call(place, rules) else { return false };
         self.store.effects.push((record.event, record.key));
         self.lane(place).is_some_and(|lane| lane.called.replace(record.event).is_none())
     }
 
     /// Fails the handler outside of the transaction: a transaction parks its event.
-    pub(super) fn fail_call(&mut self, place: Place, rules: &Consumers) -> bool {
+    pub fn fail_call(&mut self, place: Place, rules: &Consumers) -> bool {
         let Some(record) = self.to_call(place, rules) else { return false };
         // The transaction that parks it begins as any other one.
         if !self.lane(place).is_some_and(|lane| lane.called.replace(record.event).is_none())
@@ -299,7 +299,7 @@ impl World {
     }
 
     /// Lets the handler outside of the transaction lose against another transaction: it is called again.
-    pub(super) fn lose_call(&mut self, place: Place, rules: &Consumers) -> bool {
+    pub fn lose_call(&mut self, place: Place, rules: &Consumers) -> bool {
         let Some(record) = self.to_call(place, rules) else { return false };
         if rules.has(Planted::RecordedAfterConflict) {
             return self.lane(place).is_some_and(|lane| lane.called.replace(record.event).is_none());
@@ -326,7 +326,7 @@ impl Tx {
     }
 
     /// Returns whether a COMMIT that was sent may still be carried out.
-    pub(super) fn may_commit(&self, position: &Position, rules: &Consumers) -> bool {
+    pub fn may_commit(&self, position: &Position, rules: &Consumers) -> bool {
         !rules.is_strict() || self.version == position.version
     }
 }

@@ -7,10 +7,10 @@ use super::store::Position;
 use super::{Consumers, World};
 
 /// The states that must never be seen.
-pub(super) const NEVER: [&str; 4] =
+pub const NEVER: [&str; 4] =
     ["no effect is duplicated", "no effect is out of order", "no event is lost", "no healthy event is parked"];
 
-pub(super) fn all(scenario: &Scenario) -> Vec<Property<Consumers>> {
+pub fn all(scenario: &Scenario) -> Vec<Property<Consumers>> {
     let never = [
         Property::always(NEVER[0], |rules: &Consumers, world: &World| {
             rules.scenario.handler == Handler::Outside || world.first_effects().len() == world.store.effects.len()
@@ -44,7 +44,7 @@ pub(super) fn all(scenario: &Scenario) -> Vec<Property<Consumers>> {
     never.into_iter().chain((scenario.witnesses)()).collect()
 }
 
-pub(super) fn base() -> Vec<Property<Consumers>> {
+pub fn base() -> Vec<Property<Consumers>> {
     vec![
         Property::sometimes("an event is parked behind another", |_, world: &World| world.store.held.len() == 2),
         Property::sometimes("an old owner is fenced off", |_, world: &World| {
@@ -56,7 +56,7 @@ pub(super) fn base() -> Vec<Property<Consumers>> {
     ]
 }
 
-pub(super) fn two_lives() -> Vec<Property<Consumers>> {
+pub fn two_lives() -> Vec<Property<Consumers>> {
     vec![
         Property::sometimes("each life has a held event at the same offset", |_, world: &World| {
             let offsets = world.store.held.iter().map(|held| held.record.offset);
@@ -73,7 +73,7 @@ pub(super) fn two_lives() -> Vec<Property<Consumers>> {
     ]
 }
 
-pub(super) fn two_partitions() -> Vec<Property<Consumers>> {
+pub fn two_partitions() -> Vec<Property<Consumers>> {
     vec![
         Property::sometimes("each consumer has a partition", |_, world: &World| {
             world.store.positions[0].lease == Some(0) && world.store.positions[1].lease == Some(1)
@@ -84,7 +84,7 @@ pub(super) fn two_partitions() -> Vec<Property<Consumers>> {
     ]
 }
 
-pub(super) fn outside() -> Vec<Property<Consumers>> {
+pub fn outside() -> Vec<Property<Consumers>> {
     vec![
         Property::sometimes("a handler is called again", |_, world: &World| {
             world.first_effects().len() < world.store.effects.len()
@@ -93,13 +93,13 @@ pub(super) fn outside() -> Vec<Property<Consumers>> {
     ]
 }
 
-pub(super) fn fenced() -> Vec<Property<Consumers>> {
+pub fn fenced() -> Vec<Property<Consumers>> {
     vec![Property::sometimes("an old owner is fenced off", |_, world: &World| {
         world.sessions[0].iter().flatten().count() == 2 && world.store.effects.len() == 2
     })]
 }
 
-pub(super) fn strict() -> Vec<Property<Consumers>> {
+pub fn strict() -> Vec<Property<Consumers>> {
     let conflict = Property::sometimes("a transaction loses against another", |_, world: &World| world.has_conflicted);
     fenced().into_iter().chain([conflict]).collect()
 }

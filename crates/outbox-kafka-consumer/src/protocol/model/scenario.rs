@@ -4,23 +4,23 @@ use super::{Consumers, property};
 use crate::Isolation;
 
 /// A record of a topic: event and key.
-pub(super) type Logged = (u8, u8);
+pub type Logged = (u8, u8);
 
 /// A situation whose interleavings are walked.
-pub(super) struct Scenario {
+pub struct Scenario {
     /// The records, by life of the topic, partition and offset. A topic that is created again begins another life.
-    pub(super) lives: &'static [&'static [&'static [Logged]]],
-    pub(super) lanes: usize,
-    pub(super) handler: Handler,
-    pub(super) begin: Begin,
+    pub lives: &'static [&'static [&'static [Logged]]],
+    pub lanes: usize,
+    pub handler: Handler,
+    pub begin: Begin,
     /// How many things go wrong at most.
-    pub(super) faults: u8,
+    pub faults: u8,
     /// The states that must be seen, so that the walk shows something.
-    pub(super) witnesses: fn() -> Vec<Property<Consumers>>,
+    pub witnesses: fn() -> Vec<Property<Consumers>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Handler {
+pub enum Handler {
     /// Its effects are in the transaction.
     Inside,
     /// The same, and it never fails.
@@ -31,7 +31,7 @@ pub(super) enum Handler {
 
 /// How a transaction begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Begin {
+pub enum Begin {
     /// At once, at `READ COMMITTED`.
     AtOnce,
     /// Its snapshot comes first. Other transactions may commit while it waits for the lock of its partition.
@@ -40,7 +40,7 @@ pub(super) enum Begin {
 
 /// The rule that is left out, to see that its absence is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Planted {
+pub enum Planted {
     Nothing,
     NoEpochCheck,
     InboxAfterEffect,
@@ -64,7 +64,7 @@ pub(super) enum Planted {
 }
 
 /// One partition and one life. The last record is the first one again.
-pub(super) static BASE: Scenario = Scenario {
+pub static BASE: Scenario = Scenario {
     lives: &[&[&[(0, b'a'), (1, b'b'), (2, b'a'), (0, b'a')]]],
     lanes: 2,
     handler: Handler::Inside,
@@ -74,7 +74,7 @@ pub(super) static BASE: Scenario = Scenario {
 };
 
 /// The topic is created again, and its offsets begin at 0 again. One event is in both lives, at another offset.
-pub(super) static TWO_LIVES: Scenario = Scenario {
+pub static TWO_LIVES: Scenario = Scenario {
     lives: &[&[&[(0, b'a'), (1, b'b')]], &[&[(2, b'b'), (0, b'a'), (3, b'a')]]],
     lanes: 1,
     handler: Handler::Inside,
@@ -84,7 +84,7 @@ pub(super) static TWO_LIVES: Scenario = Scenario {
 };
 
 /// Two partitions, each with a key of its own. One event is in both.
-pub(super) static TWO_PARTITIONS: Scenario = Scenario {
+pub static TWO_PARTITIONS: Scenario = Scenario {
     lives: &[&[&[(0, b'a'), (2, b'a')], &[(1, b'b'), (2, b'b')]]],
     lanes: 1,
     handler: Handler::Inside,
@@ -94,7 +94,7 @@ pub(super) static TWO_PARTITIONS: Scenario = Scenario {
 };
 
 /// A handler with effects outside of the transaction.
-pub(super) static OUTSIDE: Scenario = Scenario {
+pub static OUTSIDE: Scenario = Scenario {
     lives: &[&[&[(0, b'a'), (1, b'a'), (0, b'a')]]],
     lanes: 1,
     handler: Handler::Outside,
@@ -104,9 +104,9 @@ pub(super) static OUTSIDE: Scenario = Scenario {
 };
 
 /// Transactions at each isolation level.
-pub(super) static READ_COMMITTED: Scenario = at(Isolation::ReadCommitted, property::fenced);
-pub(super) static REPEATABLE_READ: Scenario = at(Isolation::RepeatableRead, property::strict);
-pub(super) static SERIALIZABLE: Scenario = at(Isolation::Serializable, property::strict);
+pub static READ_COMMITTED: Scenario = at(Isolation::ReadCommitted, property::fenced);
+pub static REPEATABLE_READ: Scenario = at(Isolation::RepeatableRead, property::strict);
+pub static SERIALIZABLE: Scenario = at(Isolation::Serializable, property::strict);
 
 const fn at(level: Isolation, witnesses: fn() -> Vec<Property<Consumers>>) -> Scenario {
     Scenario {

@@ -5,65 +5,65 @@ use super::{Consumers, Planted};
 
 /// A record with its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Record {
-    pub(super) event: u8,
-    pub(super) key: u8,
-    pub(super) partition: usize,
-    pub(super) offset: i64,
+pub struct Record {
+    pub event: u8,
+    pub key: u8,
+    pub partition: usize,
+    pub offset: i64,
 }
 
 /// The committed state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Store {
-    pub(super) positions: Vec<Position>,
-    pub(super) inbox: BTreeSet<Known>,
+pub struct Store {
+    pub positions: Vec<Position>,
+    pub inbox: BTreeSet<Known>,
     /// In the order in which they wait.
-    pub(super) held: Vec<Held>,
+    pub held: Vec<Held>,
     /// Events and their keys, in the order of the effects. Those of a handler outside of the transaction are not
     /// PostgreSQL's, but nothing takes them back either.
-    pub(super) effects: Vec<(u8, u8)>,
-    pub(super) is_purged: bool,
+    pub effects: Vec<(u8, u8)>,
+    pub is_purged: bool,
 }
 
 /// Position and lease of a partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Position {
-    pub(super) lease: Option<usize>,
-    pub(super) is_expired: bool,
-    pub(super) epoch: u8,
-    pub(super) next: i64,
+pub struct Position {
+    pub lease: Option<usize>,
+    pub is_expired: bool,
+    pub epoch: u8,
+    pub next: i64,
     /// The life of the topic that the position belongs to.
-    pub(super) life: Option<usize>,
+    pub life: Option<usize>,
     /// The number of changes, where a snapshot makes a difference.
-    pub(super) version: u8,
+    pub version: u8,
 }
 
 /// An event in the inbox. The partition is the same for all, unless that bug is planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Known {
+pub struct Known {
     partition: usize,
-    pub(super) event: u8,
+    pub event: u8,
 }
 
 /// An event that is parked, or a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Held {
-    pub(super) record: Record,
-    pub(super) is_dead: bool,
+pub struct Held {
+    pub record: Record,
+    pub is_dead: bool,
 }
 
 /// What a transaction sees.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Snapshot {
-    pub(super) epoch: u8,
-    pub(super) version: u8,
-    pub(super) inbox: BTreeSet<Known>,
-    pub(super) held: Vec<Held>,
+pub struct Snapshot {
+    pub epoch: u8,
+    pub version: u8,
+    pub inbox: BTreeSet<Known>,
+    pub held: Vec<Held>,
 }
 
 impl Position {
     /// Counts a change of the row, where a snapshot makes a difference.
-    pub(super) fn changed(&mut self, rules: &Consumers) {
+    pub fn changed(&mut self, rules: &Consumers) {
         if rules.is_strict() {
             self.version += 1;
         }
@@ -78,32 +78,32 @@ impl Known {
 }
 
 impl Snapshot {
-    pub(super) fn knows(&self, record: &Record, rules: &Consumers) -> bool {
+    pub fn knows(&self, record: &Record, rules: &Consumers) -> bool {
         self.inbox.contains(&Known::of(record, rules))
     }
 
-    pub(super) fn is_blocked(&self, key: u8) -> bool {
+    pub fn is_blocked(&self, key: u8) -> bool {
         self.held.iter().any(|held| held.record.key == key)
     }
 }
 
 impl Store {
-    pub(super) fn new(partitions: usize) -> Self {
+    pub fn new(partitions: usize) -> Self {
         Self { positions: vec![Position::default(); partitions], ..Self::default() }
     }
 
-    pub(super) fn snapshot(&self, partition: usize) -> Snapshot {
+    pub fn snapshot(&self, partition: usize) -> Snapshot {
         let Position { epoch, version, .. } = self.positions[partition];
         Snapshot { epoch, version, inbox: self.inbox.clone(), held: self.held.clone() }
     }
 
     /// Returns whether nothing is lost if this event does not come again.
-    pub(super) fn has(&self, event: u8) -> bool {
+    pub fn has(&self, event: u8) -> bool {
         self.effects.iter().any(|(done, _)| *done == event) || self.held.iter().any(|held| held.record.event == event)
     }
 
     /// Returns the held event of the partition that is tried next.
-    pub(super) fn head(&self, partition: usize, is_of_lane: impl Fn(u8) -> bool) -> Option<Record> {
+    pub fn head(&self, partition: usize, is_of_lane: impl Fn(u8) -> bool) -> Option<Record> {
         let is_first = |n: usize| {
             let key = self.held[n].record.key;
             !self.held[..n].iter().any(|held| held.record.key == key)
@@ -115,12 +115,12 @@ impl Store {
     }
 
     /// Takes events into the inbox.
-    pub(super) fn take_in(&mut self, records: &[Record], rules: &Consumers) {
+    pub fn take_in(&mut self, records: &[Record], rules: &Consumers) {
         self.inbox.extend(records.iter().map(|record| Known::of(record, rules)));
     }
 
     /// Commits a transaction, with all that is in it.
-    pub(super) fn apply(&mut self, tx: &Tx, rules: &Consumers) {
+    pub fn apply(&mut self, tx: &Tx, rules: &Consumers) {
         self.take_in(&tx.taken, rules);
         self.effects.extend(tx.effects.iter().map(|record| (record.event, record.key)));
         for record in &tx.parked {
@@ -143,7 +143,7 @@ impl Store {
     }
 
     /// Forgets what cannot come again, which is what a retention beyond the topic's means.
-    pub(super) fn purge(&mut self, life: usize, rules: &Consumers) -> bool {
+    pub fn purge(&mut self, life: usize, rules: &Consumers) -> bool {
         let comes_again = |event: u8| {
             self.positions.iter().enumerate().any(|(partition, position)| {
                 let first = position.life.unwrap_or(life);

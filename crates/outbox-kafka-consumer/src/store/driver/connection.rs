@@ -4,9 +4,9 @@ use futures_util::future::BoxFuture;
 use super::{PgError, Transaction};
 
 /// A connection of the pool, or one that was taken out of it.
-pub(crate) struct Connection(pub(super) Inner);
+pub struct Connection(pub Inner);
 
-pub(super) enum Inner {
+pub enum Inner {
     Pooled(Object),
     Own(ClientWrapper),
     #[cfg(feature = "sqlx")]
@@ -14,26 +14,26 @@ pub(super) enum Inner {
 }
 
 impl Connection {
-    pub(super) fn pooled(object: Object) -> Self {
+    pub fn pooled(object: Object) -> Self {
         Self(Inner::Pooled(object))
     }
 
-    pub(super) fn own(client: ClientWrapper) -> Self {
+    pub fn own(client: ClientWrapper) -> Self {
         Self(Inner::Own(client))
     }
 
     #[cfg(feature = "sqlx")]
-    pub(super) fn sqlx(connection: ::sqlx::pool::PoolConnection<::sqlx::Postgres>) -> Self {
+    pub fn sqlx(connection: ::sqlx::pool::PoolConnection<::sqlx::Postgres>) -> Self {
         Self(Inner::Sqlx(super::sqlx::Connection::pooled(connection)))
     }
 
     #[cfg(feature = "sqlx")]
-    pub(super) fn own_sqlx(connection: ::sqlx::PgConnection) -> Self {
+    pub fn own_sqlx(connection: ::sqlx::PgConnection) -> Self {
         Self(Inner::Sqlx(super::sqlx::Connection::own(connection)))
     }
 
     /// Closes the connection instead of giving it back to the pool.
-    pub(crate) fn discard(self) {
+    pub fn discard(self) {
         match self.0 {
             Inner::Pooled(object) => drop(Object::take(object)),
             Inner::Own(client) => drop(client),
@@ -43,7 +43,7 @@ impl Connection {
     }
 
     /// Returns whether the driver knows that the connection is lost.
-    pub(crate) fn is_closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         match &self.0 {
             Inner::Pooled(client) => client.is_closed(),
             Inner::Own(client) => client.is_closed(),
@@ -54,7 +54,7 @@ impl Connection {
 
     /// Returns whether the driver knows that more than a rollback is needed before others may use the session: a
     /// transaction that should have ended is open, or a handler has sent statements outside of its transaction.
-    pub(crate) fn is_unclean(&self) -> bool {
+    pub fn is_unclean(&self) -> bool {
         match &self.0 {
             Inner::Pooled(_) | Inner::Own(_) => false,
             #[cfg(feature = "sqlx")]
@@ -63,7 +63,7 @@ impl Connection {
     }
 
     /// Begins a transaction. If it is dropped, it is rolled back.
-    pub(crate) fn transaction(&mut self) -> BoxFuture<'_, Result<Transaction<'_>, PgError>> {
+    pub fn transaction(&mut self) -> BoxFuture<'_, Result<Transaction<'_>, PgError>> {
         let client: &mut ClientWrapper = match &mut self.0 {
             Inner::Pooled(client) => client,
             Inner::Own(client) => client,
@@ -74,14 +74,14 @@ impl Connection {
     }
 
     /// Begins a transaction at READ COMMITTED, whatever the default of the database or the role is.
-    pub(crate) fn read_committed_transaction(&mut self) -> BoxFuture<'_, Result<Transaction<'_>, PgError>> {
+    pub fn read_committed_transaction(&mut self) -> BoxFuture<'_, Result<Transaction<'_>, PgError>> {
         use deadpool_postgres::tokio_postgres::IsolationLevel::ReadCommitted;
 
         let client: &mut ClientWrapper = match &mut self.0 {
             Inner::Pooled(client) => client,
             Inner::Own(client) => client,
             #[cfg(feature = "sqlx")]
-            Inner::Sqlx(connection) => return Box::pin(connection.transaction(super::link::BEGIN_READ_COMMITTED)),
+            Inner::Sqlx(connection) => return Box::pin(connection.transaction(super::executor::BEGIN_READ_COMMITTED)),
         };
         Box::pin(async {
             let begun = client.build_transaction().isolation_level(ReadCommitted).start().await?;

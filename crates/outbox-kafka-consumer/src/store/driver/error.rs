@@ -6,7 +6,7 @@ use deadpool_postgres::tokio_postgres::error::{Severity, SqlState};
 
 /// An error of a driver, or no answer in time.
 #[derive(Debug)]
-pub(crate) enum PgError {
+pub enum PgError {
     TokioPostgres(tokio_postgres::Error),
     #[cfg(feature = "sqlx")]
     Sqlx(::sqlx::Error),
@@ -16,15 +16,15 @@ pub(crate) enum PgError {
 /// The error after a statement that PostgreSQL did not answer in time.
 #[derive(Debug, thiserror::Error)]
 #[error("PostgreSQL did not answer within {0:?}")]
-pub(crate) struct NoAnswer(Duration);
+pub struct NoAnswer(Duration);
 
 impl PgError {
-    pub(crate) fn no_answer(within: Duration) -> Self {
+    pub fn no_answer(within: Duration) -> Self {
         Self::NoAnswer(NoAnswer(within))
     }
 
     /// Returns whether PostgreSQL reported this state.
-    pub(crate) fn is_state(&self, state: &SqlState) -> bool {
+    pub fn is_state(&self, state: &SqlState) -> bool {
         match self {
             Self::TokioPostgres(error) => error.code() == Some(state),
             #[cfg(feature = "sqlx")]
@@ -39,7 +39,7 @@ impl PgError {
     ///
     /// After an error that ends the session the outcome is not known. PgBouncer reports a server that it lost during
     /// the COMMIT with the state of a protocol violation.
-    pub(crate) fn is_rejected_commit(&self) -> bool {
+    pub fn is_rejected_commit(&self) -> bool {
         if self.is_state(&SqlState::PROTOCOL_VIOLATION) {
             return false;
         }
@@ -54,7 +54,7 @@ impl PgError {
     }
 
     /// Returns the error of the driver.
-    pub(crate) fn as_source(&self) -> &(dyn StdError + 'static) {
+    pub fn as_source(&self) -> &(dyn StdError + 'static) {
         match self {
             Self::TokioPostgres(error) => error,
             #[cfg(feature = "sqlx")]

@@ -5,18 +5,18 @@
 
 mod connection;
 mod error;
-mod link;
+mod executor;
 mod pool;
 mod row;
 #[cfg(feature = "sqlx")]
 mod sqlx;
 mod transaction;
 
-pub(crate) use self::connection::Connection;
-pub(crate) use self::error::PgError;
-pub(super) use self::link::{Link, Step, in_time};
-pub(crate) use self::pool::Pool;
-pub(crate) use self::row::Row;
+pub use self::connection::Connection;
+pub use self::error::PgError;
+pub use self::executor::{Command, Executor, in_time};
+pub use self::pool::Pool;
+pub use self::row::Row;
 #[cfg(feature = "sqlx")]
-pub(crate) use self::sqlx::depth;
-pub(crate) use self::transaction::Transaction;
+pub use self::sqlx::depth;
+pub use self::transaction::Transaction;

@@ -8,7 +8,7 @@ use crate::Error;
 
 /// The pool of the service.
 #[derive(Clone)]
-pub(crate) enum Pool {
+pub enum Pool {
     TokioPostgres(deadpool_postgres::Pool),
     #[cfg(feature = "sqlx")]
     Sqlx(::sqlx::PgPool),
@@ -18,7 +18,7 @@ impl Pool {
     /// Waits for a connection. sqlx tests connections before it gives them: one whose server does not answer is given
     /// up after `patience`.
     #[cfg_attr(not(feature = "sqlx"), expect(unused_variables, reason = "only sqlx tests connections"))]
-    pub(crate) fn connection(&self, patience: Duration) -> BoxFuture<'_, Result<Connection, Error>> {
+    pub fn connection(&self, patience: Duration) -> BoxFuture<'_, Result<Connection, Error>> {
         match self {
             Self::TokioPostgres(pool) => {
                 Box::pin(async { pool.get().await.map(Connection::pooled).map_err(no_connection) })
@@ -32,7 +32,7 @@ impl Pool {
 
     /// Waits for a connection that is not the pool's any more.
     #[cfg_attr(not(feature = "sqlx"), expect(unused_variables, reason = "only sqlx tests connections"))]
-    pub(crate) fn own_connection(&self, patience: Duration) -> BoxFuture<'_, Result<Connection, Error>> {
+    pub fn own_connection(&self, patience: Duration) -> BoxFuture<'_, Result<Connection, Error>> {
         match self {
             Self::TokioPostgres(pool) => Box::pin(async {
                 pool.get().await.map(|object| Connection::own(Object::take(object))).map_err(no_connection)
@@ -46,7 +46,7 @@ impl Pool {
     }
 
     /// Closes the connections that nobody uses.
-    pub(crate) fn discard_idle(&self) {
+    pub fn discard_idle(&self) {
         match self {
             Self::TokioPostgres(pool) => {
                 pool.retain(|_, _| false);
@@ -62,7 +62,7 @@ impl Pool {
     }
 
     /// Returns how many connections it has at most.
-    pub(crate) fn max_size(&self) -> usize {
+    pub fn max_size(&self) -> usize {
         match self {
             Self::TokioPostgres(pool) => pool.status().max_size,
             #[cfg(feature = "sqlx")]
@@ -106,7 +106,7 @@ async fn acquire(
 #[cfg(test)]
 impl Pool {
     /// Returns a pool of each driver, to the database at this URL.
-    pub(crate) fn of_each_driver(url: &str) -> Vec<Self> {
+    pub fn of_each_driver(url: &str) -> Vec<Self> {
         vec![
             Self::TokioPostgres(outbox_test_support::pool(url, 16)),
             #[cfg(feature = "sqlx")]

@@ -7,7 +7,7 @@ use deadpool_postgres::tokio_postgres::types::FromSql;
 use super::PgError;
 
 /// A row of either driver.
-pub(crate) enum Row {
+pub enum Row {
     TokioPostgres(tokio_postgres::Row),
     #[cfg(feature = "sqlx")]
     Sqlx(::sqlx::postgres::PgRow),
@@ -15,11 +15,11 @@ pub(crate) enum Row {
 
 /// The number or the name of a column.
 #[cfg(not(feature = "sqlx"))]
-pub(crate) trait Column: RowIndex + fmt::Display + Copy {}
+pub trait Column: RowIndex + fmt::Display + Copy {}
 
 /// The number or the name of a column.
 #[cfg(feature = "sqlx")]
-pub(crate) trait Column: RowIndex + fmt::Display + Copy + ::sqlx::ColumnIndex<::sqlx::postgres::PgRow> {}
+pub trait Column: RowIndex + fmt::Display + Copy + ::sqlx::ColumnIndex<::sqlx::postgres::PgRow> {}
 
 impl Column for usize {}
 
@@ -27,7 +27,7 @@ impl Column for &str {}
 
 impl Row {
     /// Returns the value of a column.
-    pub(crate) fn try_get<'a, I: Column, T: FromSql<'a>>(&'a self, column: I) -> Result<T, PgError> {
+    pub fn try_get<'a, I: Column, T: FromSql<'a>>(&'a self, column: I) -> Result<T, PgError> {
         match self {
             Self::TokioPostgres(row) => row.try_get(column).map_err(PgError::from),
             #[cfg(feature = "sqlx")]

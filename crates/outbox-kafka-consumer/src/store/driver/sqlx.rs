@@ -14,14 +14,14 @@ use sqlx::postgres::{
 use sqlx::{Arguments as _, AssertSqlSafe, Connection as _, Database, Executor as _, PgConnection, Postgres, Row as _};
 use sqlx_core::transaction::TransactionManager as _;
 
-use super::link::{BEGIN_READ_COMMITTED, Params, Step};
+use super::executor::{BEGIN_READ_COMMITTED, Command, Params};
 use super::row::Column;
 use super::{PgError, Row};
 use crate::store::statements::Sql;
 
 /// A connection that goes back to its pool only if nothing is open or unanswered: the pool would wait without a limit
 /// for a server that does not answer.
-pub(super) struct Connection {
+pub struct Connection {
     connection: Origin,
     condition: Condition,
 }
@@ -41,7 +41,7 @@ struct Condition {
 }
 
 /// A transaction that handlers get.
-pub(crate) struct Transaction<'a> {
+pub struct Transaction<'a> {
     tx: sqlx::Transaction<'a, Postgres>,
     condition: ConditionOf<'a>,
 }
@@ -62,7 +62,7 @@ impl ConditionOf<'_> {
 }
 
 /// A connection or transaction that statements are sent to.
-pub(super) struct Link<'a> {
+pub struct SqlxExecutor<'a> {
     connection: &'a mut PgConnection,
     condition: &'a mut Condition,
     is_in_transaction: bool,
@@ -78,24 +78,24 @@ impl Origin {
 }
 
 impl Connection {
-    pub(super) fn pooled(connection: PoolConnection<Postgres>) -> Self {
+    pub fn pooled(connection: PoolConnection<Postgres>) -> Self {
         Self { connection: Origin::Pooled(connection), condition: Condition::default() }
     }
 
-    pub(super) fn own(connection: PgConnection) -> Self {
+    pub fn own(connection: PgConnection) -> Self {
         Self { connection: Origin::Own(connection), condition: Condition::default() }
     }
 
     /// Closes the connection instead of giving it back.
-    pub(super) fn discard(mut self) {
+    pub fn discard(mut self) {
         self.condition.is_unsure = true;
     }
 
-    pub(super) fn is_unsure(&self) -> bool {
+    pub fn is_unsure(&self) -> bool {
         self.condition.is_unsure
     }
 
-    pub(super) fn is_unclean(&self) -> bool {
+    pub fn is_unclean(&self) -> bool {
         let is_in_transaction = match &self.connection {
             Origin::Pooled(connection) => connection.is_in_transaction(),
             Origin::Own(connection) => connection.is_in_transaction(),
@@ -104,16 +104,16 @@ impl Connection {
     }
 
     /// Begins a transaction with this statement.
-    pub(super) async fn transaction(&mut self, begin: &'static str) -> Result<super::Transaction<'_>, PgError> {
+    pub async fn transaction(&mut self, begin: &'static str) -> Result<super::Transaction<'_>, PgError> {
         let Self { connection, condition } = self;
         condition.is_unsure = true;
         let tx = connection.connection().begin_with(begin).await?;
         Ok(super::Transaction::Sqlx(Transaction { tx, condition: ConditionOf::Store(condition) }))
     }
 
-    pub(super) fn link(&mut self) -> Link<'_> {
+    pub fn executor(&mut self) -> SqlxExecutor<'_> {
         let Self { connection, condition } = self;
-        Link { connection: connection.connection(), condition, is_in_transaction: false }
+        SqlxExecutor { connection: connection.connection(), condition, is_in_transaction: false }
     }
 }
 
@@ -127,25 +127,25 @@ impl Drop for Connection {
 }
 
 impl<'a> Transaction<'a> {
-    pub(super) fn new(tx: sqlx::Transaction<'a, Postgres>) -> Self {
+    pub fn new(tx: sqlx::Transaction<'a, Postgres>) -> Self {
         Self { tx, condition: ConditionOf::Caller(Condition { is_unsure: true, is_unclean: false }) }
     }
 
     /// Returns the transaction as handlers get it.
-    pub(crate) fn of_handlers(&mut self) -> &mut sqlx::Transaction<'a, Postgres> {
+    pub fn of_handlers(&mut self) -> &mut sqlx::Transaction<'a, Postgres> {
         &mut self.tx
     }
 
     /// Returns whether sqlx has rolled the transaction back, which it does if it cannot begin a savepoint.
-    pub(super) fn was_rolled_back(&self) -> bool {
+    pub fn was_rolled_back(&self) -> bool {
         depth(&self.tx) == 0
     }
 
-    pub(super) fn link(&mut self) -> Link<'_> {
-        Link { connection: &mut self.tx, condition: self.condition.get(), is_in_transaction: true }
+    pub fn executor(&mut self) -> SqlxExecutor<'_> {
+        SqlxExecutor { connection: &mut self.tx, condition: self.condition.get(), is_in_transaction: true }
     }
 
-    pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
+    pub async fn commit(mut self) -> Result<(), sqlx::Error> {
         // A COMMIT would only release the innermost savepoint.
         if depth(&self.tx) != 1 {
             return Err(sqlx::Error::InvalidArgument("the handler left a savepoint open".to_owned()));
@@ -155,7 +155,7 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    pub(super) async fn rollback(mut self) -> Result<(), sqlx::Error> {
+    pub async fn rollback(mut self) -> Result<(), sqlx::Error> {
         if self.was_rolled_back() {
             // The statements after that were not in a transaction.
             self.condition.get().is_unclean = true;
@@ -169,20 +169,20 @@ impl<'a> Transaction<'a> {
 }
 
 /// Returns the number of transactions that sqlx has begun on a connection, each a savepoint of the one before.
-pub(crate) fn depth(connection: &PgConnection) -> usize {
+pub fn depth(connection: &PgConnection) -> usize {
     <Postgres as Database>::TransactionManager::get_transaction_depth(connection)
 }
 
-impl Link<'_> {
-    /// Runs one step, and waits for its answer as long as `patience`.
-    pub(super) async fn in_time(
+impl SqlxExecutor<'_> {
+    /// Runs one command, and waits for its answer as long as `patience`.
+    pub async fn in_time(
         &mut self,
         patience: Duration,
-        step: Step<'_>,
+        command: Command<'_>,
         sending: Sending,
     ) -> Result<Vec<Row>, PgError> {
         self.condition.is_unsure = true;
-        let answered = tokio::time::timeout(patience, Box::pin(self.run(step, sending))).await;
+        let answered = tokio::time::timeout(patience, Box::pin(self.run(command, sending))).await;
         let answer = answered.map_err(|_| PgError::no_answer(patience))?;
         self.condition.is_unsure =
             is_without_answer(&answer) || self.is_in_transaction || self.connection.is_in_transaction();
@@ -191,7 +191,7 @@ impl Link<'_> {
 
     /// Sends a statement that only reads. If it is parsed each time, that takes two round trips, which a pooler sends to
     /// one server only within a transaction.
-    pub(super) async fn read_in_time(
+    pub async fn read_in_time(
         &mut self,
         patience: Duration,
         sql: &Sql,
@@ -199,7 +199,7 @@ impl Link<'_> {
         sending: Sending,
     ) -> Result<Vec<Row>, PgError> {
         if sending != Sending::Cached || self.is_in_transaction {
-            return self.in_time(patience, Step::Query(sql, params), sending).await;
+            return self.in_time(patience, Command::Statement(sql, params), sending).await;
         }
         self.condition.is_unsure = true;
         let answered = tokio::time::timeout(patience, query(self.connection, sql, params, sending)).await;
@@ -208,12 +208,14 @@ impl Link<'_> {
         Ok(answer?)
     }
 
-    async fn run(&mut self, step: Step<'_>, sending: Sending) -> Result<Vec<Row>, sqlx::Error> {
+    async fn run(&mut self, command: Command<'_>, sending: Sending) -> Result<Vec<Row>, sqlx::Error> {
         settle(self.connection).await?;
-        match step {
-            Step::Text(text) => execute(self.connection, text).await.map(|_| Vec::new()),
-            Step::Query(sql, params) if self.is_in_transaction => query(self.connection, sql, params, sending).await,
-            Step::Query(sql, params) => {
+        match command {
+            Command::Script(text) => execute(self.connection, text).await.map(|_| Vec::new()),
+            Command::Statement(sql, params) if self.is_in_transaction => {
+                query(self.connection, sql, params, sending).await
+            }
+            Command::Statement(sql, params) => {
                 // Dropped on the way, it is rolled back before the connection is used again.
                 let mut tx = self.connection.begin_with(BEGIN_READ_COMMITTED).await?;
                 match query(&mut tx, sql, params, sending).await {
@@ -276,7 +278,7 @@ fn fetch_all<'s>(
 }
 
 /// Returns whether the COMMIT has certainly not happened, and the session is there.
-pub(super) fn is_rejected_commit(error: &sqlx::Error) -> bool {
+pub fn is_rejected_commit(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::InvalidArgument(_) => true,
         error => error
@@ -317,7 +319,7 @@ impl Encode<'_, Postgres> for Param<'_> {
 }
 
 /// Returns a value of a row in PostgreSQL's binary form.
-pub(super) fn value<'a, I: Column, T: FromSql<'a>>(row: &'a PgRow, column: I) -> Result<T, sqlx::Error> {
+pub fn value<'a, I: Column, T: FromSql<'a>>(row: &'a PgRow, column: I) -> Result<T, sqlx::Error> {
     let failed = |source: BoxDynError| sqlx::Error::ColumnDecode { index: column.to_string(), source };
     let raw = row.try_get_raw(column)?;
     let ty = sqlx::ValueRef::type_info(&raw).oid().and_then(|oid| Type::from_oid(oid.0)).unwrap_or(Type::UNKNOWN);

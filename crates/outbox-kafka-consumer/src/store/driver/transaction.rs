@@ -3,7 +3,7 @@ use futures_util::future::BoxFuture;
 use super::PgError;
 
 /// A transaction of either driver. If it is dropped, it is rolled back.
-pub(crate) enum Transaction<'a> {
+pub enum Transaction<'a> {
     TokioPostgres(deadpool_postgres::Transaction<'a>),
     #[cfg(feature = "sqlx")]
     Sqlx(super::sqlx::Transaction<'a>),
@@ -11,7 +11,7 @@ pub(crate) enum Transaction<'a> {
 
 impl<'a> Transaction<'a> {
     /// Returns the transaction of tokio-postgres, if it is one.
-    pub(crate) fn as_tokio_postgres(&self) -> Option<&deadpool_postgres::Transaction<'a>> {
+    pub fn as_tokio_postgres(&self) -> Option<&deadpool_postgres::Transaction<'a>> {
         match self {
             Self::TokioPostgres(tx) => Some(tx),
             #[cfg(feature = "sqlx")]
@@ -21,13 +21,13 @@ impl<'a> Transaction<'a> {
 
     /// Creates one that no connection of the store has.
     #[cfg(feature = "sqlx")]
-    pub(crate) fn of_sqlx(tx: ::sqlx::Transaction<'a, ::sqlx::Postgres>) -> Self {
+    pub fn of_sqlx(tx: ::sqlx::Transaction<'a, ::sqlx::Postgres>) -> Self {
         Self::Sqlx(super::sqlx::Transaction::new(tx))
     }
 
     /// Returns the transaction of sqlx, if it is one.
     #[cfg(feature = "sqlx")]
-    pub(crate) fn as_sqlx(&mut self) -> Option<&mut ::sqlx::Transaction<'a, ::sqlx::Postgres>> {
+    pub fn as_sqlx(&mut self) -> Option<&mut ::sqlx::Transaction<'a, ::sqlx::Postgres>> {
         match self {
             Self::TokioPostgres(_) => None,
             Self::Sqlx(tx) => Some(tx.of_handlers()),
@@ -35,7 +35,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Returns whether the driver has rolled the transaction back by itself.
-    pub(crate) fn was_rolled_back(&self) -> bool {
+    pub fn was_rolled_back(&self) -> bool {
         match self {
             Self::TokioPostgres(_) => false,
             #[cfg(feature = "sqlx")]
@@ -43,7 +43,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    pub(crate) fn commit(self) -> BoxFuture<'a, Result<(), PgError>> {
+    pub fn commit(self) -> BoxFuture<'a, Result<(), PgError>> {
         match self {
             Self::TokioPostgres(tx) => Box::pin(async { tx.commit().await.map_err(PgError::from) }),
             #[cfg(feature = "sqlx")]
@@ -51,7 +51,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    pub(crate) fn rollback(self) -> BoxFuture<'a, Result<(), PgError>> {
+    pub fn rollback(self) -> BoxFuture<'a, Result<(), PgError>> {
         match self {
             Self::TokioPostgres(tx) => Box::pin(async { tx.rollback().await.map_err(PgError::from) }),
             #[cfg(feature = "sqlx")]
@@ -60,7 +60,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Returns whether the driver knows that the connection is lost; `None` if only a statement shows it.
-    pub(crate) fn is_closed(&self) -> Option<bool> {
+    pub fn is_closed(&self) -> Option<bool> {
         match self {
             Self::TokioPostgres(tx) => Some(tx.client().is_closed()),
             #[cfg(feature = "sqlx")]

@@ -3,29 +3,39 @@
 
 mod disasters;
 mod history;
+mod writer;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use outbox_core::OutboxEvent;
+use outbox_test_support::{connect, eventually};
 use outbox_testkit::Postgres;
 use rskafka::client::partition::{OffsetAt, UnknownTopicHandling};
-use tokio::time::timeout;
-use xtask::stack::Stack;
+use tokio::task::block_in_place;
+use xtask::is_full;
+use xtask::stack::{NewTopic, Stack};
 
 use self::disasters::{Consumers, Disasters};
 use self::history::Orders;
-use crate::bench::{Fixture, produce_to, set_up};
-use outbox_test_support::{connect, eventually};
+use self::writer::Writer;
+use crate::bench::{Fixture, set_up};
 
-/// The size of every run of the tests; `OUTBOX_CHAOS_EVENTS`, `_AGGREGATES` and `_SEED` make it larger, or the same
-/// again.
-const EVENTS: u64 = 3_000;
-const AGGREGATES: u64 = 60;
 const PARTITIONS: u64 = 4;
-/// In how many parts the events are produced.
+/// In how many parts the events are written.
 const SLICES: usize = 100;
-/// How long a producer waits before it begins a part again.
-const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The size of a run; `OUTBOX_CHAOS_EVENTS`, `_AGGREGATES` and `_SEED` make it another one, or the same again.
+struct Size {
+    events: u64,
+    aggregates: u64,
+    brokers: u8,
+    /// The pause after each part of the events.
+    pause: Duration,
+}
+
+const USUAL: Size = Size { events: 3_000, aggregates: 60, brokers: 1, pause: Duration::from_millis(50) };
+const FULL: Size = Size { events: 100_000, aggregates: 1_000, brokers: 3, pause: Duration::from_millis(600) };
+
 /// Nothing for so long, and it continues no more.
 const STANDSTILL: Duration = Duration::from_secs(60);
 
@@ -45,22 +55,23 @@ fn setting(name: &str, unless_set: u64) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_event_takes_effect_once_and_in_order_whatever_dies() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let size = if is_full() { FULL } else { USUAL };
     let (seed, events, aggregates) =
-        (setting("SEED", now), setting("EVENTS", EVENTS), setting("AGGREGATES", AGGREGATES));
+        (setting("SEED", now), setting("EVENTS", size.events), setting("AGGREGATES", size.aggregates));
     println!("OUTBOX_CHAOS_SEED={seed} OUTBOX_CHAOS_EVENTS={events} OUTBOX_CHAOS_AGGREGATES={aggregates}");
     let mut random = Random(seed);
-    let kafka = tokio::task::block_in_place(|| Stack::connect().unwrap().kafka_cluster().unwrap().brokers(1).start());
+    let kafka = block_in_place(|| Stack::connect().unwrap().kafka_cluster().unwrap().brokers(size.brokers).start());
     let kafka = kafka.unwrap();
     let bench = Fixture::at(kafka.bootstrap()).await;
-    bench.create_topic(PARTITIONS as i32).await;
+    block_in_place(|| kafka.create_topic(&NewTopic::new(bench.topic()).partitions(PARTITIONS as i32))).unwrap();
     let postgres = Postgres::start().await.unwrap();
     let database = postgres.database().await.unwrap();
     set_up(database.url()).await;
 
     let orders = Orders::random(&mut random, events, aggregates);
     // Events come all the while, so that there is always something to interrupt.
-    let (brokers, pipeline, partitions) =
-        (bench.brokers().to_owned(), bench.pipeline().clone(), orders.partitions.clone());
+    let writer = Writer::new(bench.brokers(), bench.topic(), bench.pipeline().clone()).await;
+    let partitions = orders.partitions.clone();
     let producer = tokio::spawn(async move {
         let slice = |events: &[OutboxEvent], n: usize| {
             let at = |n: usize| events.len() * n / SLICES;
@@ -68,15 +79,13 @@ async fn every_event_takes_effect_once_and_in_order_whatever_dies() {
         };
         for n in 0..SLICES {
             for (partition, events) in partitions.iter().enumerate() {
-                let events = slice(events, n);
-                // rskafka may wait for an answer of a broker that is gone; what was written after all comes again.
-                let produced = || timeout(PATIENCE, produce_to(&brokers, &pipeline, partition as i32, &events));
-                while produced().await.is_err() {}
+                writer.write(partition as i32, &slice(events, n)).await;
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(size.pause).await;
         }
     });
-    let consumers = Consumers::start(3, bench.brokers().to_owned(), database.url().to_owned(), bench.name().to_owned());
+    let consumers =
+        Consumers::start(&mut random, bench.brokers().to_owned(), database.url().to_owned(), bench.name().to_owned());
     let mut disasters = Disasters { consumers, postgres: postgres.clone(), kafka: Some(kafka) };
     disasters.happen(&mut random, || producer.is_finished()).await;
     producer.await.unwrap();

@@ -2,6 +2,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use outbox_core::record::{Record, RecordRef};
+use outbox_core::uuid::Uuid;
 
 use crate::position::{HEADER, Origin, Position};
 use outbox_kafka::RecordBody;
@@ -14,9 +15,17 @@ pub struct Encoded {
 }
 
 impl Encoded {
-    /// Encodes a record with its position. A record without a timestamp gets `now`.
-    pub fn new(mut record: RecordRef<'_>, origin: &Origin, position: Position, now: SystemTime) -> Self {
-        record.headers.push((HEADER, Some(origin.header(position).into_bytes().into())));
+    /// Encodes a record with its position, and with its event if it has no header `id`. A record without a timestamp gets
+    /// `now`.
+    pub fn new(
+        mut record: RecordRef<'_>,
+        origin: &Origin,
+        (position, event): (Position, Uuid),
+        now: SystemTime,
+    ) -> Self {
+        let has_id = record.headers.iter().any(|(name, _)| *name == "id");
+        let header = if has_id { origin.header(position) } else { origin.header_with_event(position, event) };
+        record.headers.push((HEADER, Some(header.into_bytes().into())));
         let since_1970 = || now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = || i64::try_from(since_1970().as_millis()).unwrap_or(i64::MAX);
         Self {

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::inbox::{Report, SeenRecords};
 use super::pace;
 use super::topics::TopicPartition;
-use crate::position::{HEADER, Origin, Placed};
+use crate::position::{HEADER, Origin, Placed, event_of};
 use crate::progress::{Content, PartitionId, Producer, Reach, ReadFrom, Scan, Seen, Tail, Window};
 use crate::status::{RelayStatus, Work};
 use outbox_kafka::{Cluster, Entry, OffsetAt, TailStart, Topic};
@@ -143,8 +143,13 @@ impl Scope {
 }
 
 fn look(origin: &Origin, batch: &outbox_kafka::BatchHeader, record: outbox_kafka::RecordView<'_>) -> Option<Seen> {
-    let event = record.header("id").and_then(|id| event_identity("", id))?;
-    let content = match record.header(HEADER).map(|header| origin.place(header)) {
+    let position = record.header(HEADER);
+    // A transformation may have dropped the header `id`.
+    let event = match record.header("id") {
+        Some(id) => event_identity("", id),
+        None => position.and_then(event_of),
+    }?;
+    let content = match position.map(|header| origin.place(header)) {
         Some(Placed::Here(position)) => Content::Own(position, event),
         Some(Placed::OtherTimeline(position)) => Content::OtherTimeline(position, event),
         // As with Debezium's records, the event decides.

@@ -100,12 +100,12 @@ impl RowEncoder {
         let named = record.partition;
         match topics.destination(&record.topic, named, record.key.as_deref(), event.as_bytes()) {
             Destination::Partition(partition) => {
-                let record = Encoded::new(record, &self.origin, position, self.now);
+                let record = Encoded::new(record, &self.origin, (position, event), self.now);
                 EncodedRow::Record { event, partition, record }
             }
             Destination::Unknown => {
                 let topic = record.topic.as_str().into();
-                let record = Encoded::new(record, &self.origin, position, self.now);
+                let record = Encoded::new(record, &self.origin, (position, event), self.now);
                 EncodedRow::WithoutTopic { event, topic, named, record }
             }
             Destination::Illegal(illegal) => {
@@ -116,7 +116,7 @@ impl RowEncoder {
 
     /// Encodes the record of a dead letter.
     pub fn encode_dead_letter(&self, position: Position, record: &Record) -> Encoded {
-        Encoded::new(record.borrowed(), &self.origin, position, self.now)
+        Encoded::new(record.borrowed(), &self.origin, (position, Uuid::nil()), self.now)
     }
 
     /// Returns the id of an event whose row cannot be read, if that is in the row's text.

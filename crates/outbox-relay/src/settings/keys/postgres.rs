@@ -3,7 +3,6 @@
 use crate::settings::rule::{Rule, honoured, noted, only, refused, without_effect};
 
 const NO_SIGNALS: &str = "the relay takes no signals";
-const NO_OTHER_SCHEMA: &str = "it changes the schemas that records carry";
 const NO_JAVA: &str = "the relay runs no Java";
 
 pub(super) const RULES: &[Rule] = &[
@@ -17,13 +16,25 @@ pub(super) const RULES: &[Rule] = &[
     honoured("database.password"),
     honoured("database.dbname"),
     without_effect("database.tcpKeepAlive"),
-    honoured("database.sslmode"),
+    noted(
+        "database.sslmode",
+        "prefer",
+        &["disable", "prefer", "require", "verify-ca", "verify-full"],
+        "the relay tries an encrypted connection first, and then one without encryption",
+    )
+    .with_effect()
+    .among(&["allow", "disable", "prefer", "require", "verify-ca", "verify-full"]),
     honoured("database.sslrootcert"),
     honoured("database.sslcert"),
     honoured("database.sslkey"),
     refused("database.sslpassword", "the relay reads a key that is not encrypted")
         .remedy("decrypt the key, and name its file in database.sslkey"),
-    only("database.sslfactory", "", &[""], NO_JAVA),
+    only(
+        "database.sslfactory",
+        "",
+        &["", "org.postgresql.ssl.LibPQFactory", "org.postgresql.ssl.NonValidatingFactory"],
+        NO_JAVA,
+    ),
     noted("database.initial.statements", "", &[""], "the relay does not run these statements"),
     without_effect("database.query.timeout.ms"),
     without_effect("database.include.list"),
@@ -36,15 +47,15 @@ pub(super) const RULES: &[Rule] = &[
     honoured("schema.include.list"),
     honoured("schema.exclude.list"),
     honoured("column.*"),
-    only("datatype.propagate.source.type", "", &[""], NO_OTHER_SCHEMA),
+    honoured("datatype.propagate.source.type"),
     without_effect("message.key.columns"),
     honoured("message.prefix.include.list"),
     honoured("message.prefix.exclude.list"),
-    without_effect("skip.messages.without.change"),
+    without_effect("skip.messages.without.change").boolean(),
     honoured("skipped.operations"),
-    without_effect("tombstones.on.delete"),
+    without_effect("tombstones.on.delete").boolean(),
     without_effect("unavailable.value.placeholder"),
-    without_effect("include.unknown.datatypes"),
+    without_effect("include.unknown.datatypes").boolean(),
     without_effect("schema.refresh.mode").among(&["columns_diff", "columns_diff_exclude_unchanged_toast"]),
     // How values are reported.
     honoured("binary.handling.mode"),
@@ -54,7 +65,7 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("interval.handling.mode").among(&["numeric", "string"]),
     honoured("schema.name.adjustment.mode"),
     honoured("field.name.adjustment.mode"),
-    only("include.schema.comments", "false", &["false"], NO_OTHER_SCHEMA),
+    honoured("include.schema.comments").boolean(),
     without_effect("event.converting.failure.handling.mode").among(&["fail", "warn", "skip"]),
     noted(
         "event.processing.failure.handling.mode",
@@ -67,13 +78,8 @@ pub(super) const RULES: &[Rule] = &[
     only("post.processors", "", &[""], NO_JAVA),
     // Names.
     honoured("topic.prefix"),
-    only(
-        "topic.naming.strategy",
-        "io.debezium.schema.SchemaTopicNamingStrategy",
-        &["io.debezium.schema.SchemaTopicNamingStrategy", "io.debezium.schema.DefaultTopicNamingStrategy"],
-        NO_OTHER_SCHEMA,
-    ),
-    only("topic.delimiter", ".", &["."], NO_OTHER_SCHEMA),
+    honoured("topic.naming.strategy"),
+    honoured("topic.delimiter"),
     without_effect("topic.cache.size"),
     honoured("topic.heartbeat.prefix"),
     honoured("topic.heartbeat.name"),
@@ -81,7 +87,8 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("sourceinfo.struct.maker"),
     // Records that are no events.
     honoured("extended.headers.enabled"),
-    noted("provide.transaction.metadata", "false", &["false"], "the relay writes no records of transactions"),
+    noted("provide.transaction.metadata", "false", &["false"], "the relay writes no records of transactions")
+        .boolean(),
     without_effect("transaction.metadata.factory"),
     honoured("heartbeat.interval.ms"),
     honoured("heartbeat.action.query"),
@@ -103,6 +110,7 @@ pub(super) const RULES: &[Rule] = &[
         .among(&["serializable", "repeatable_read", "read_committed", "read_uncommitted"]),
     without_effect("snapshot.locking.mode").among(&["shared", "none", "custom"]),
     without_effect("snapshot.query.mode").among(&["select_all", "custom"]),
+    without_effect("snapshot.fetch.size").at_least(0),
     without_effect("snapshot.*"),
     without_effect("incremental.snapshot.*"),
     without_effect("legacy.snapshot.max.threads"),
@@ -115,12 +123,12 @@ pub(super) const RULES: &[Rule] = &[
     noted("notification.enabled.channels", "", &[""], "the relay sends no notifications"),
     without_effect("notification.*"),
     // Tuning and monitoring of Debezium's process.
-    without_effect("max.batch.size"),
-    without_effect("max.queue.size"),
+    without_effect("max.batch.size").at_least(1),
+    without_effect("max.queue.size").at_least(1),
     without_effect("max.queue.size.in.bytes"),
-    without_effect("poll.interval.ms"),
+    without_effect("poll.interval.ms").at_least(1),
     without_effect("errors.max.retries"),
-    without_effect("retriable.restart.connector.wait.ms"),
+    without_effect("retriable.restart.connector.wait.ms").at_least(1),
     without_effect("executor.shutdown.timeout.ms"),
     without_effect("memory.management.schemas.class"),
     without_effect("memory.management.tables.class"),

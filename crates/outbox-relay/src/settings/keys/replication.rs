@@ -2,6 +2,8 @@
 
 use crate::settings::rule::{Rule, honoured, noted, only, without_effect};
 
+const CONFIRMS: &str = "the relay confirms what it has written, or the server would keep all WAL";
+
 pub(super) const RULES: &[Rule] = &[
     noted(
         "plugin.name",
@@ -13,34 +15,29 @@ pub(super) const RULES: &[Rule] = &[
     honoured("publication.name"),
     // The option --create decides.
     without_effect("publication.autocreate.mode").among(&["all_tables", "disabled", "filtered", "no_tables"]),
-    without_effect("publish.via.partition.root"),
+    without_effect("publish.via.partition.root").boolean(),
     noted("replica.identity.autoset.values", "", &[""], "the relay changes no table"),
     noted(
         "slot.drop.on.stop",
         "false",
         &["false"],
         "the relay keeps the slot: events between its end and its next start would be lost",
-    ),
+    )
+    .boolean(),
     // Of a slot that the relay creates.
     honoured("slot.failover"),
     only("slot.stream.params", "", &[""], "the relay passes nothing on to the plugin"),
     without_effect("slot.max.retries"),
     without_effect("slot.retry.delay.ms"),
-    without_effect("status.update.interval.ms"),
+    without_effect("status.update.interval.ms").at_least(1),
     without_effect("xmin.fetch.interval.ms"),
     // The relay confirms what the broker has acknowledged.
-    only(
-        "lsn.flush.mode",
+    noted("lsn.flush.mode", "connector", &["connector", "connector_and_driver"], CONFIRMS).among(&[
         "connector",
-        &["connector", "connector_and_driver"],
-        "the relay confirms what it has written, or the server would keep all WAL",
-    ),
-    only(
-        "flush.lsn.source",
-        "true",
-        &["true"],
-        "the relay confirms what it has written, or the server would keep all WAL",
-    ),
+        "connector_and_driver",
+        "manual",
+    ]),
+    noted("flush.lsn.source", "true", &["true"], CONFIRMS).boolean(),
     without_effect("lsn.flush.timeout.ms"),
     without_effect("lsn.flush.timeout.action").among(&["fail", "warn", "ignore"]),
     // The slot itself is what the relay goes by.

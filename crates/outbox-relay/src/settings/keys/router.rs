@@ -1,6 +1,6 @@
 //! The EventRouter's options: `ROUTER` stands for `transforms.<its name>.`.
 
-use crate::settings::rule::{Rule, honoured, noted, only, without_effect};
+use crate::settings::rule::{Rule, honoured, noted, without_effect};
 
 pub(super) const RULES: &[Rule] = &[
     honoured("type"),
@@ -41,5 +41,5 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("tracing.span.context.field"),
     without_effect("tracing.operation.name"),
     without_effect("tracing.with.context.field.only"),
-    only("field.name.adjustment.mode", "none", &["none"], "renamed members of a payload lose their values"),
+    honoured("field.name.adjustment.mode").among(&["none", "avro", "avro_unicode"]),
 ];

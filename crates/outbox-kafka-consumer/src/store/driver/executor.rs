@@ -11,156 +11,154 @@ use super::connection::Inner;
 use super::{Connection, PgError, Row, Transaction};
 use crate::store::statements::Sql;
 
-pub(super) type Params<'a> = [&'a (dyn ToSql + Sync)];
+pub type Params<'a> = [&'a (dyn ToSql + Sync)];
 
-pub(super) const BEGIN_READ_COMMITTED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+pub const BEGIN_READ_COMMITTED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// A connection or transaction that statements are sent to, and how they are sent.
-pub(crate) struct Link<'a> {
-    to: To<'a>,
+pub struct Executor<'a> {
+    target: Target<'a>,
     sending: Sending,
     /// How long an answer is waited for.
     patience: Duration,
 }
 
-enum To<'a> {
+enum Target<'a> {
     Client(&'a ClientWrapper),
     Transaction(&'a deadpool_postgres::Transaction<'a>),
     #[cfg(feature = "sqlx")]
-    Sqlx(super::sqlx::Link<'a>),
+    Sqlx(super::sqlx::SqlxExecutor<'a>),
 }
 
 /// One of several statements that are sent together.
 #[derive(Clone, Copy)]
-pub(crate) enum Step<'a> {
+pub enum Command<'a> {
     /// Statements without parameters, whose rows are not needed.
-    Text(&'a str),
-    Query(&'a Sql, &'a Params<'a>),
+    Script(&'a str),
+    Statement(&'a Sql, &'a Params<'a>),
 }
 
 /// The answers to statements that were sent together, up to the first error.
-pub(crate) struct Answers(VecDeque<Result<Vec<Row>, PgError>>);
+pub struct Answers(VecDeque<Result<Vec<Row>, PgError>>);
 
 impl Answers {
     /// Returns the answer to the next statement. After an error there is none.
-    pub(crate) fn next(&mut self) -> Result<Vec<Row>, PgError> {
+    pub fn next(&mut self) -> Result<Vec<Row>, PgError> {
         self.0.pop_front().unwrap_or_else(|| Ok(Vec::new()))
     }
 }
 
-impl<'a> Link<'a> {
-    pub(crate) fn client(connection: &'a mut Connection, sending: Sending, patience: Duration) -> Self {
-        let to = match &mut connection.0 {
-            Inner::Pooled(client) => To::Client(client),
-            Inner::Own(client) => To::Client(client),
+impl<'a> Executor<'a> {
+    pub fn client(connection: &'a mut Connection, sending: Sending, patience: Duration) -> Self {
+        let target = match &mut connection.0 {
+            Inner::Pooled(client) => Target::Client(client),
+            Inner::Own(client) => Target::Client(client),
             #[cfg(feature = "sqlx")]
-            Inner::Sqlx(connection) => To::Sqlx(connection.link()),
+            Inner::Sqlx(connection) => Target::Sqlx(connection.executor()),
         };
-        Self { to, sending, patience }
+        Self { target, sending, patience }
     }
 
-    pub(crate) fn transaction(tx: &'a mut Transaction<'_>, sending: Sending, patience: Duration) -> Self {
-        let to = match tx {
-            Transaction::TokioPostgres(tx) => To::Transaction(tx),
+    pub fn transaction(tx: &'a mut Transaction<'_>, sending: Sending, patience: Duration) -> Self {
+        let target = match tx {
+            Transaction::TokioPostgres(tx) => Target::Transaction(tx),
             #[cfg(feature = "sqlx")]
-            Transaction::Sqlx(tx) => To::Sqlx(tx.link()),
+            Transaction::Sqlx(tx) => Target::Sqlx(tx.executor()),
         };
-        Self { to, sending, patience }
+        Self { target, sending, patience }
     }
 
     /// Prepares statements on this connection, unless they are or are parsed each time, if the driver sends statements
     /// before the answers to earlier ones.
-    pub(crate) async fn prepare(&mut self, statements: &[&Sql]) -> Result<(), PgError> {
+    pub async fn prepare(&mut self, statements: &[&Sql]) -> Result<(), PgError> {
         if self.sending != Sending::Cached {
             return Ok(());
         }
         for sql in statements {
-            match &self.to {
-                To::Client(client) => {
+            match &self.target {
+                Target::Client(client) => {
                     in_time(self.patience, client.prepare_typed_cached(&sql.text, &sql.types)).await?;
                 }
-                To::Transaction(tx) => {
+                Target::Transaction(tx) => {
                     in_time(self.patience, tx.prepare_typed_cached(&sql.text, &sql.types)).await?;
                 }
                 #[cfg(feature = "sqlx")]
-                To::Sqlx(_) => {}
+                Target::Sqlx(_) => {}
             }
         }
         Ok(())
     }
 
     /// Runs statements without parameters, whose rows are not needed.
-    pub(crate) fn execute<'s>(&'s mut self, text: &'s str) -> BoxFuture<'s, Result<(), PgError>> {
+    pub fn execute<'s>(&'s mut self, text: &'s str) -> BoxFuture<'s, Result<(), PgError>> {
         Box::pin(async move {
-            match &mut self.to {
-                To::Client(client) => in_time(self.patience, client.batch_execute(text)).await,
-                To::Transaction(tx) => in_time(self.patience, tx.batch_execute(text)).await,
+            match &mut self.target {
+                Target::Client(client) => in_time(self.patience, client.batch_execute(text)).await,
+                Target::Transaction(tx) => in_time(self.patience, tx.batch_execute(text)).await,
                 #[cfg(feature = "sqlx")]
-                To::Sqlx(link) => link.in_time(self.patience, Step::Text(text), self.sending).await.map(drop),
+                Target::Sqlx(executor) => {
+                    executor.in_time(self.patience, Command::Script(text), self.sending).await.map(drop)
+                }
             }
         })
     }
 
     /// Sends a statement: prepared once for each connection, or parsed each time, which works through a pooler. Outside
     /// of a transaction it runs in a separate one at READ COMMITTED.
-    pub(crate) fn query<'s>(
-        &'s mut self,
-        sql: &'s Sql,
-        params: &'s Params<'s>,
-    ) -> BoxFuture<'s, Result<Vec<Row>, PgError>> {
+    pub fn query<'s>(&'s mut self, sql: &'s Sql, params: &'s Params<'s>) -> BoxFuture<'s, Result<Vec<Row>, PgError>> {
         Box::pin(async move {
-            match &mut self.to {
-                To::Client(client) => in_time(self.patience, answer_of_client(client, self.sending, sql, params)).await,
-                To::Transaction(tx) => in_time(self.patience, answer(tx, self.sending, sql, params)).await,
+            match &mut self.target {
+                Target::Client(client) => {
+                    in_time(self.patience, answer_of_client(client, self.sending, sql, params)).await
+                }
+                Target::Transaction(tx) => in_time(self.patience, answer(tx, self.sending, sql, params)).await,
                 #[cfg(feature = "sqlx")]
-                To::Sqlx(link) => link.in_time(self.patience, Step::Query(sql, params), self.sending).await,
+                Target::Sqlx(executor) => {
+                    executor.in_time(self.patience, Command::Statement(sql, params), self.sending).await
+                }
             }
         })
     }
 
-    pub(crate) async fn query_opt(&mut self, sql: &Sql, params: &Params<'_>) -> Result<Option<Row>, PgError> {
+    pub async fn query_opt(&mut self, sql: &Sql, params: &Params<'_>) -> Result<Option<Row>, PgError> {
         Ok(self.query(sql, params).await?.into_iter().next())
     }
 
     /// Sends a statement that only reads, by itself if the driver can: what its isolation level is makes no difference.
-    pub(crate) fn read<'s>(
-        &'s mut self,
-        sql: &'s Sql,
-        params: &'s Params<'s>,
-    ) -> BoxFuture<'s, Result<Vec<Row>, PgError>> {
+    pub fn read<'s>(&'s mut self, sql: &'s Sql, params: &'s Params<'s>) -> BoxFuture<'s, Result<Vec<Row>, PgError>> {
         Box::pin(async move {
-            match &mut self.to {
-                To::Client(client) => in_time(self.patience, read(client, self.sending, sql, params)).await,
-                To::Transaction(tx) => in_time(self.patience, answer(tx, self.sending, sql, params)).await,
+            match &mut self.target {
+                Target::Client(client) => in_time(self.patience, read(client, self.sending, sql, params)).await,
+                Target::Transaction(tx) => in_time(self.patience, answer(tx, self.sending, sql, params)).await,
                 #[cfg(feature = "sqlx")]
-                To::Sqlx(link) => link.read_in_time(self.patience, sql, params, self.sending).await,
+                Target::Sqlx(executor) => executor.read_in_time(self.patience, sql, params, self.sending).await,
             }
         })
     }
 
     /// Sends statements of a transaction one after the other: without a pause if the driver can, so that their answers
     /// take one round trip.
-    pub(crate) fn send_all<'s>(&'s mut self, steps: &'s [Step<'s>]) -> BoxFuture<'s, Answers> {
+    pub fn send_all<'s>(&'s mut self, commands: &'s [Command<'s>]) -> BoxFuture<'s, Answers> {
         Box::pin(async move {
-            let tx = match &mut self.to {
-                To::Transaction(tx) => *tx,
-                _ => return self.send_in_turn(steps).await,
+            let tx = match &mut self.target {
+                Target::Transaction(tx) => *tx,
+                _ => return self.send_in_turn(commands).await,
             };
             // They are sent in this order, because each is sent when it is first polled.
-            let mut answers = Vec::with_capacity(steps.len());
-            for step in steps {
-                answers.push(in_time(self.patience, answer_step(tx, self.sending, *step)));
+            let mut answers = Vec::with_capacity(commands.len());
+            for command in commands {
+                answers.push(in_time(self.patience, answer_command(tx, self.sending, *command)));
             }
             Answers(join_all(answers).await.into())
         })
     }
 
-    async fn send_in_turn(&mut self, steps: &[Step<'_>]) -> Answers {
-        let mut answers = VecDeque::with_capacity(steps.len());
-        for step in steps {
-            let answer = match step {
-                Step::Text(text) => self.execute(text).await.map(|()| Vec::new()),
-                Step::Query(sql, params) => self.query(sql, params).await,
+    async fn send_in_turn(&mut self, commands: &[Command<'_>]) -> Answers {
+        let mut answers = VecDeque::with_capacity(commands.len());
+        for command in commands {
+            let answer = match command {
+                Command::Script(text) => self.execute(text).await.map(|()| Vec::new()),
+                Command::Statement(sql, params) => self.query(sql, params).await,
             };
             let is_error = answer.is_err();
             answers.push_back(answer);
@@ -174,7 +172,7 @@ impl<'a> Link<'a> {
 
 /// Waits for PostgreSQL's answer, but not for a server that is gone without a word: nothing else would end such a
 /// connection for many minutes.
-pub(crate) async fn in_time<T, E: Into<PgError>>(
+pub async fn in_time<T, E: Into<PgError>>(
     patience: Duration,
     answer: impl Future<Output = Result<T, E>>,
 ) -> Result<T, PgError> {
@@ -184,14 +182,14 @@ pub(crate) async fn in_time<T, E: Into<PgError>>(
     }
 }
 
-async fn answer_step(
+async fn answer_command(
     tx: &deadpool_postgres::Transaction<'_>,
     sending: Sending,
-    step: Step<'_>,
+    command: Command<'_>,
 ) -> Result<Vec<Row>, Error> {
-    match step {
-        Step::Text(text) => tx.batch_execute(text).await.map(|()| Vec::new()),
-        Step::Query(sql, params) => answer(tx, sending, sql, params).await,
+    match command {
+        Command::Script(text) => tx.batch_execute(text).await.map(|()| Vec::new()),
+        Command::Statement(sql, params) => answer(tx, sending, sql, params).await,
     }
 }
 

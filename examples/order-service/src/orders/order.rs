@@ -1,6 +1,21 @@
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
-use crate::bounded::{Bounded, Id};
+use crate::bounded::{Bounded, FromText, Id};
+
+/// An order as it is stored and answered.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Order {
+    pub(crate) id: i64,
+    pub(super) customer_id: i64,
+    pub(super) product_id: i64,
+    pub(super) quantity: i32,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(super) created_at: OffsetDateTime,
+}
+
+/// How many of a product are ordered.
+type Quantity = Bounded<1, 10_000>;
 
 /// An order as a client sends it. All of its fields are within their bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -8,7 +23,22 @@ use crate::bounded::{Bounded, Id};
 pub(crate) struct NewOrder {
     pub(crate) customer_id: Id,
     pub(crate) product_id: Id,
-    pub(crate) quantity: Bounded<1, 10_000>,
+    pub(crate) quantity: Quantity,
+}
+
+/// An order as the form of the page sends it, in texts.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OrderForm {
+    customer_id: FromText<Id>,
+    product_id: FromText<Id>,
+    quantity: FromText<Quantity>,
+}
+
+impl From<OrderForm> for NewOrder {
+    fn from(form: OrderForm) -> Self {
+        Self { customer_id: form.customer_id.0, product_id: form.product_id.0, quantity: form.quantity.0 }
+    }
 }
 
 impl NewOrder {
@@ -18,7 +48,7 @@ impl NewOrder {
     }
 
     /// Returns whether a stored order is this one.
-    pub(super) fn is_stored_as(&self, order: &super::Order) -> bool {
+    pub(super) fn is_stored_as(&self, order: &Order) -> bool {
         (self.customer_id.get(), self.product_id.get(), self.quantity.get())
             == (order.customer_id, order.product_id, i64::from(order.quantity))
     }
