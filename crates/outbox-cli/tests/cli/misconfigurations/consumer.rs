@@ -20,7 +20,7 @@ async fn a_paused_partition_a_lag_and_a_record_that_nobody_can_read_are_found() 
     stock.run(&["consumer", "pause", "stock"]).await.text(0);
 
     let pipeline = stock.env.pipeline();
-    let event = outbox_core::OutboxEvent::of(&crate::consumer::Placed { order: 2 }).build().unwrap();
+    let event = outbox_core::OutboxEvent::from_event(&crate::consumer::Placed { order: 2 }).build().unwrap();
     let record = to_rskafka(pipeline.encode(&pipeline.row(&event).unwrap()).unwrap());
     // Without its header id, it is no event.
     let unreadable = Record { headers: [].into(), ..record.clone() };

@@ -67,7 +67,7 @@ async fn events_that_will_be_removed_before_a_group_reads_them_are_found() {
     stock.stop().await;
     let env = &stock.env;
     let pipeline = env.pipeline();
-    let event = OutboxEvent::of(&Placed { order: 2 }).build().unwrap();
+    let event = OutboxEvent::from_event(&Placed { order: 2 }).build().unwrap();
     let mut record = outbox_test_support::to_rskafka(pipeline.encode(&pipeline.row(&event).unwrap()).unwrap());
     // Of the seven days that the broker keeps records.
     record.timestamp -= Duration::days(5);
