@@ -144,8 +144,7 @@ impl FromStr for RowPosition {
 fn parse_row_position(text: &str) -> Option<RowPosition> {
     let mut parts = text.splitn(4, '/');
     let (system, timeline, slot) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?);
-    let (commit, index) = parts.next()?.rsplit_once('/')?;
-    let position = Position { commit: commit.parse().ok()?, index: index.parse().ok()? };
+    let position = parse_position(parts.next()?.as_bytes())?;
     let is_slot = !slot.is_empty() && slot.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
     is_slot.then(|| RowPosition::new(Origin::new(system, timeline, slot), position))
 }

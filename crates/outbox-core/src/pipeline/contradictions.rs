@@ -240,6 +240,8 @@ pub(super) fn in_key(
 ) -> Result<(), Error> {
     let Some(column) = layout.column(&router.key) else { return Ok(()) };
     let kind = connect_type(column, forms);
+    // A numeric is of the type bytes as well.
+    let is_bytes = column.ty() == ColumnType::Bytea && forms.binary == BinaryForm::Bytes;
     let refuse = |reason: &str| Err(Error::config("key.converter", format!("{converter:?}"), reason));
     match converter {
         KeyConverter::Number(number) if number.kind() != kind => {
@@ -249,11 +251,11 @@ pub(super) fn in_key(
                 router.key
             ))
         }
-        KeyConverter::Bytes if kind != "bytes" => refuse(&format!(
+        KeyConverter::Bytes if !is_bytes => refuse(&format!(
             "it takes bytes only, and the key {} is {kind}: Debezium's task fails at each row",
             router.key
         )),
-        KeyConverter::String if kind == "bytes" && !losses.contains(&Loss::UnreadableRecords) => {
+        KeyConverter::String if is_bytes && !losses.contains(&Loss::UnreadableRecords) => {
             refuse("the StringConverter writes the name of a Java object in place of a bytea key")
         }
         _ => Ok(()),

@@ -42,7 +42,7 @@ pub(super) fn expand_as_text(text: &str, payload_column: &str, options: Expansio
     expanded(text, payload_column, options, limit, java_struct::value)
 }
 
-/// Writes a document by its schema, in at most as many bytes as the last argument says.
+/// A writer of documents by their schema, with the largest number of bytes.
 type Write = fn(&mut String, &Node, &Schema, usize) -> Result<(), Unwritable>;
 
 fn expanded(text: &str, payload_column: &str, options: Expansion, limit: usize, write: Write) -> Outcome {
