@@ -21,7 +21,7 @@ struct Proxy {
 }
 
 impl Proxy {
-    async fn start(url: &str) -> Self {
+    fn start(url: &str) -> Self {
         let (start, rest) = url.rsplit_once('@').unwrap();
         let (server, database) = rest.split_once('/').unwrap();
         let socket = TcpSocket::new_v4().unwrap();
@@ -74,7 +74,7 @@ async fn forward(from: OwnedReadHalf, mut to: OwnedWriteHalf, mut cuts: watch::R
 async fn connections_that_are_half_open_are_replaced_and_no_event_is_lost_or_blamed() {
     for driver in DRIVERS {
         let bench = Fixture::with_partitions(1).await;
-        let proxy = Proxy::start(bench.url()).await;
+        let proxy = Proxy::start(bench.url());
         let pool = driver.pool(&proxy.url, 8);
         let handler = each(|tx, event| Box::pin(store(tx, event)));
         let running = Running::start(consumer!(pool, bench, on(handler)));
@@ -102,8 +102,8 @@ struct Cut {
 }
 
 impl Cut {
-    async fn new(url: &str) -> Arc<Self> {
-        Arc::new(Self { proxy: Proxy::start(url).await, calls: Mutex::default() })
+    fn new(url: &str) -> Arc<Self> {
+        Arc::new(Self { proxy: Proxy::start(url), calls: Mutex::default() })
     }
 
     /// Returns a handler whose connection is lost while its first call runs, before it sends this statement.
@@ -138,7 +138,7 @@ impl Cut {
 async fn a_handler_whose_statement_is_never_answered_blames_no_event() {
     for driver in DRIVERS {
         let bench = Fixture::with_partitions(1).await;
-        let cut = Cut::new(bench.url()).await;
+        let cut = Cut::new(bench.url());
         let pool = driver.pool(&cut.proxy.url, 8);
         let handler = cut.handler("SELECT 1".to_owned());
         let running = Running::start(consumer!(pool, bench, on(handler), handler_timeout(Duration::from_secs(1))));
@@ -151,7 +151,7 @@ async fn a_handler_whose_statement_is_never_answered_blames_no_event() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tcp_deadlines_end_a_statement_of_a_handler_whose_server_is_gone() {
     let bench = Fixture::with_partitions(1).await;
-    let cut = Cut::new(bench.url()).await;
+    let cut = Cut::new(bench.url());
     let mut config: tokio_postgres::Config = cut.proxy.url.parse().unwrap();
     set_tcp_deadlines(&mut config, LEASE);
     let pool = Pool::builder(Manager::new(config, tokio_postgres::NoTls)).max_size(8).build().unwrap();

@@ -19,7 +19,7 @@ async fn partitions_that_are_missing_or_published_by_themselves_are_found() {
 
     fails(&env, &arguments, "has no partition for the present").await;
     Migrations::maintenance(env.pipeline()).apply(&mut client).await.unwrap();
-    Maintenance::new(env.pipeline().clone(), Duration::from_secs(7 * 86_400)).run(&mut client).await.unwrap();
+    Maintenance::new(env.pipeline().clone(), Duration::from_secs(7 * 86_400)).run(&client).await.unwrap();
     let (failed, _) = findings(&env, &arguments, 0).await;
     assert_eq!(failed, [""; 0]);
 

@@ -285,8 +285,7 @@ impl World {
     pub fn fail_call(&mut self, place: Place, rules: &Consumers) -> bool {
         let Some(record) = self.to_call(place, rules) else { return false };
         // The transaction that parks it begins as any other one.
-        if !self.lane(place).is_some_and(|lane| lane.called.replace(record.event).is_none())
-            || !self.begin(place, rules)
+        if self.lane(place).is_none_or(|lane| lane.called.replace(record.event).is_some()) || !self.begin(place, rules)
         {
             return false;
         }
