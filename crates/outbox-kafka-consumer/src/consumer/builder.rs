@@ -62,15 +62,15 @@ impl<D: Driver> Builder<D> {
             options: Options {
                 retry: RetryPolicy::default(),
                 on_failure: DeadLetterMode::default(),
-                undecodable: RecordPolicy::Stop,
-                unknown: RecordPolicy::Skip,
-                newer: RecordPolicy::Park,
-                start: InitialOffset::default(),
-                position_lost: OnOffsetOutOfRange::default(),
+                on_undecodable_record: RecordPolicy::Stop,
+                on_unknown_event: RecordPolicy::Skip,
+                on_newer_version: RecordPolicy::Park,
+                initial_offset: InitialOffset::default(),
+                on_offset_out_of_range: OnOffsetOutOfRange::default(),
                 isolation: Isolation::default(),
-                lanes: const { NonZeroUsize::new(4).unwrap() },
-                batch: const { NonZeroUsize::new(256).unwrap() },
-                drain: Duration::from_secs(10),
+                partition_concurrency: const { NonZeroUsize::new(4).unwrap() },
+                max_batch_size: const { NonZeroUsize::new(256).unwrap() },
+                shutdown_timeout: Duration::from_secs(10),
                 handler_timeout: Duration::from_secs(60),
                 poison_after: const { NonZeroU32::new(3).unwrap() },
                 inbox_retention: Duration::from_secs(8 * 24 * 3600),
@@ -213,7 +213,7 @@ impl<D: Driver> Builder<D> {
     /// Sets the policy for a record that is not of this pipeline, and for a payload that is not its handler's
     /// event: the partition stops, unless set.
     pub fn on_undecodable_record(mut self, then: RecordPolicy) -> Self {
-        self.options.undecodable = then;
+        self.options.on_undecodable_record = then;
         self
     }
 
@@ -224,7 +224,7 @@ impl<D: Driver> Builder<D> {
     /// so that a rolling update that adds a handler loses nothing. Consumers that have ended within the last hour count
     /// too. A skipped event is counted by `outbox_consumer_ignored_total`, and the log names each type once.
     pub fn on_unknown_event(mut self, then: RecordPolicy) -> Self {
-        self.options.unknown = then;
+        self.options.on_unknown_event = then;
         self
     }
 
@@ -232,19 +232,19 @@ impl<D: Driver> Builder<D> {
     /// so that it waits for the newer version of the program. With [`RecordPolicy::Skip`] it is counted by
     /// `outbox_consumer_ignored_total`, and the log names each version once at level `WARN`.
     pub fn on_newer_version(mut self, then: RecordPolicy) -> Self {
-        self.options.newer = then;
+        self.options.on_newer_version = then;
         self
     }
 
     /// Sets where the group begins in a partition that it has never read: at the earliest record, unless set.
     pub fn initial_offset(mut self, start: InitialOffset) -> Self {
-        self.options.start = start;
+        self.options.initial_offset = start;
         self
     }
 
     /// Sets what is done where the topic does not hold the group's position any more: the partition stops, unless set.
     pub fn on_offset_out_of_range(mut self, then: OnOffsetOutOfRange) -> Self {
-        self.options.position_lost = then;
+        self.options.on_offset_out_of_range = then;
         self
     }
 
@@ -269,7 +269,7 @@ impl<D: Driver> Builder<D> {
     /// Sets the number of workers that apply the events of a partition at a time, an aggregate's always in the
     /// same; 4 unless set.
     pub fn partition_concurrency(mut self, lanes: NonZeroUsize) -> Self {
-        self.options.lanes = lanes;
+        self.options.partition_concurrency = lanes;
         self
     }
 
@@ -305,13 +305,13 @@ impl<D: Driver> Builder<D> {
     /// with another transaction it is half as many, and slowly more again.
     /// [`HandlerPolicy::max_batch_size`](crate::HandlerPolicy::max_batch_size) limits it for one handler.
     pub fn max_batch_size(mut self, events: NonZeroUsize) -> Self {
-        self.options.batch = events;
+        self.options.max_batch_size = events;
         self
     }
 
     /// Sets how long the handlers that run at shutdown may continue; 10 s unless set.
     pub fn shutdown_timeout(mut self, patience: Duration) -> Self {
-        self.options.drain = patience;
+        self.options.shutdown_timeout = patience;
         self
     }
 

@@ -95,7 +95,7 @@ impl Lane {
     }
 
     fn reading(&self) -> Reading<'_> {
-        Reading::new(&self.shared.upcasts, self.shared.options.undecodable)
+        Reading::new(&self.shared.upcasts, self.shared.options.on_undecodable_record)
     }
 
     /// Calls each handler of the events' route with all of them, one handler after the other.
@@ -268,7 +268,7 @@ impl Lane {
             Ok(Ok(Ok(()))) => return Ok(()),
             Ok(Ok(Err(error))) => {
                 let event = error.event();
-                (Fault::of_handler(error, options.undecodable), event)
+                (Fault::of_handler(error, options.on_undecodable_record), event)
             }
             Ok(Err(panic)) => (Fault::Event(Failed::panicked(&*panic)), None),
             Err(_) => {

@@ -68,7 +68,8 @@ impl Dispatcher {
         earlier: EarlierAttempts,
     ) -> (Self, Vec<mpsc::Receiver<Work>>) {
         let options = &shared.options;
-        let channels = (0..options.lanes.get()).map(|_| mpsc::channel(options.batch.get() * BATCHES_AHEAD));
+        let channels = (0..options.partition_concurrency.get())
+            .map(|_| mpsc::channel(options.max_batch_size.get() * BATCHES_AHEAD));
         let (lanes, queues) = channels.unzip();
         let isolated = earlier.isolate_until - in_flight.prefix().done();
         let dispatcher = Self {
@@ -272,7 +273,7 @@ impl Dispatcher {
     /// Returns a record's share of the budget: its bytes, and never so little that more than the window are in flight.
     fn cost(&self, item: &Item) -> u32 {
         let options = &self.shared.options;
-        let least = BUDGET / window(options.lanes, options.batch).max(1);
+        let least = BUDGET / window(options.partition_concurrency, options.max_batch_size).max(1);
         u32::try_from(item.message.size().clamp(least.max(1), BUDGET)).unwrap_or(u32::MAX)
     }
 }

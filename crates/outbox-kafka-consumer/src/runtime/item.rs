@@ -107,7 +107,7 @@ impl Shared {
                     Ok(_) => NO_ID.into(),
                 };
                 let why = || format!("{FOREIGN}: {}", ErrorChain::new(&*cause));
-                return match self.options.undecodable {
+                return match self.options.on_undecodable_record {
                     RecordPolicy::Skip => {
                         let error = ErrorChain::new(&*cause);
                         tracing::warn!(target: "outbox.consumer", topic, partition, offset, %error, "record skipped: it cannot be decoded");
@@ -123,14 +123,15 @@ impl Shared {
         let (id, event_type) = (Some(decoded.id), decoded.event_type.clone());
         let found = self.registry.find(topic, &decoded);
         let policy = match found {
-            Found::TooNew { .. } => self.options.newer,
+            Found::TooNew { .. } => self.options.on_newer_version,
             // Another version of the program has a handler for it, and takes the partition sooner or later.
             Found::Nothing
-                if self.options.unknown == RecordPolicy::Skip && self.ignored.is_handled_by_group(topic, &decoded) =>
+                if self.options.on_unknown_event == RecordPolicy::Skip
+                    && self.ignored.is_handled_by_group(topic, &decoded) =>
             {
                 RecordPolicy::Park
             }
-            _ => self.options.unknown,
+            _ => self.options.on_unknown_event,
         };
         if policy == RecordPolicy::Skip && !matches!(found, Found::Route(_)) {
             self.ignored.note(topic, &decoded, &found);

@@ -67,7 +67,7 @@ impl Lane {
 
     /// Works until there is no more to come, until it is instructed to stop, or until an error that is not one event's.
     pub async fn run(self, mut work: mpsc::Receiver<Work>) -> Result<(), Error> {
-        let most = self.shared.options.batch.get();
+        let most = self.shared.options.max_batch_size.get();
         let (mut taken, mut size) = (Vec::with_capacity(most), BatchSize::new(most));
         loop {
             let count = tokio::select! {

@@ -244,7 +244,7 @@ impl Membership {
         for owned in self.owned.values() {
             owned.stop.cancel();
         }
-        let deadline = Instant::now() + self.shared.options.drain;
+        let deadline = Instant::now() + self.shared.options.shutdown_timeout;
         while !self.workers.is_empty() {
             tokio::select! {
                 Some(ended) = self.workers.join_next_with_id() => drop(self.ended(ended).await),

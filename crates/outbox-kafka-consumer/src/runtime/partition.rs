@@ -212,7 +212,7 @@ impl Partition {
     /// Lets the handlers that run finish, so that the trouble of one lane does not repeat what the others do outside of
     /// PostgreSQL.
     async fn let_finish(&self, lanes: &mut JoinSet<Result<(), Error>>) {
-        let longest = self.shared.options.drain.min(self.shared.store.lease / 2);
+        let longest = self.shared.options.shutdown_timeout.min(self.shared.store.lease / 2);
         let finished = async { while lanes.join_next().await.is_some() {} };
         if timeout(longest, finished).await.is_err() {
             let (topic, partition) = (&*self.topic, self.partition);
@@ -246,7 +246,7 @@ impl Partition {
         let mut reader = cluster.open(&self.topic, self.partition).await?;
         let end = reader.end().await?;
         if store.position(&self.topic, self.partition).await?.is_none() {
-            let first = match options.start {
+            let first = match options.initial_offset {
                 InitialOffset::Earliest => reader.earliest().await?,
                 InitialOffset::Latest if store.is_first_partition(&self.topic, self.partition).await? => end,
                 // Its first events are those that made it appear.
@@ -254,7 +254,7 @@ impl Partition {
             };
             store.begin_position(&self.topic, self.partition, first, reader.topic_id()).await?;
         }
-        let abandoned = self.was_abandoned.then(|| window(options.lanes, options.batch));
+        let abandoned = self.was_abandoned.then(|| window(options.partition_concurrency, options.max_batch_size));
         let taken = store.take(&self.topic, self.partition, self.owner, reader.topic_id(), abandoned).await?;
         self.was_abandoned = false;
         let in_flight = InFlight::new(Arc::clone(&self.topic), self.partition, taken.fence, taken.next_offset);
@@ -311,7 +311,7 @@ impl Partition {
         }
         self.store_progress(dispatch.in_flight()).await?;
         if let (Some(earliest), OnOffsetOutOfRange::Earliest) =
-            (error.lost_position(), self.shared.options.position_lost)
+            (error.lost_position(), self.shared.options.on_offset_out_of_range)
         {
             let (topic, partition) = (&*self.topic, self.partition);
             tracing::error!(target: "outbox.consumer", topic, partition, error = %error, earliest, "offset out of range: continuing at the first record");
