@@ -1,6 +1,8 @@
+use std::io::{IsTerminal as _, stderr};
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
 use outbox_core::time::OffsetDateTime;
 use outbox_core::time::format_description::well_known::Rfc3339;
 use outbox_core::uuid::Uuid;
@@ -155,7 +157,38 @@ impl Selection {
     }
 }
 
-/// Publishes the batches, and reports the progress on standard error.
+/// The progress on standard error: a bar on a terminal, and a line from time to time elsewhere.
+enum Progress {
+    Bar(ProgressBar),
+    Lines { total: u64, reported: Instant },
+    Silent,
+}
+
+impl Progress {
+    fn new(total: u64, output: Output) -> Self {
+        match output {
+            Output::Table if stderr().is_terminal() => {
+                let style = ProgressStyle::with_template("{bar:40} {pos} of {len} events, {eta} left");
+                Self::Bar(ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
+            }
+            Output::Table => Self::Lines { total, reported: Instant::now() },
+            _ => Self::Silent,
+        }
+    }
+
+    fn report(&mut self, events: u64) {
+        match self {
+            Self::Bar(bar) => bar.set_position(events),
+            Self::Lines { total, reported } if reported.elapsed() >= PROGRESS => {
+                eprintln!("{events} of {total} events");
+                *reported = Instant::now();
+            }
+            Self::Lines { .. } | Self::Silent => {}
+        }
+    }
+}
+
+/// Publishes the batches, and reports the progress.
 async fn publish(
     replay: &Republish,
     client: &mut Client,
@@ -163,15 +196,12 @@ async fn publish(
     total: u64,
     output: Output,
 ) -> Result<ReplayProgress, Failure> {
-    let mut reported = Instant::now();
+    let mut shown = Progress::new(total, output);
     loop {
         let progress = replay.step(client, &run.name).await.map_err(|e| failure(&e))?;
+        shown.report(progress.events);
         if progress.is_finished {
             return Ok(progress);
-        }
-        if output == Output::Table && reported.elapsed() >= PROGRESS {
-            eprintln!("{} of {total} events", progress.events);
-            reported = Instant::now();
         }
         tokio::time::sleep(run.pause.unwrap_or_default()).await;
     }
