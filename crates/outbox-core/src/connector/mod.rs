@@ -3,6 +3,8 @@ mod converter;
 mod database_url;
 pub(crate) mod header_converter;
 mod heartbeat;
+/// The meaning of every key of a connector's configuration.
+pub mod keys;
 mod message_prefixes;
 mod number_converter;
 mod placement;

@@ -1,4 +1,5 @@
 use super::{Found, Loss};
+use crate::connector::keys::KeyTable;
 use crate::connector::{
     AfterRouter, BinaryForm, DecodedMessages, HeaderConverter, KeyConverter, NullMembers, Placement, RouterConfig,
     Schemas, TimePrecision, ValueConverter, ValueForms, header_converter,
@@ -8,41 +9,9 @@ use crate::{
     Column, ColumnType, ConnectorConfig, Error, EventField, Identifier, Nullability, RowDisposition, TableLayout,
 };
 
-/// Finds contradictions in the connector's own keys (Debezium, "PostgreSQL connector configuration properties").
+/// Finds contradictions in the connector's own keys, and values that Debezium rejects.
 pub(super) fn in_connector(config: &ConnectorConfig, found: &mut Found) {
-    let mut wanted = |key: &str, default: &str, values: &[&str], reason: &str| {
-        let value = config.trimmed(key).unwrap_or(default);
-        if !values.contains(&value) {
-            found.add(Error::config(key, value, reason));
-        }
-    };
-    let class_reason = match config.trimmed("connector.class") {
-        Some("PostgresConnector" | "Postgres") => {
-            "Debezium's task fails at the short name: write io.debezium.connector.postgresql.PostgresConnector"
-        }
-        _ => "an outbox pipeline reads PostgreSQL",
-    };
-    wanted("connector.class", "", &["io.debezium.connector.postgresql.PostgresConnector"], class_reason);
-    wanted(
-        "plugin.name",
-        "decoderbufs",
-        &["pgoutput"],
-        "pgoutput is the plugin that every PostgreSQL has, and has to be named",
-    );
-    wanted("errors.tolerance", "none", &["none"], "an event that fails is dropped without a trace");
-    wanted("event.processing.failure.handling.mode", "fail", &["fail"], "an event that fails is dropped");
-    if config.trimmed("topic.prefix").unwrap_or_default().is_empty() {
-        found.add(Error::config("topic.prefix", "", "Debezium refuses a connector without it"));
-    }
-    let skipped = config.trimmed("skipped.operations").unwrap_or_default();
-    if skipped.split(',').any(|operation| operation.trim() == "c") {
-        let reason = "c is the INSERT of an event: none would be published";
-        found.add(Error::config("skipped.operations", skipped, reason));
-    }
-    for (key, value) in config.iter().filter(|(key, _)| key.starts_with("column.")) {
-        let reason = "it changes what the connector sees of the table, and is not modelled";
-        found.add(Error::config(key, value, reason));
-    }
+    KeyTable::contradictions(config).into_iter().for_each(|error| found.add(error));
 }
 
 /// Checks that the EventRouter sees the rows of the table.

@@ -68,6 +68,40 @@ fn a_connector_that_is_no_outbox_connector_is_refused() {
 }
 
 #[test]
+fn values_that_debezium_rejects_are_refused() {
+    refused_values(&[
+        ("tombstones.on.delete", "no", "one of true, false"),
+        ("tasks.max", "many", "a whole number of at least 1"),
+        ("tasks.max", "0", "a whole number of at least 1"),
+        ("poll.interval.ms", "0", "a whole number of at least 1"),
+        ("snapshot.mode", "never", "one of always, initial"),
+        ("lsn.flush.mode", "never", "one of connector, connector_and_driver, manual"),
+        ("errors.tolerance", "some", "dropped without a trace"),
+    ]);
+    let config = recommended().with("tasks.max", "many").with("errors.tolerance", "some").without("topic.prefix");
+    let error = Pipeline::new(config, TableLayout::recommended()).unwrap_err();
+    let fields: Vec<_> = error.contradictions().map(|error| error.field().unwrap()).collect();
+    assert_eq!(fields, ["errors.tolerance", "topic.prefix", "tasks.max"]);
+}
+
+#[test]
+fn values_that_debezium_takes_are_accepted() {
+    for (key, value) in [
+        ("tombstones.on.delete", " TRUE "),
+        ("tombstones.on.delete", "${env:TOMBSTONES}"),
+        ("tasks.max", "${file:/run/connect.properties:tasks}"),
+        ("snapshot.mode", "No_Data"),
+        ("snapshot.mode.custom.name", "own"),
+        ("max.queue.size", "16384"),
+        ("tombstones.on.deletion", "no"),
+        ("an.unknown.key", ""),
+    ] {
+        let accepted = Pipeline::new(recommended().with(key, value), TableLayout::recommended());
+        accepted.unwrap_or_else(|error| panic!("{key}={value}: {error}"));
+    }
+}
+
+#[test]
 fn every_contradiction_is_reported() {
     let config =
         recommended().without("topic.prefix").without("key.converter").with("slot.name", "No").with("column.a", "b");

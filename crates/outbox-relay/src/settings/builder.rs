@@ -7,7 +7,7 @@ use super::check::ConfigurationCheck;
 use super::context_headers::ContextHeaders;
 use super::finding::{Finding, Findings};
 use super::heartbeat::Heartbeats;
-use super::keys::{Keys, UnknownKeys};
+use super::keys::{self, UnknownKeys};
 use super::placeholders::{Process, Providers, Surroundings, WithProviders};
 use super::postgres::PostgresSettings;
 use super::produce::{CompressionType, PoisonPolicy, max_request_size, metadata_max_age};
@@ -174,7 +174,7 @@ impl RelaySettingsBuilder {
         surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
         findings: &mut Findings,
     ) -> Option<RelaySettings> {
-        Keys::in_config(config).check(config, self.unknown_keys, findings);
+        keys::check(config, self.unknown_keys, findings);
         let named = named(config);
         for router in config.routers().into_iter().filter(|_| named.is_empty()) {
             columns::check(config, router, None, findings);

@@ -1,5 +1,6 @@
+use outbox_core::connector::keys::KeyTable;
+
 use super::finding::{Finding, Findings};
-use super::keys::Keys;
 use super::resolved::Resolved;
 use super::{KeySupport, RelaySettings};
 
@@ -87,9 +88,9 @@ impl Outline<'_> {
             let messages = prefixes.map_or_else(|| "all".to_owned(), |list| format!("those with the prefix {list}"));
             entries.insert(4, ("messages", messages));
         }
-        let keys = Keys::in_config(self.config);
+        let keys = KeyTable::for_config(self.config.values());
         let idle = self.config.iter().map(|(key, _)| key);
-        let idle: Vec<_> = idle.filter(|key| keys.effect(key) == Some(KeySupport::Ignored)).collect();
+        let idle: Vec<_> = idle.filter(|key| keys.support(key) == Some(KeySupport::Ignored)).collect();
         if !idle.is_empty() {
             entries.push(("keys without effect", idle.join(", ")));
         }

@@ -15,7 +15,6 @@ mod placeholders;
 mod postgres;
 mod produce;
 mod resolved;
-mod rule;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -27,10 +26,10 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use outbox_core::connector::keys::KeyTable;
 use outbox_core::{ConnectorConfig, Identifier, Pipeline};
 
 use self::finding::Findings;
-use self::keys::Keys;
 use self::resolved::Resolved;
 use crate::position::RowPosition;
 use crate::tables::{Candidates, Included};
@@ -46,9 +45,9 @@ pub use self::finding::Finding;
 pub(crate) use self::heartbeat::Heartbeats;
 pub use self::postgres::{ClientCertificate, PostgresSettings, SslMode};
 pub use self::produce::{CompressionType, PoisonPolicy};
-pub use self::rule::KeySupport;
 pub use self::topics::TopicCreation;
 pub(crate) use self::updates::OnUpdate;
+pub use outbox_core::connector::keys::KeySupport;
 
 /// The settings of a relay, free of contradictions and with every placeholder resolved. `Debug` shows no secret.
 ///
@@ -145,7 +144,7 @@ impl RelaySettings {
     /// nothing where the key is unknown. Of a key that is honoured, some values may still be refused.
     #[must_use]
     pub fn effect_of_key(key: &str, router: &str) -> Option<KeySupport> {
-        Keys::of(router).effect(key)
+        KeyTable::for_router(router).support(key)
     }
 
     /// Returns configuration and table as one, over a table with assumed columns: the tables are read when the slot is

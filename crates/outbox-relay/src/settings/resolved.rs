@@ -47,6 +47,11 @@ impl Resolved {
         &self.written
     }
 
+    /// Returns the configuration with its placeholders resolved and the full names of classes.
+    pub(super) fn values(&self) -> &ConnectorConfig {
+        &self.values
+    }
+
     /// Returns the value, trimmed as Connect's parser does.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.values.get(key).map(str::trim)

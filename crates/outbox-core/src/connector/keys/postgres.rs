@@ -1,11 +1,21 @@
 //! Debezium's PostgreSQL connector: the database, and what is read of it.
 
-use crate::settings::rule::{Rule, honoured, noted, only, refused, without_effect};
+use super::demand::Demand;
+use super::rule::{Rule, honoured, noted, only, refused, without_effect};
 
 const NO_SIGNALS: &str = "the relay takes no signals";
 const NO_JAVA: &str = "the relay runs no Java";
 
 pub(super) const RULES: &[Rule] = &[
+    // Names.
+    honoured("topic.prefix").demands(&[Demand::Present { reason: "Debezium refuses a connector without it" }]),
+    honoured("topic.naming.strategy"),
+    honoured("topic.delimiter"),
+    without_effect("topic.cache.size"),
+    honoured("topic.heartbeat.prefix"),
+    honoured("topic.heartbeat.name"),
+    without_effect("topic.transaction"),
+    without_effect("sourceinfo.struct.maker"),
     // The connection.
     honoured("database.hostname"),
     honoured("database.port"),
@@ -46,13 +56,18 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("table.ignore.builtin"),
     honoured("schema.include.list"),
     honoured("schema.exclude.list"),
-    honoured("column.*"),
+    honoured("column.*").demands(&[Demand::Absent {
+        reason: "it changes what the connector sees of the table, and is not modelled",
+    }]),
     honoured("datatype.propagate.source.type"),
     without_effect("message.key.columns"),
     honoured("message.prefix.include.list"),
     honoured("message.prefix.exclude.list"),
     without_effect("skip.messages.without.change").boolean(),
-    honoured("skipped.operations"),
+    honoured("skipped.operations").demands(&[Demand::NoneOf {
+        items: &["c"],
+        reason: "c is the INSERT of an event: none would be published",
+    }]),
     without_effect("tombstones.on.delete").boolean(),
     without_effect("unavailable.value.placeholder"),
     without_effect("include.unknown.datatypes").boolean(),
@@ -73,18 +88,10 @@ pub(super) const RULES: &[Rule] = &[
         &["fail"],
         "a row that cannot be read is not skipped: it stops the relay, or goes to the topic of --dead-letter-topic",
     )
-    .among(&["fail", "warn", "skip", "ignore"]),
+    .among(&["fail", "warn", "skip", "ignore"])
+    .demands(&[Demand::OneOf { default: "fail", values: &["fail"], reason: "an event that fails is dropped" }]),
     only("converters", "", &[""], NO_JAVA),
     only("post.processors", "", &[""], NO_JAVA),
-    // Names.
-    honoured("topic.prefix"),
-    honoured("topic.naming.strategy"),
-    honoured("topic.delimiter"),
-    without_effect("topic.cache.size"),
-    honoured("topic.heartbeat.prefix"),
-    honoured("topic.heartbeat.name"),
-    without_effect("topic.transaction"),
-    without_effect("sourceinfo.struct.maker"),
     // Records that are no events.
     honoured("extended.headers.enabled"),
     noted("provide.transaction.metadata", "false", &["false"], "the relay writes no records of transactions")

@@ -1,6 +1,7 @@
 //! Kafka Connect's own keys of a source connector, and those of the producer that it makes.
 
-use crate::settings::rule::{Rule, honoured, noted, only, refused, without_effect};
+use super::demand::Demand;
+use super::rule::{Rule, honoured, noted, only, refused, without_effect};
 
 const TO_KAFKA: &str =
     "it is not read: --brokers names the brokers, and producer.override.* secures every connection to them";
@@ -8,7 +9,17 @@ const NOT_BY_TRANSACTIONS: &str = "the relay writes each record once, but not by
 
 pub(super) const RULES: &[Rule] = &[
     without_effect("name"),
-    honoured("connector.class"),
+    honoured("connector.class").demands(&[
+        Demand::NoneOf {
+            items: &["PostgresConnector", "Postgres"],
+            reason: "Debezium's task fails at the short name: write io.debezium.connector.postgresql.PostgresConnector",
+        },
+        Demand::OneOf {
+            default: "",
+            values: &["io.debezium.connector.postgresql.PostgresConnector"],
+            reason: "an outbox pipeline reads PostgreSQL",
+        },
+    ]),
     without_effect("connector.plugin.version"),
     without_effect("tasks.max").at_least(1),
     without_effect("tasks.max.enforce"),
@@ -25,7 +36,12 @@ pub(super) const RULES: &[Rule] = &[
         &["none"],
         "a row that cannot become a record is not skipped: it stops the relay, or goes to the topic of --dead-letter-topic",
     )
-    .among(&["none", "all"]),
+    .among(&["none", "all"])
+    .demands(&[Demand::OneOf {
+        default: "none",
+        values: &["none"],
+        reason: "an event that fails is dropped without a trace",
+    }]),
     without_effect("errors.retry.timeout"),
     without_effect("errors.retry.delay.max.ms"),
     without_effect("errors.log.enable"),

@@ -1,6 +1,7 @@
 //! Debezium's PostgreSQL connector: slot and publication.
 
-use crate::settings::rule::{Rule, honoured, noted, only, without_effect};
+use super::demand::Demand;
+use super::rule::{Rule, honoured, noted, only, without_effect};
 
 const CONFIRMS: &str = "the relay confirms what it has written, or the server would keep all WAL";
 
@@ -10,7 +11,12 @@ pub(super) const RULES: &[Rule] = &[
         "decoderbufs",
         &["pgoutput"],
         "the relay reads with pgoutput: the slot must have been created with it",
-    ),
+    )
+    .demands(&[Demand::OneOf {
+        default: "decoderbufs",
+        values: &["pgoutput"],
+        reason: "pgoutput is the plugin that every PostgreSQL has, and has to be named",
+    }]),
     honoured("slot.name"),
     honoured("publication.name"),
     // The option --create decides.

@@ -1,6 +1,6 @@
 //! Converters of keys and values: each of these follows `key.converter` or `value.converter`.
 
-use crate::settings::rule::{Rule, honoured, only, without_effect};
+use super::rule::{Rule, honoured, only, without_effect};
 
 pub(super) const RULES: &[Rule] = &[
     honoured(""),

@@ -1,6 +1,6 @@
 //! The EventRouter's options: `ROUTER` stands for `transforms.<its name>.`.
 
-use crate::settings::rule::{Rule, honoured, noted, without_effect};
+use super::rule::{Rule, honoured, noted, without_effect};
 
 pub(super) const RULES: &[Rule] = &[
     honoured("type"),
