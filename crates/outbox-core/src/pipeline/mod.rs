@@ -92,8 +92,9 @@ impl Pipeline {
     /// Brings configuration and table together.
     ///
     /// # Errors
-    /// They contradict each other, or the configuration would lose events, payloads or order. The error names the
-    /// key or the column, and the reason; [`Error::contradictions`] has all of them.
+    /// They contradict each other, Debezium rejects a value, or the configuration would lose events, payloads or order.
+    /// The error names the key or the column, and the reason; [`Error::contradictions`] has all of them. A key that is
+    /// unknown is no error.
     pub fn new(config: ConnectorConfig, layout: TableLayout) -> Result<Self, Error> {
         Self::accepting(&[], config, layout)
     }

@@ -1,4 +1,4 @@
-/// What a pipeline demands of a key, where the connector would lose events or read something else by other values.
+/// A demand of a pipeline on a key: by other values, the connector would lose events or read something else.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Demand {
     /// The key is absent.

@@ -1,10 +1,10 @@
-/// What the relay does about a key's value that it does not take as Debezium does.
+/// The severity of a [`KeyFinding`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeySeverity {
-    /// It does not start.
+    /// The relay does not start.
     Rejected,
-    /// It starts, and differs from Debezium.
+    /// The relay starts, and does something else than Debezium.
     Warned,
 }
 

@@ -20,7 +20,7 @@ pub(super) struct Rule {
     pub(super) effect: KeySupport,
     /// The values that the relay takes.
     values: Values,
-    /// What a pipeline demands; the first that is broken counts.
+    /// The demands of a pipeline; the first that is broken counts.
     demands: &'static [Demand],
     /// The values that Debezium takes; empty if it takes any.
     words: &'static [&'static str],

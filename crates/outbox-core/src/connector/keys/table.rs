@@ -76,7 +76,7 @@ impl KeyTable {
     }
 
     /// Returns what the relay rejects and warns of among the keys of a configuration, in their order. Keys that are in no
-    /// table are passed over.
+    /// table are skipped.
     #[must_use]
     pub fn findings_of_present(&self, config: &ConnectorConfig) -> Vec<KeyFinding> {
         let keys = config.iter().map(|(key, _)| key);
@@ -95,7 +95,7 @@ impl KeyTable {
     }
 
     /// Returns the contradictions in the connector's own keys: at first those of a pipeline's demands, then the values that
-    /// Debezium rejects. Keys that are in no table are passed over, and transformations and converters are not looked at.
+    /// Debezium rejects. Keys that are in no table are skipped, and transformations and converters are not looked at.
     pub(crate) fn contradictions(config: &ConnectorConfig) -> Vec<Error> {
         let of_demands = CONNECTOR.into_iter().flatten().flat_map(|rule| {
             let present = config.iter().map(|(key, _)| key).filter(|key| rule.is_family() && rule.fits(key).is_some());
