@@ -1,4 +1,5 @@
-//! Nothing becomes public by accident: each crate's public items are in its file `public-items.txt`.
+//! Nothing becomes public by accident: each crate's public items, with the signatures of functions and the types of
+//! fields, are in its file `public-items.txt`.
 //!
 //! `UPDATE_PUBLIC_ITEMS=1 cargo test -p xtask --test public_items` writes the files again; the change is then part of
 //! the review.
@@ -59,7 +60,8 @@ fn cargo(arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// Returns lines such as `struct.Error`, `struct.Error method.source`, `reexport.uuid`, sorted.
+/// Returns lines such as `struct.Error`, `struct.Error method.is_transient: pub fn is_transient(&self) -> bool`,
+/// `reexport.uuid`, sorted.
 fn items(documentation: &Path) -> BTreeSet<String> {
     let read = |page: &str| {
         fs::read_to_string(documentation.join(page))
@@ -74,16 +76,47 @@ fn items(documentation: &Path) -> BTreeSet<String> {
         let ends = ["id=\"deref-methods", "id=\"trait-implementations\"", "id=\"synthetic-implementations\""];
         let end = ends.iter().filter_map(|end| text.find(end)).min().unwrap_or(text.len());
         let members = ["method.", "tymethod.", "variant.", "structfield.", "associatedconstant.", "associatedtype."];
-        let own = ids(&text[..end]).filter(|id| members.iter().any(|member| id.starts_with(member)));
+        let own = declarations(&text[..end]).filter(|(id, _)| members.iter().any(|member| id.starts_with(member)));
         // Methods of one name, of a type with different parameters, are numbered.
-        let unnumbered = |id: String| match id.split_once('-') {
+        let unnumbered = |id: &str| match id.split_once('-') {
             Some((method, _)) if method.starts_with("method.") => method.to_owned(),
-            _ => id,
+            _ => id.to_owned(),
         };
-        items.extend(own.map(|id| format!("{item} {}", unnumbered(id))));
-        items.insert(item);
+        items.extend(own.map(|(id, declaration)| format!("{item} {}: {declaration}", unnumbered(id))));
+        let declaration = text[..end].split_once("<pre class=\"rust item-decl\">").map(|(_, rest)| rest);
+        let is_short =
+            ["fn.", "type.", "constant.", "macro.", "attr.", "derive."].iter().any(|kind| item.contains(kind));
+        match declaration.and_then(|rest| rest.split_once("</pre>")).filter(|_| is_short) {
+            Some((declaration, _)) => items.insert(format!("{item}: {}", text_of(declaration))),
+            None => items.insert(item),
+        };
     }
     items
+}
+
+/// Returns the ids of a page with the declaration that follows each.
+fn declarations(page: &str) -> impl Iterator<Item = (&str, String)> {
+    page.split("id=\"").skip(1).filter_map(|rest| {
+        let (id, rest) = rest.split_once('"')?;
+        let begins = [("code-header\">", "</h"), ("<code>", "</code>")];
+        let (at, ends) = begins.iter().filter_map(|(begin, end)| Some((rest.find(begin)? + begin.len(), end))).min()?;
+        let declaration = &rest[at..];
+        Some((id, text_of(&declaration[..declaration.find(ends)?])))
+    })
+}
+
+/// Returns the text of a piece of HTML, in one line.
+fn text_of(html: &str) -> String {
+    let text: String = html
+        .split('<')
+        .enumerate()
+        .map(|(n, piece)| match piece.split_once('>') {
+            Some((_, text)) if n > 0 => text,
+            _ => piece,
+        })
+        .collect();
+    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").replace("&#39;", "'");
+    text.replace("&quot;", "\"").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn ids(page: &str) -> impl Iterator<Item = String> {

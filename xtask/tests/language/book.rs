@@ -46,7 +46,8 @@ fn code_blocks_with_a_path_are_the_file() {
 fn the_settings_of_the_consumer_are_documented() {
     let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
     let items = read("crates/outbox-kafka-consumer/public-items.txt");
-    let methods: BTreeSet<_> = items.lines().filter_map(|line| line.strip_prefix("struct.Builder method.")).collect();
+    let methods: BTreeSet<_> =
+        items.lines().filter_map(|line| line.strip_prefix("struct.Builder method.")?.split(':').next()).collect();
 
     let page = read("docs/reference/consumer-settings.md");
     let named = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
@@ -67,7 +68,9 @@ fn the_predicates_of_errors_are_documented() {
             page.lines().any(is_row)
         };
         let predicates = items.text.lines().filter_map(|line| line.split_once("Error method.is_"));
-        let predicates = predicates.filter(|(kind, _)| kind.contains("struct.")).map(|(_, rest)| format!("is_{rest}"));
+        let predicates =
+            predicates.filter(|(kind, _)| kind.contains("struct.")).filter_map(|(_, rest)| rest.split(':').next());
+        let predicates = predicates.map(|rest| format!("is_{rest}"));
         missing.extend(predicates.filter(|it| !documented(it)).map(|it| format!("errors.md lacks {it} of {name}")));
     }
     none(&missing);

@@ -46,12 +46,12 @@ async fn the_relay_checks_its_servers_and_relays_events() {
 #[tokio::test]
 async fn what_the_relay_rejects_is_named() {
     let env = TestEnv::builder().slot().topic(1).build().await;
-    let refused = env.config().clone().with("lsn.flush.mode", "manual");
+    let refused = env.config().clone().with("plugin.name", "wal2json");
     let file = TempFile::config(&env, "-relay", &refused);
     let checked = run_at(&env, &["relay", "check", file.path()]).await;
-    assert!(checked.text(1).starts_with("rejected") && checked.stdout.contains("lsn.flush.mode"), "{checked:?}");
+    assert!(checked.text(1).starts_with("rejected") && checked.stdout.contains("plugin.name"), "{checked:?}");
     let missing = run_at(&env, &["relay", "check", "no-such-file.json"]).await;
     assert!(missing.code == 2 && missing.stderr.contains("no-such-file.json"), "{missing:?}");
     let run = run_at(&env, &["relay", "run", "--connector", file.path()]).await;
-    assert!(run.code == 2 && run.stderr.contains("lsn.flush.mode"), "{run:?}");
+    assert!(run.code == 2 && run.stderr.contains("plugin.name"), "{run:?}");
 }

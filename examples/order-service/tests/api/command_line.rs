@@ -65,7 +65,7 @@ async fn a_database_that_cannot_be_reached_is_named_without_the_password() {
         ("mysql://u:hunter2@h/d".to_owned(), "is not the address of a PostgreSQL database"),
         ("postgres://u:hunter2@h/d?sslmode=allow".to_owned(), "sslmode=allow is not supported"),
         (String::new(), "is not the address of a PostgreSQL database"),
-        ("postgres://u:hunter2@127.0.0.1:1/d".to_owned(), "\"d\" at 127.0.0.1:1 (DATABASE_URL)"),
+        ("postgres://u:hunter2@127.0.0.1:1/d".to_owned(), "\"d\" at 127.0.0.1:1; check that PostgreSQL runs there"),
         (format!("postgres://postgres:hunter2@{server}/d"), "password authentication failed"),
         (format!("postgres://postgres:postgres@{server}/nosuch"), "\"nosuch\" does not exist"),
     ] {
