@@ -47,7 +47,8 @@ async fn a_walsender_that_is_ended_is_a_lost_connection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_copy_goes_with_its_reader() {
     let fixture = Fixture::new().await;
-    fixture.insert(0..9_000).await;
+    // More than a chunk has room for before it is taken: with less, the catch-up may have ended.
+    fixture.insert(0..40_000).await;
     let opened = fixture.open(StartAt::Now).await.unwrap();
     let copies = || async {
         let sql = "SELECT count(*) FROM pg_replication_slots WHERE temporary AND database = current_database()";
