@@ -1,9 +1,27 @@
-//! The types of tokio-postgres and deadpool-postgres that this crate accepts.
+//! The types of tokio-postgres and deadpool-postgres that this crate accepts. Those of deadpool-postgres are there with
+//! the feature `deadpool`.
 
 use std::sync::Arc;
 
-use deadpool_postgres::StatementCache;
+#[cfg(feature = "deadpool")]
+pub(crate) use deadpool_postgres::StatementCache;
 use tokio_postgres::{Client, Transaction};
+
+/// The cache of statements of a connection. Without a pool there is none.
+#[cfg(not(feature = "deadpool"))]
+pub(crate) enum StatementCache {}
+
+#[cfg(not(feature = "deadpool"))]
+impl StatementCache {
+    pub(crate) async fn prepare_typed(
+        &self,
+        _: &Client,
+        _: &str,
+        _: &[tokio_postgres::types::Type],
+    ) -> Result<tokio_postgres::Statement, tokio_postgres::Error> {
+        match *self {}
+    }
+}
 
 /// A transaction that [`PgOutbox`](crate::PgOutbox) accepts: that of tokio-postgres, of deadpool-postgres, or the
 /// [`Attempt`](crate::Attempt) of a [`RetriedTransaction`](crate::RetriedTransaction). The trait is sealed.
@@ -18,6 +36,7 @@ use tokio_postgres::{Client, Transaction};
 pub trait PgTransaction: sealed::Transaction {}
 
 impl PgTransaction for Transaction<'_> {}
+#[cfg(feature = "deadpool")]
 impl PgTransaction for deadpool_postgres::Transaction<'_> {}
 impl<T: PgTransaction> PgTransaction for &T {}
 
@@ -26,7 +45,9 @@ impl<T: PgTransaction> PgTransaction for &T {}
 pub trait PgClient: sealed::Client {}
 
 impl PgClient for Client {}
+#[cfg(feature = "deadpool")]
 impl PgClient for deadpool_postgres::Client {}
+#[cfg(feature = "deadpool")]
 impl PgClient for deadpool_postgres::ClientWrapper {}
 
 /// Keeps other types from implementing the traits, and their methods out of the public API.
@@ -54,6 +75,7 @@ impl sealed::Transaction for Transaction<'_> {
     }
 }
 
+#[cfg(feature = "deadpool")]
 impl sealed::Transaction for deadpool_postgres::Transaction<'_> {
     fn driver(&self) -> &Transaction<'_> {
         self
@@ -80,6 +102,7 @@ impl sealed::Client for Client {
     }
 }
 
+#[cfg(feature = "deadpool")]
 impl sealed::Client for deadpool_postgres::ClientWrapper {
     fn parts(&mut self) -> (&mut Client, Option<Arc<StatementCache>>) {
         let cache = Arc::clone(&self.statement_cache);
@@ -87,6 +110,7 @@ impl sealed::Client for deadpool_postgres::ClientWrapper {
     }
 }
 
+#[cfg(feature = "deadpool")]
 impl sealed::Client for deadpool_postgres::Client {
     fn parts(&mut self) -> (&mut Client, Option<Arc<StatementCache>>) {
         deadpool_postgres::ClientWrapper::parts(self)

@@ -348,7 +348,7 @@ impl ServerError {
             // command of the walsender to a session that takes SQL only.
             ("08P01", Operation::Connect) | ("42601", Operation::Identify) => Kind::Pooler,
             ("53300", Operation::Connect) => Kind::NoConnection,
-            (code, Operation::Connect) if SqlStateClass::of(code) == SqlStateClass::Authentication => {
+            (code, Operation::Connect) if SqlStateClass::from_sqlstate(code) == SqlStateClass::Authentication => {
                 Kind::Authentication
             }
             _ => Kind::Server,
@@ -375,7 +375,7 @@ impl ServerError {
     /// (PostgreSQL, appendix "Error Codes").
     pub fn is_transient(&self) -> bool {
         // 55000 of a copy: its source changed meanwhile.
-        SqlStateClass::of(&self.code).is_transient() || self.code == "55000"
+        SqlStateClass::from_sqlstate(&self.code).is_transient() || self.code == "55000"
     }
 
     /// Returns whether the server is shutting down, or starting.

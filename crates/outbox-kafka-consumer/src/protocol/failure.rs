@@ -105,7 +105,7 @@ fn fault_of(error: &(dyn StdError + 'static)) -> Option<SqlFault> {
 }
 
 fn of_state(state: &str) -> SqlFault {
-    match SqlStateClass::of(state) {
+    match SqlStateClass::from_sqlstate(state) {
         SqlStateClass::Conflict | SqlStateClass::Locked => SqlFault::Conflict,
         SqlStateClass::Data => SqlFault::Data,
         _ => SqlFault::Other,
