@@ -3,25 +3,9 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "deadpool")]
-pub(crate) use deadpool_postgres::StatementCache;
 use tokio_postgres::{Client, Transaction};
 
-/// The cache of statements of a connection. Without a pool there is none.
-#[cfg(not(feature = "deadpool"))]
-pub(crate) enum StatementCache {}
-
-#[cfg(not(feature = "deadpool"))]
-impl StatementCache {
-    pub(crate) async fn prepare_typed(
-        &self,
-        _: &Client,
-        _: &str,
-        _: &[tokio_postgres::types::Type],
-    ) -> Result<tokio_postgres::Statement, tokio_postgres::Error> {
-        match *self {}
-    }
-}
+use self::sealed::StatementCache;
 
 /// A transaction that [`PgOutbox`](crate::PgOutbox) accepts: that of tokio-postgres, of deadpool-postgres, or the
 /// [`Attempt`](crate::Attempt) of a [`RetriedTransaction`](crate::RetriedTransaction). The trait is sealed.
@@ -52,7 +36,27 @@ impl PgClient for deadpool_postgres::ClientWrapper {}
 
 /// Keeps other types from implementing the traits, and their methods out of the public API.
 pub(crate) mod sealed {
-    use super::{Arc, StatementCache};
+    #[cfg(feature = "deadpool")]
+    pub(crate) use deadpool_postgres::StatementCache;
+
+    use super::Arc;
+
+    /// The cache of statements of a connection. Without a pool there is none.
+    #[cfg(not(feature = "deadpool"))]
+    #[derive(Debug)]
+    pub enum StatementCache {}
+
+    #[cfg(not(feature = "deadpool"))]
+    impl StatementCache {
+        pub async fn prepare_typed(
+            &self,
+            _: &tokio_postgres::Client,
+            _: &str,
+            _: &[tokio_postgres::types::Type],
+        ) -> Result<tokio_postgres::Statement, tokio_postgres::Error> {
+            match *self {}
+        }
+    }
 
     pub trait Transaction: Sync {
         fn driver(&self) -> &tokio_postgres::Transaction<'_>;

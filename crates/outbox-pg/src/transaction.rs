@@ -11,7 +11,7 @@ use outbox_net::{Backoff, SqlStateClass};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
-use crate::driver::{StatementCache, sealed};
+use crate::driver::sealed::{self, StatementCache};
 use crate::{PgClient, PgTransaction};
 
 /// Runs a service's transaction, and again where PostgreSQL asks for it: after a serialization failure or a deadlock.
