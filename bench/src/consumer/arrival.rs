@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
-use super::effects::OrderPlaced;
+use super::events::OrderPlaced;
 use crate::load::{Load, Rate};
 use crate::percentile::percentile;
 use crate::relay::{Engine, Kind, Setting};

@@ -4,12 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Pool, Transaction};
-use outbox_core::DomainEvent;
 use outbox_kafka_consumer::{Builder, Consumer, HandlerResult, Received, with};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::oneshot;
 
-use super::events::{EFFECT, EFFECTS, SHARED_EFFECT, Stand};
+use super::events::{EFFECT, EFFECTS, OrderPlaced, SHARED_EFFECT, Stand};
 use super::naive;
 use crate::percentile::median;
 use crate::{Outcome, report, rows};
@@ -33,20 +32,6 @@ pub(super) struct Shared {
     pub(super) ratio: Option<f64>,
     consumer: Vec<f64>,
     naive: Vec<f64>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct OrderPlaced {
-    pub(super) n: i64,
-}
-
-impl DomainEvent for OrderPlaced {
-    const AGGREGATE_TYPE: &'static str = rows::AGGREGATE_TYPE;
-    const EVENT_TYPE: &'static str = "OrderPlaced";
-
-    fn aggregate_id(&self) -> String {
-        rows::key(u64::try_from(self.n).unwrap_or_default())
-    }
 }
 
 const PATIENCE: Duration = Duration::from_secs(300);

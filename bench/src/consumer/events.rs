@@ -1,10 +1,11 @@
 use deadpool_postgres::Pool;
 use futures_util::future::try_join_all;
 use outbox_core::record::Record;
-use outbox_core::{Identifier, OutboxEvent, Pipeline};
+use outbox_core::{DomainEvent, Identifier, OutboxEvent, Pipeline};
 use outbox_kafka_consumer::migrations;
 use outbox_test_support::{TestEnv, to_rskafka};
 use rskafka::client::partition::{Compression, PartitionClient};
+use serde::Deserialize;
 
 use crate::topic::{Topic, within};
 use crate::{Outcome, rows};
@@ -143,6 +144,21 @@ pub(super) const SHARED_EFFECT: &str =
     "UPDATE stock SET events = events + 1 WHERE product = (hashint8($2) & 2147483647) % 1000 AND $1 <> ''";
 
 const SHARED_ROWS: u64 = 1_000;
+
+/// The event whose effects are measured.
+#[derive(Debug, Deserialize)]
+pub(super) struct OrderPlaced {
+    pub(super) n: i64,
+}
+
+impl DomainEvent for OrderPlaced {
+    const AGGREGATE_TYPE: &'static str = rows::AGGREGATE_TYPE;
+    const EVENT_TYPE: &'static str = "OrderPlaced";
+
+    fn aggregate_id(&self) -> String {
+        rows::key(u64::try_from(self.n).unwrap_or_default())
+    }
+}
 
 /// Returns the record of a number, as the EventRouter writes it.
 pub(super) fn record(pipeline: &Pipeline, n: u64) -> Outcome<Record> {

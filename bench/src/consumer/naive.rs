@@ -6,8 +6,7 @@ use outbox_kafka_consumer::measured;
 use rskafka::client::partition::PartitionClient;
 use tokio::task::JoinSet;
 
-use super::effects::OrderPlaced;
-use super::events::Stand;
+use super::events::{OrderPlaced, Stand};
 use crate::Outcome;
 use crate::topic::within;
 

@@ -1,8 +1,8 @@
 use serde::Serialize;
 use tokio_postgres::IsolationLevel;
 
+use super::stand::{Stands, SynchronousCommit};
 use super::writer::{Way, Writer};
-use super::{Stands, SynchronousCommit};
 use crate::Outcome;
 use crate::percentile::median;
 

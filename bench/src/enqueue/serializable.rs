@@ -3,9 +3,8 @@ use tokio::task::JoinSet;
 use tokio_postgres::IsolationLevel;
 use tokio_postgres::error::SqlState;
 
-use super::stand::{Stand, Written};
+use super::stand::{Stand, Stands, SynchronousCommit, Written};
 use super::writer::{Way, Writer};
-use super::{Stands, SynchronousCommit};
 use crate::{Failure, Outcome};
 
 /// Transactions that have nothing to do with each other, under SERIALIZABLE: how many PostgreSQL refused.

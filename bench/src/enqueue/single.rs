@@ -1,8 +1,9 @@
 use serde::Serialize;
 use tokio_postgres::IsolationLevel;
 
+use super::options::Options;
+use super::stand::{Stands, SynchronousCommit};
 use super::writer::{Way, Writer};
-use super::{Options, Stands, SynchronousCommit};
 use crate::Outcome;
 use crate::percentile::{median, percentile};
 

@@ -5,8 +5,8 @@ use deadpool_postgres::Object;
 use outbox_core::{Pipeline, RowLife, TableLayout};
 use outbox_pg::{Maintenance, Migrations, create_slot};
 use outbox_test_support::TestEnv;
+use serde::Serialize;
 
-use super::SynchronousCommit;
 use crate::Outcome;
 
 /// A database with an outbox, the accounts that its transactions are about, and the slot that a relay would read.
@@ -121,5 +121,45 @@ impl AddAssign for Written {
         self.transactions += other.transactions;
         self.events += other.events;
         self.sum += other.sum;
+    }
+}
+
+/// The outboxes that are compared, one database each.
+pub(super) struct Stands {
+    pub(super) keep: Stand,
+    pub(super) partitions: Stand,
+    pub(super) vanish: Stand,
+    pub(super) message: Stand,
+}
+
+impl Stands {
+    pub(super) async fn create() -> Outcome<Self> {
+        Ok(Self {
+            keep: Stand::create(RowLife::Keep).await?,
+            partitions: Stand::create(RowLife::Partitioned).await?,
+            vanish: Stand::create(RowLife::DeleteOnInsert).await?,
+            message: Stand::create(RowLife::Message).await?,
+        })
+    }
+
+    pub(super) fn remove(self) {
+        tokio::task::block_in_place(|| drop(self));
+    }
+}
+
+/// The server's setting of that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SynchronousCommit {
+    On,
+    Off,
+}
+
+impl std::fmt::Display for SynchronousCommit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::On => "on",
+            Self::Off => "off",
+        })
     }
 }

@@ -3,9 +3,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::Setting;
 use super::engine::{Engine, Kind};
 use super::limit::{self, Peek};
+use super::setting::Setting;
 use crate::process::{CpuSeconds, peak_resident_mb, resident_mb};
 use crate::site::{Shape, Site};
 use crate::{Outcome, report};

@@ -1,11 +1,11 @@
 use outbox_core::RowLife;
 
-use super::Setting;
 use super::drain::{self, Beside, Drain};
 use super::engine::Kind;
 use super::limit::Peek;
 use super::options::Options;
 use super::results::Results;
+use super::setting::Setting;
 use crate::site::{Shape, Site};
 use crate::{Outcome, report};
 

@@ -5,7 +5,7 @@ use super::drain::{self, Beside};
 use super::engine::Kind;
 use super::options::Options;
 use super::results::Results;
-use super::{SHAPES, Setting};
+use super::setting::{SHAPES, Setting};
 use crate::{Outcome, report};
 
 /// The larger number of partitions; the smaller one is 1.

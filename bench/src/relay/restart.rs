@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Setting;
 use super::engine::{Engine, Kind};
+use super::setting::Setting;
 use crate::load::{Load, Rate};
 use crate::site::{Shape, Site};
 use crate::tail::Tail;

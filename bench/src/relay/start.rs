@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio_postgres::Client;
 
-use super::Setting;
 use super::engine::{Engine, Kind};
 use super::limit;
+use super::setting::Setting;
 use crate::process::peak_resident_mb;
 use crate::site::{Shape, Site};
 use crate::{Outcome, report, rows};

@@ -4,7 +4,7 @@ use serde_json::Value;
 use xtask::stack::{ConnectRest, Service, Stack};
 
 use crate::Outcome;
-use crate::relay::Setting;
+use crate::relay::setting::Setting;
 use crate::site::Site;
 
 /// A connector on the stack's worker.

@@ -11,8 +11,8 @@ use tokio::task::block_in_place;
 
 use self::debezium::Debezium;
 use self::native::Native;
-use super::Setting;
 use crate::Outcome;
+use crate::relay::setting::Setting;
 use crate::site::Site;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

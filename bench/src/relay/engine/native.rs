@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use xtask::stack::log_tail;
 
 use crate::Outcome;
-use crate::relay::Setting;
+use crate::relay::setting::Setting;
 use crate::site::Site;
 
 const GRACE: Duration = Duration::from_secs(15);
