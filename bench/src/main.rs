@@ -11,7 +11,7 @@ mod percentile;
 mod process;
 mod relay;
 mod rows;
-mod site;
+mod run_env;
 mod tail;
 mod topic;
 

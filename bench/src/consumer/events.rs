@@ -11,7 +11,7 @@ use crate::topic::{Topic, within};
 use crate::{Outcome, rows};
 
 /// A topic full of events, and a database for their effects.
-pub(super) struct Stand {
+pub(super) struct FullTopic {
     pub(super) env: TestEnv,
     pub(super) topic: Topic,
     pub(super) events: u64,
@@ -21,17 +21,17 @@ const BATCH: usize = 1_000;
 const LARGE: &str = "large_inbox";
 const SMALL: &str = "small_inbox";
 
-impl Stand {
+impl FullTopic {
     pub(super) async fn create(partitions: i32, events: u64) -> Outcome<Self> {
         let env = TestEnv::builder().database().topic(partitions).build().await;
         let topic = Topic::open(&env, partitions).await?;
-        let stand = Self { env, topic, events };
-        let mut client = stand.env.client().await;
+        let full = Self { env, topic, events };
+        let mut client = full.env.client().await;
         migrations(&Identifier::new("outbox")?).apply(&mut client).await?;
-        let partitions = stand.topic.partition_clients().await?;
+        let partitions = full.topic.partition_clients().await?;
         let count = partitions.len() as u64;
-        try_join_all((0..).zip(&partitions).map(|(number, partition)| stand.fill(partition, number, count))).await?;
-        Ok(stand)
+        try_join_all((0..).zip(&partitions).map(|(number, partition)| full.fill(partition, number, count))).await?;
+        Ok(full)
     }
 
     /// Fills the topic. An aggregate is in one partition only.

@@ -3,16 +3,16 @@
 mod batch;
 mod handwritten;
 mod options;
+mod outbox_env;
 mod serializable;
 mod single;
-mod stand;
 mod summary;
 mod writer;
 
 use xtask::stack::Stack;
 
 pub(crate) use self::options::Options;
-use self::stand::{Stands, SynchronousCommit};
+use self::outbox_env::{OutboxEnvs, SynchronousCommit};
 use self::summary::Measured;
 use crate::machine::Machine;
 use crate::{Outcome, report};
@@ -23,14 +23,14 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         .map_err(|error| format!("cannot create {}: {error}; choose another --output", options.output.display()))?;
     let stack = Stack::connect()?;
     let machine = Machine::of(&stack).await?;
-    let stands = Stands::create().await?;
+    let envs = OutboxEnvs::create().await?;
     let (on, off) = (
-        measure(&stands, &options, SynchronousCommit::On).await?,
-        measure(&stands, &options, SynchronousCommit::Off).await?,
+        measure(&envs, &options, SynchronousCommit::On).await?,
+        measure(&envs, &options, SynchronousCommit::Off).await?,
     );
     report("eight at once under SERIALIZABLE");
-    let serializable = serializable::count(&stands).await?;
-    stands.remove();
+    let serializable = serializable::count(&envs).await?;
+    envs.remove();
 
     let summary = summary::of(&machine, &options, [&on, &off], &serializable);
     let file = options.output.join("enqueue.json");
@@ -42,10 +42,10 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     Ok(())
 }
 
-async fn measure(stands: &Stands, options: &Options, commit: SynchronousCommit) -> Outcome<Measured> {
+async fn measure(envs: &OutboxEnvs, options: &Options, commit: SynchronousCommit) -> Outcome<Measured> {
     report(&format!("one event in a transaction, synchronous_commit {commit}"));
-    let single = single::compare(stands, options, commit).await?;
+    let single = single::compare(envs, options, commit).await?;
     report(&format!("1,000 events in a transaction, synchronous_commit {commit}"));
-    let batch = batch::compare(stands, options.batches, commit).await?;
+    let batch = batch::compare(envs, options.batches, commit).await?;
     Ok(Measured { synchronous_commit: commit, single, batch })
 }

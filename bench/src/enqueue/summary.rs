@@ -3,9 +3,9 @@ use serde_json::{Value, json};
 
 use super::batch::{Batch, ratio};
 use super::options::Options;
+use super::outbox_env::SynchronousCommit;
 use super::serializable::Serializable;
 use super::single::Single;
-use super::stand::SynchronousCommit;
 use crate::machine::Machine;
 
 /// The measurements with one setting of `synchronous_commit`.

@@ -7,6 +7,7 @@ mod limit;
 mod messages;
 mod options;
 mod partitions;
+mod primed;
 mod restart;
 mod results;
 mod setting;
@@ -15,7 +16,7 @@ mod summary;
 
 use xtask::stack::Stack;
 
-use self::drain::Beside;
+use self::drain::Comparison;
 pub(crate) use self::engine::{Engine, Kind};
 pub(crate) use self::options::Options;
 use self::options::Part;
@@ -23,7 +24,7 @@ use self::results::Results;
 pub(crate) use self::setting::Setting;
 use self::setting::{BUSY, CALM, SHAPES};
 use crate::machine::Machine;
-use crate::site::Shape;
+use crate::run_env::Shape;
 use crate::{Outcome, chart, report};
 
 /// Measures, and writes `relay.json` and `relay.svg`. What fails does not keep the rest from being measured.
@@ -79,7 +80,7 @@ async fn drains(setting: &Setting, options: &Options, kinds: &[Kind], results: &
         for round in 1..=options.rounds {
             for kind in kinds {
                 report(&format!("round {round} of {}", options.rounds));
-                results.drain(drain::run(setting, *kind, shape, options.rows, Beside::Limit).await);
+                results.drain(drain::run(setting, *kind, shape, options.rows, Comparison::Limit).await);
             }
         }
     }
@@ -90,11 +91,11 @@ async fn memory(setting: &Setting, options: &Options, results: &mut Results) {
     for factor in factors {
         for shape in [Shape::OneTransaction, Shape::Transactions(10)] {
             let rows = options.memory_rows * factor;
-            results.memory(drain::run(setting, Kind::Relay, shape, rows, Beside::Nothing).await);
+            results.memory(drain::run(setting, Kind::Relay, shape, rows, Comparison::Nothing).await);
         }
     }
     if !options.without_debezium && !options.has(Part::Drain) {
         let shape = Shape::OneTransaction;
-        results.memory(drain::run(setting, Kind::Debezium, shape, options.rows, Beside::Nothing).await);
+        results.memory(drain::run(setting, Kind::Debezium, shape, options.rows, Comparison::Nothing).await);
     }
 }

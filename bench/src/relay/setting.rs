@@ -6,7 +6,7 @@ use xtask::stack::{KafkaCluster, Service, Stack};
 
 use crate::Outcome;
 use crate::load::Rate;
-use crate::site::{Shape, Site};
+use crate::run_env::{RunEnv, Shape};
 
 pub(super) const SHAPES: [Shape; 2] = [Shape::OneTransaction, Shape::Transactions(1)];
 pub(super) const CALM: Rate = Rate { rows_per_second: 200, writers: 1 };
@@ -30,10 +30,10 @@ impl Setting {
     }
 
     /// Creates what one run needs.
-    pub(super) async fn site(&self) -> Outcome<Site> {
+    pub(super) async fn env(&self) -> Outcome<RunEnv> {
         match &self.cluster {
-            Some(cluster) => Site::create_on(cluster, self.partitions).await,
-            None => Site::create(self.partitions).await,
+            Some(cluster) => RunEnv::create_on(cluster, self.partitions).await,
+            None => RunEnv::create(self.partitions).await,
         }
     }
 

@@ -12,7 +12,7 @@ use super::setting::{BUSY, CALM, SHAPES};
 use crate::chart::{Bar, Chart};
 use crate::load::Rate;
 use crate::percentile::median;
-use crate::site::Shape;
+use crate::run_env::Shape;
 
 /// Returns the figures that all of it comes down to, and `raw`, all that was measured. What was not measured is null.
 pub(crate) fn of(results: &Results) -> Value {

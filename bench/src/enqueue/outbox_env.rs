@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::Outcome;
 
 /// A database with an outbox, the accounts that its transactions are about, and the slot that a relay would read.
-pub(super) struct Stand {
+pub(super) struct OutboxEnv {
     env: TestEnv,
 }
 
@@ -27,16 +27,16 @@ pub(super) const ACCOUNTS: u64 = 10_000;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-impl Stand {
+impl OutboxEnv {
     pub(super) async fn create(life: RowLife) -> Outcome<Self> {
         let layout = TableLayout::recommended().with_row_life(life);
-        let stand = Self { env: TestEnv::builder().layout(layout).outbox().build().await };
-        let mut client = stand.env.client().await;
+        let env = Self { env: TestEnv::builder().layout(layout).outbox().build().await };
+        let mut client = env.env.client().await;
         if life == RowLife::Partitioned {
-            Migrations::maintenance(stand.pipeline()).apply(&mut client).await?;
-            Maintenance::new(stand.pipeline().clone(), DAY).run(&client).await?;
+            Migrations::maintenance(env.pipeline()).apply(&mut client).await?;
+            Maintenance::new(env.pipeline().clone(), DAY).run(&client).await?;
         }
-        create_slot(&client, stand.pipeline()).await?;
+        create_slot(&client, env.pipeline()).await?;
         // Room for each row's new version next to the old one, as a table that is updated much would have it.
         let accounts = format!(
             "CREATE TABLE account (id bigint PRIMARY KEY, orders bigint NOT NULL DEFAULT 0) WITH (fillfactor = 50);
@@ -45,7 +45,7 @@ impl Stand {
         for statement in accounts.split(';') {
             client.batch_execute(statement).await?;
         }
-        Ok(stand)
+        Ok(env)
     }
 
     pub(super) fn pipeline(&self) -> &Pipeline {
@@ -125,20 +125,20 @@ impl AddAssign for Written {
 }
 
 /// The outboxes that are compared, one database each.
-pub(super) struct Stands {
-    pub(super) keep: Stand,
-    pub(super) partitions: Stand,
-    pub(super) vanish: Stand,
-    pub(super) message: Stand,
+pub(super) struct OutboxEnvs {
+    pub(super) keep: OutboxEnv,
+    pub(super) partitions: OutboxEnv,
+    pub(super) vanish: OutboxEnv,
+    pub(super) message: OutboxEnv,
 }
 
-impl Stands {
+impl OutboxEnvs {
     pub(super) async fn create() -> Outcome<Self> {
         Ok(Self {
-            keep: Stand::create(RowLife::Keep).await?,
-            partitions: Stand::create(RowLife::Partitioned).await?,
-            vanish: Stand::create(RowLife::DeleteOnInsert).await?,
-            message: Stand::create(RowLife::Message).await?,
+            keep: OutboxEnv::create(RowLife::Keep).await?,
+            partitions: OutboxEnv::create(RowLife::Partitioned).await?,
+            vanish: OutboxEnv::create(RowLife::DeleteOnInsert).await?,
+            message: OutboxEnv::create(RowLife::Message).await?,
         })
     }
 
