@@ -41,6 +41,34 @@ fn code_blocks_with_a_path_are_the_file() {
     assert!(blocks > 0, "no block of code names its file");
 }
 
+/// The file that compiles blocks of pages that are no whole programs.
+const PARTS: &str = "examples/shop/tests/pages.rs";
+
+/// A block of Rust in the book is a file, or a part of the one that compiles such parts, but for the indentation.
+#[test]
+fn each_block_of_rust_is_compiled() {
+    let trimmed = |text: &str| text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>();
+    let compiled = std::fs::read_to_string(root().join(PARTS)).unwrap();
+    let compiled = trimmed(&compiled);
+
+    let mut faults = Vec::new();
+    for page in files("md").into_iter().filter(|file| file.path.starts_with("docs")) {
+        let lines: Vec<_> = page.text.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let is_file = index > 0 && lines[index - 1].starts_with("<!-- ");
+            if !line.starts_with("```rust") || is_file {
+                continue;
+            }
+            let block = lines[index + 1..].iter().take_while(|line| !line.starts_with("```"));
+            let block: Vec<_> = block.map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
+            if !compiled.windows(block.len()).any(|part| part == block) {
+                faults.push(page.fault(index + 1, &format!("the block is no part of {PARTS}")));
+            }
+        }
+    }
+    none(&faults);
+}
+
 /// The reference names each method of the consumer's builder, and no other.
 #[test]
 fn the_settings_of_the_consumer_are_documented() {
