@@ -59,20 +59,20 @@ impl TestTask {
         // A run that was killed has left its servers running.
         Stack::down(&options, Data::Remove)?;
 
-        let mut outcome = self.on_stack(options, interrupt, |state| self.test(&long, interrupt, state));
+        let mut outcome = self.on_stack(options, |state| self.test(&long, interrupt, state));
         for version in self.other_versions() {
             if !matches!(outcome, Ok(ExitCode::SUCCESS)) {
                 break;
             }
             report(&format!("the suites that depend on PostgreSQL, with version {version}"));
             let options = default.clone().postgres_version(version);
-            outcome = self.on_stack(options, interrupt, |state| Self::test_postgres(interrupt, state));
+            outcome = self.on_stack(options, |state| Self::test_postgres(interrupt, state));
         }
         outcome
     }
 
     /// Starts the servers, runs tests on them, and stops the servers.
-    fn on_stack(&self, options: StackOptions, interrupt: &Interrupt, test: impl FnOnce(&Path) -> Outcome) -> Outcome {
+    fn on_stack(&self, options: StackOptions, test: impl FnOnce(&Path) -> Outcome) -> Outcome {
         let outcome = Stack::up(&options).map_err(Into::into).and_then(|_| test(&options.state_file()));
         // This must not be interrupted by what has interrupted the tests.
         let options = options.interrupt(Interrupt::default());

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Pool, Transaction};
+use outbox_core::DomainEvent as _;
 use outbox_kafka_consumer::{Builder, Consumer, HandlerResult, Received, with};
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -11,7 +12,7 @@ use tokio::sync::oneshot;
 use super::events::{EFFECT, EFFECTS, FullTopic, OrderPlaced, SHARED_EFFECT};
 use super::naive;
 use crate::percentile::median;
-use crate::{Outcome, report, rows};
+use crate::{Outcome, report};
 
 /// Events a second whose effects are committed exactly once, and for comparison one transaction for each event.
 #[derive(Clone, Debug, Serialize)]

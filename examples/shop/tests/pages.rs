@@ -78,13 +78,13 @@ mod postgres_page {
 }
 
 mod existing_table {
-    use outbox_core::{ConnectorConfig, Pipeline, TableLayout};
+    use outbox_core::{ConnectorConfig, Identifier, Pipeline, TableLayout};
     use outbox_pg::{Readiness, tokio_postgres::Client};
 
     use super::Any;
 
     async fn classic(client: Client) -> Result<(), Any> {
-        let layout = TableLayout::classic("public".parse()?, "outboxevent".parse()?);
+        let layout = TableLayout::classic(Identifier::new("public")?, Identifier::new("outboxevent")?);
         let pipeline = Pipeline::new(ConnectorConfig::recommended(&layout), layout)?;
 
         Readiness::check(&client, &pipeline).await?.into_result()?;

@@ -47,9 +47,8 @@ const PARTS: &str = "examples/shop/tests/pages.rs";
 /// A block of Rust in the book is a file, or a part of the one that compiles such parts, but for the indentation.
 #[test]
 fn each_block_of_rust_is_compiled() {
-    let trimmed = |text: &str| text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>();
     let compiled = std::fs::read_to_string(root().join(PARTS)).unwrap();
-    let compiled = trimmed(&compiled);
+    let compiled: Vec<_> = compiled.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
 
     let mut faults = Vec::new();
     for page in files("md").into_iter().filter(|file| file.path.starts_with("docs")) {
