@@ -1,4 +1,4 @@
-//! What all runs of the relay and of Debezium share, and the loads that they get.
+//! The parts that all runs of the relay and of Debezium share, and the loads that they get.
 
 use std::path::PathBuf;
 

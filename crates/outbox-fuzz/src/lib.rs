@@ -36,6 +36,8 @@
 //! To add a target, write a module with a function `run` that takes bytes, and add it to [`TARGETS`]. Add a program to
 //! `fuzz/fuzz_targets`, and at least one input to a directory of the same name in `fuzz/corpus`.
 //!
+//! Inputs of both ways have at most 4 KiB. That is enough for every form of the parsers, and keeps them fast.
+//!
 //! A target that finds a fault panics. The input belongs into the corpus, in the commit that fixes the fault.
 #![allow(clippy::panic, reason = "a panic is how a target reports a fault")]
 
