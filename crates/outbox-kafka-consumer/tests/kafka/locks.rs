@@ -1,9 +1,6 @@
 //! Locks and connections that a handler waits for. They are no fault of its event.
 
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::time::Duration;
 
 use outbox_core::{Identifier, OutboxEvent};
 use outbox_kafka_consumer::deadpool_postgres::{Pool, Transaction};
@@ -80,47 +77,6 @@ async fn handlers_that_take_a_second_connection_of_the_pool_get_one() {
     let running = Running::start(consumer.build().unwrap());
     assert_eq!(bench.effects(40).await, (0..40).collect::<Vec<_>>());
     assert_eq!(bench.group().count(EventState::Dead).await.unwrap(), 0);
-    running.stop().await.unwrap();
-}
-
-/// The number of calls, and the sender that keeps the calls waiting until it is dropped.
-struct Blocked {
-    calls: AtomicUsize,
-    release: std::sync::Mutex<mpsc::Receiver<()>>,
-}
-
-async fn blocks_its_thread(
-    blocked: &&'static Blocked,
-    tx: &Transaction<'_>,
-    event: Received<OrderCreated>,
-) -> HandlerResult {
-    if blocked.calls.fetch_add(1, Ordering::Relaxed) == 0 {
-        _ = blocked.release.lock().unwrap().recv();
-    }
-    store(tx, event).await
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_handler_that_blocks_its_thread_does_not_hold_up_the_shutdown() {
-    let bench = Fixture::with_partitions(1).await;
-    bench.produce_order(0, 1).await;
-    let (keep, release) = mpsc::channel();
-    let blocked = crate::faults::shared(Blocked { calls: AtomicUsize::new(0), release: release.into() });
-    let consumer = bench.consumer().shutdown_timeout(Duration::from_millis(200));
-    let consumer = consumer.on(with(blocked, blocks_its_thread));
-    let running = Running::start(consumer.build().unwrap());
-    eventually("a call".to_owned(), async || match blocked.calls.load(Ordering::Relaxed) {
-        0 => Err(()),
-        _ => Ok(()),
-    })
-    .await;
-    running.stop().await.unwrap();
-    drop(keep);
-
-    // Its transaction was rolled back.
-    let running = Running::start(bench.consumer().on(store).build().unwrap());
-    bench.position(0, 1).await;
-    assert_eq!(bench.effects(1).await, [1]);
     running.stop().await.unwrap();
 }
 
