@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use outbox_test_support::{TestEnv, stack};
+use outbox_test_support::{TestEnv, eventually, stack};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
@@ -36,6 +36,11 @@ impl Terminal {
 
     /// Waits for a question, and types the answer.
     async fn answer(&mut self, question: &str, answer: &str) {
+        self.shows(question).await;
+        self.keyboard.write_all(format!("{answer}\n").as_bytes()).await.unwrap();
+    }
+
+    async fn shows(&mut self, question: &str) {
         while !self.shown.contains(question) {
             let mut bytes = [0; 4096];
             let read = tokio::time::timeout(Duration::from_secs(120), self.screen.read(&mut bytes)).await;
@@ -43,7 +48,20 @@ impl Terminal {
             assert!(read > 0, "the program has ended without {question:?}: {}", self.shown);
             self.shown.push_str(&String::from_utf8_lossy(&bytes[..read]));
         }
-        self.keyboard.write_all(format!("{answer}\n").as_bytes()).await.unwrap();
+    }
+
+    /// Waits until the terminal does not show what is typed. A question is on the screen a moment before.
+    async fn hides(&self) {
+        let script = self.program.id().unwrap();
+        eventually("the terminal hides what is typed", async || {
+            let children = std::fs::read_to_string(format!("/proc/{script}/task/{script}/children")).unwrap();
+            let child = children.split_whitespace().next().ok_or(String::new())?;
+            let terminal = std::fs::read_link(format!("/proc/{child}/fd/0")).map_err(|e| e.to_string())?;
+            let state = Command::new("stty").arg("-F").arg(terminal).arg("-a").output().await.unwrap();
+            let state = String::from_utf8_lossy(&state.stdout).into_owned();
+            if state.split_whitespace().any(|word| word == "-echo") { Ok(()) } else { Err(state) }
+        })
+        .await;
     }
 
     /// Waits for the end, and returns the exit code and all that was shown.
@@ -66,7 +84,10 @@ async fn a_password_is_asked_for_and_not_shown() {
 
     for (password, expected) in [("hunter2", 0), ("hunter3", 4)] {
         let mut terminal = Terminal::start(&list, &[]);
-        terminal.answer(&format!("Password for {role} at "), password).await;
+        let question = format!("Password for {role} at ");
+        terminal.shows(&question).await;
+        terminal.hides().await;
+        terminal.answer(&question, password).await;
         let (code, shown) = terminal.end().await;
         assert_eq!(code, expected, "{shown}");
         assert!(!shown.contains(password), "{shown}");

@@ -41,7 +41,7 @@ async fn an_outbox_that_cannot_be_removed_keeps_its_slot() {
     client.batch_execute("CREATE VIEW report AS SELECT id FROM outbox.outbox_message").await.unwrap();
     let uninstall = ["uninstall", "--connector-config", file.path(), "--yes"];
     let failed = run_at(&env, &uninstall).await;
-    assert!(failed.code == 4 && failed.stderr.contains("depend on it"), "{failed:?}");
+    assert!(failed.code == 4 && failed.stderr.contains("depend on them"), "{failed:?}");
     env.enqueue(&[order(1)]).await;
     let shown = run_at(&env, &["slot", "show", env.name(), "--output", "json"]).await.json(0);
     assert_eq!(shown["unpublished"]["count"], 1, "the slot has kept its place: {shown}");
