@@ -48,12 +48,12 @@ pub(crate) mod sealed {
 
     #[cfg(not(feature = "deadpool"))]
     impl StatementCache {
-        pub async fn prepare_typed(
+        pub fn prepare_typed(
             &self,
             _: &tokio_postgres::Client,
             _: &str,
             _: &[tokio_postgres::types::Type],
-        ) -> Result<tokio_postgres::Statement, tokio_postgres::Error> {
+        ) -> std::future::Ready<Result<tokio_postgres::Statement, tokio_postgres::Error>> {
             match *self {}
         }
     }

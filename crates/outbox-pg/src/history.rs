@@ -141,7 +141,7 @@ impl<'a, 'c> History<'a, 'c> {
     }
 
     /// Brings the records of all slots of the table up to date, and returns what all of them have confirmed; `None` if
-    /// the pipeline's own is not there. Another pipeline may publish the same rows through a slot of its own.
+    /// the pipeline's own is not there. Another pipeline may publish the same rows through another slot.
     pub(crate) async fn observe_all(&self) -> Result<Option<Confirmed>, Error> {
         let Some(mut confirmed) = self.observe().await? else { return Ok(None) };
         for slot in self.others().await? {

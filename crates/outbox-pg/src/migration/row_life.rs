@@ -105,7 +105,7 @@ pub(crate) fn switch_sql(layout: &TableLayout) -> String {
                  END IF; END",
                 name = literal(&table),
             );
-            // Other settings are those of whoever made them.
+            // Other settings are the user's.
             sql.push_str(&format!("\nDO {};", literal(&body)));
         }
         _ => {}

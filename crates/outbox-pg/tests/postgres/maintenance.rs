@@ -371,7 +371,7 @@ async fn what_the_maintainer_misses_is_named() {
     assert!(matches!(readiness.problems(), [Problem::OtherRowLife { .. }]), "{readiness:?}");
 }
 
-/// The session is one of a pool, or has timeouts of its own.
+/// The session is one of a pool, or its program has set timeouts.
 #[tokio::test]
 async fn a_run_leaves_the_timeouts_of_its_session_as_they_were_also_if_it_is_dropped() {
     let (env, pipeline, client) = set_up(RowLife::Keep).await;

@@ -113,7 +113,7 @@ async fn rows_are_published_again_and_deleted_on_connections_of_sqlx() {
 async fn the_background_task_runs_on_a_pool_of_sqlx() {
     let env = TestEnv::builder().slot().build().await;
     let (pool, pipeline) = (pool(&env).await, env.pipeline());
-    Migrations::maintenance(pipeline).apply_sqlx(&mut *pool.acquire().await.unwrap()).await.unwrap();
+    Migrations::maintenance(pipeline).apply_sqlx(&mut pool.acquire().await.unwrap()).await.unwrap();
     let worker =
         OutboxWorker::sqlx_builder(pool.clone(), pipeline.clone()).check_every(Duration::from_millis(50)).spawn();
     let mut status = worker.subscribe();
