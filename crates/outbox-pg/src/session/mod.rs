@@ -47,7 +47,10 @@ impl Session<'_> {
             Self::Client(client) => client.query(sql, params).await?,
             Self::Transaction(tx) => tx.query(sql, params).await?,
             #[cfg(feature = "sqlx")]
-            Self::Sqlx(session) => return session.query(sql, params).await,
+            Self::Sqlx(session) => {
+                let rows = session.query(sql, params).await?;
+                return Ok(rows.into_iter().map(Row::Sqlx).collect());
+            }
         };
         Ok(rows.into_iter().map(Row::TokioPostgres).collect())
     }
@@ -69,7 +72,7 @@ impl Session<'_> {
             Self::Client(client) => Ok(client.execute(sql, params).await?),
             Self::Transaction(tx) => Ok(tx.execute(sql, params).await?),
             #[cfg(feature = "sqlx")]
-            Self::Sqlx(session) => session.execute(sql, params).await,
+            Self::Sqlx(session) => Ok(session.execute(sql, params).await?),
         }
     }
 
@@ -79,7 +82,7 @@ impl Session<'_> {
             Self::Client(client) => Ok(client.batch_execute(sql).await?),
             Self::Transaction(tx) => Ok(tx.batch_execute(sql).await?),
             #[cfg(feature = "sqlx")]
-            Self::Sqlx(session) => session.batch_execute(sql).await,
+            Self::Sqlx(session) => Ok(session.batch_execute(sql).await?),
         }
     }
 }

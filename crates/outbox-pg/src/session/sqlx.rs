@@ -13,8 +13,6 @@ use sqlx::{
 use tokio::sync::Mutex;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, WrongType};
 
-use super::{DriverError, Row};
-
 /// A connection of sqlx, or a transaction on it. sqlx borrows it for each statement.
 pub(crate) struct SqlxSession<'a>(Mutex<&'a mut PgConnection>);
 
@@ -25,22 +23,21 @@ impl<'a> SqlxSession<'a> {
         Self(Mutex::new(connection))
     }
 
-    pub(super) async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, DriverError> {
+    pub(super) async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<PgRow>, sqlx::Error> {
         let mut connection = self.0.lock().await;
         let arguments = arguments(&mut connection, sql, params).await?;
-        let rows = fetch_all(&mut connection, sql, arguments).await?;
-        Ok(rows.into_iter().map(Row::Sqlx).collect())
+        fetch_all(&mut connection, sql, arguments).await
     }
 
-    pub(super) async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, DriverError> {
+    pub(super) async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, sqlx::Error> {
         let mut connection = self.0.lock().await;
         let arguments = arguments(&mut connection, sql, params).await?;
         Ok(execute(&mut connection, sql, arguments).await?.rows_affected())
     }
 
-    pub(super) async fn batch_execute(&self, sql: &str) -> Result<(), DriverError> {
+    pub(super) async fn batch_execute(&self, sql: &str) -> Result<(), sqlx::Error> {
         let mut connection = self.0.lock().await;
-        Ok(run_script(&mut connection, sql).await.map(drop)?)
+        run_script(&mut connection, sql).await.map(drop)
     }
 }
 
