@@ -23,12 +23,10 @@ impl PgOutbox {
     /// Returns the same outbox, which knows events that it has already.
     ///
     /// # Errors
-    /// [`is_configuration`](crate::Error::is_configuration): in [`RowLife::DeleteOnInsert`](outbox_core::RowLife::DeleteOnInsert) no id
+    /// [`is_configuration`](Error::is_configuration): in [`RowLife::DeleteOnInsert`](outbox_core::RowLife::DeleteOnInsert) no id
     /// is kept to know an event by.
-    pub fn idempotent(self, repeated: OnDuplicate) -> Result<IdempotentOutbox, crate::Error> {
-        if let Err(error) = self.pipeline().layout().remembers_ids() {
-            return Err(crate::Error::configuration(error.broken_rule().unwrap_or_default()));
-        }
+    pub fn idempotent(self, repeated: OnDuplicate) -> Result<IdempotentOutbox, Error> {
+        self.pipeline().layout().remembers_ids()?;
         Ok(IdempotentOutbox { outbox: self, repeated, is_unique: Arc::default() })
     }
 }
