@@ -257,14 +257,14 @@ impl Pipeline {
 
     /// Returns the topic of a routed value, for an event with a payload.
     pub(crate) fn topic_of_route(&self, value: &str) -> Result<String, Error> {
-        let topic = self.0.router.route.topic(value);
+        let topic = self.0.router.route.topic(value)?;
         if self.0.after.keeps_topics() {
             return Self::legal_topic(topic);
         }
         let mut record = RecordRef::of_topic(topic);
         let names = self.0.plan.headers.iter().map(|target| target.alias.as_str()).chain(["id"]);
         record.headers = names.map(|name| (name, None)).collect();
-        _ = self.0.after.apply(&mut record, false);
+        self.0.after.apply(&mut record, false)?;
         Self::legal_topic(record.topic)
     }
 

@@ -81,7 +81,7 @@ impl Pipeline {
         headers.push(("id", self.header(row, plan.id)));
         headers.extend(plan.headers.iter().map(|target| (target.alias.as_str(), self.header(row, target.index))));
         let mut record = RecordRef {
-            topic: self.router().route.topic(route),
+            topic: self.router().route.topic(route)?,
             partition: plan.partition.and_then(|index| match row.get(index) {
                 ColumnValue::Integer(partition) => Some(*partition),
                 _ => None,
@@ -91,7 +91,7 @@ impl Pipeline {
             headers,
             timestamp: self.timestamp(row)?,
         };
-        if let Passage::Dropped(by) = self.after_router().apply(&mut record, self.has_null_value(row)) {
+        if let Passage::Dropped(by) = self.after_router().apply(&mut record, self.has_null_value(row))? {
             return Err(Error::dropped(by));
         }
         record.topic = Self::legal_topic(record.topic)?;

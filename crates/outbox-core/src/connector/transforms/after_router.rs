@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use super::inserted_header::InsertedHeader;
 use super::predicate::{Predicate, Source};
-use crate::RecordRef;
+use crate::{Error, RecordRef};
 use crate::connector::TopicRoute;
 
 /// The effects of other transformations on the records that the EventRouter makes of a table's rows.
@@ -80,26 +80,29 @@ impl AfterRouter {
     }
 
     /// Applies the transformations to a record. `is_null` says whether its value was null before it was converted.
-    pub(crate) fn apply<'a>(&'a self, record: &mut RecordRef<'a>, is_null: bool) -> Passage {
+    ///
+    /// # Errors
+    /// A regular expression takes too long at the record's topic.
+    pub(crate) fn apply<'a>(&'a self, record: &mut RecordRef<'a>, is_null: bool) -> Result<Passage, Error> {
         for (predicate, step) in &self.steps {
             let has_header = |name: &str| {
                 record.headers.iter().any(|(header, _)| *header == name)
                     || self.context.iter().any(|header| header == name)
             };
-            if !predicate.holds(&record.topic, is_null, has_header) {
+            if !predicate.holds(&record.topic, is_null, has_header)? {
                 continue;
             }
             match step {
-                Step::Topic(route) => record.topic = route.topic(&record.topic),
+                Step::Topic(route) => record.topic = route.topic(&record.topic)?,
                 Step::Insert(header) => record.headers.push((&header.name, Some(Cow::Borrowed(&header.value)))),
                 Step::DropHeaders(names) => {
                     record.headers.retain(|(header, _)| names.iter().all(|name| name != header))
                 }
                 Step::DropNullValue if !is_null => {}
-                Step::DropNullValue => return Passage::Dropped(DroppedBy::NullValue),
-                Step::DropRecord => return Passage::Dropped(DroppedBy::Filter),
+                Step::DropNullValue => return Ok(Passage::Dropped(DroppedBy::NullValue)),
+                Step::DropRecord => return Ok(Passage::Dropped(DroppedBy::Filter)),
             }
         }
-        Passage::Passed
+        Ok(Passage::Passed)
     }
 }

@@ -79,7 +79,7 @@ impl<'a> Transforms<'a> {
                 continue;
             }
             let applied = Predicate::of(config, name).and_then(|predicate| match chain.router {
-                None if predicate.holds_before(&source) => {
+                None if predicate.holds_before(&source)? => {
                     chain.apply_before(config, (name, rows), &predicate, &mut source)
                 }
                 None => Ok(()),
@@ -118,10 +118,10 @@ impl<'a> Transforms<'a> {
             }
             Transformation::DecodeMessage => {}
             Transformation::Filter => self.is_filtered = true,
-            Transformation::RegexRouter => source.topic = regex_router(config, name)?.topic(&source.topic),
+            Transformation::RegexRouter => source.topic = regex_router(config, name)?.topic(&source.topic)?,
             // The EventRouter makes another key.
             Transformation::LogicalTopic => {
-                if let Some(topic) = LogicalTopic::of(config, name)?.topic(&source.topic) {
+                if let Some(topic) = LogicalTopic::of(config, name)?.topic(&source.topic)? {
                     self.after.schemas_of = Some(topic.clone());
                     source.topic = topic;
                 }
