@@ -36,7 +36,7 @@ pub(crate) use self::router::{
     EmptyArrays, EmptyPayload, Expansion, MemberNames, MissingColumn, NullMembers, RouterConfig,
 };
 pub use self::table_list::IncludedTables;
-pub(crate) use self::transforms::{AfterRouter, DecodedMessages, Passage, RowSource, Transforms};
+pub(crate) use self::transforms::{AfterRouter, DecodedMessages, Passage, RowSource, SchemaMetadata, Transforms};
 pub use self::transforms::{DroppedBy, RowDisposition};
 pub(crate) use self::value_forms::{BinaryForm, DecimalForm, TimePrecision, ValueForms};
 

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use super::column_text::push_column;
 use super::json_writer::push_string;
 use super::temporal::Temporal;
-use crate::connector::{BinaryForm, ValueForms};
+use crate::connector::{BinaryForm, SchemaMetadata, ValueForms};
 use crate::{Column, ColumnType, ColumnValue, Nullability};
 
 /// A Kafka Connect schema, as far as outbox records have one.
@@ -75,6 +75,19 @@ impl Schema {
             (ColumnType::Double, _) => Self::FLOAT64,
             (ColumnType::Boolean, _) => Self::BOOLEAN,
             _ => Self::STRING,
+        }
+    }
+
+    /// Returns the schema with another name and version, if it is that of a struct.
+    pub(super) fn with(self, metadata: &SchemaMetadata) -> Self {
+        match self {
+            Self::Struct { name, version, optional, fields } => Self::Struct {
+                name: metadata.name.clone().or(name),
+                version: metadata.version.or(version),
+                optional,
+                fields,
+            },
+            other => other,
         }
     }
 

@@ -12,7 +12,7 @@ use super::placeholders::{Process, Providers, Surroundings, WithProviders};
 use super::postgres::PostgresSettings;
 use super::produce::{CompressionType, PoisonPolicy, max_request_size, metadata_max_age};
 use super::resolved::Resolved;
-use super::table::{Assumed, LIST, named};
+use super::table::{Assumed, LIST, named, not_routed};
 use super::topics::TopicCreation;
 use super::updates::OnUpdate;
 use super::{RelaySettings, SettingsError, columns, names, worker};
@@ -186,6 +186,7 @@ impl RelaySettingsBuilder {
         }
         findings.take(lists_exclude_each_other(config));
         findings.take(queue_holds_a_batch(config));
+        not_routed(config, &named, findings);
         if config.decodes_all_messages() {
             let reason =
                 "it is absent: each logical decoding message is taken for an event, and one that is none is poison";

@@ -4,6 +4,8 @@ use outbox_core::record::MessageReader;
 use outbox_core::{Identifier, TableLayout};
 use outbox_wal::TableName;
 
+use super::Finding;
+use super::finding::Findings;
 use super::resolved::Resolved;
 use crate::tables::Candidates;
 
@@ -77,6 +79,31 @@ impl Assumed {
             Candidates::Publication => config,
         };
         Self { config, layout }
+    }
+}
+
+/// Reports tables that the configuration names next to outbox tables, and whose changes stay change events.
+pub(super) fn not_routed(config: &Resolved, named: &[TableName], findings: &mut Findings) {
+    let disposition = |table: &TableName| config.disposition(table).ok();
+    let stays = |table: &&TableName| disposition(table) == Some(RowDisposition::NotRouted);
+    let others: Vec<String> = named.iter().filter(stays).map(ToString::to_string).collect();
+    if others.is_empty() || others.len() == named.len() {
+        return;
+    }
+
+    let reason = format!(
+        "no EventRouter sees the rows of {}: Debezium writes their changes as change events, and the relay writes events only",
+        others.join(", ")
+    );
+    let finding = Finding::new(LIST, reason).with_remedy(
+        "leave them out here, and read them with a connector of their own: docs/replace-debezium.md has the commands",
+    );
+    match config.get("publication.autocreate.mode") {
+        // Debezium has not added them to the publication.
+        Some(mode) if ["disabled", "no_tables"].iter().any(|other| mode.eq_ignore_ascii_case(other)) => {
+            findings.warn(finding);
+        }
+        _ => findings.reject(finding),
     }
 }
 

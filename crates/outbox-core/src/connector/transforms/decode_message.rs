@@ -1,4 +1,5 @@
-use super::{ConnectorConfig, Error, Found, Placement, RouterConfig, RowSource, Transforms};
+use super::{ConnectorConfig, Error, Found, RouterConfig, RowSource, Transforms};
+use crate::connector::Placement;
 use crate::ColumnType;
 use crate::connector::NullMembers;
 

@@ -25,6 +25,11 @@ impl OfHeartbeat {
             match Transformation::of(config, name) {
                 Transformation::Filter => return Ok(None),
                 Transformation::RegexRouter => heartbeat.topic = regex_router(config, name)?.topic(&heartbeat.topic)?,
+                Transformation::TimestampRouter => {
+                    let reason = "heartbeats have no timestamp, and Debezium's task fails at them: restrict it to other topics by \
+                                  a predicate";
+                    return Err(Error::config(format!("transforms.{name}.type"), class(config, name), reason));
+                }
                 Transformation::LogicalTopic => {
                     let logical = LogicalTopic::of(config, name)?;
                     if let Some(topic) = logical.topic(&heartbeat.topic)? {
