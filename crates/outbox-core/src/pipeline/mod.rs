@@ -131,6 +131,7 @@ impl Pipeline {
         if let (Some(router), Some(key), Some(value)) = (&router, key_converter, value_converter) {
             found.take(contradictions::in_key(router, key, forms, &layout, losses));
             found.take(contradictions::in_forms(router, (key, value), forms, &layout));
+            found.take(contradictions::in_rare_types(&config, router, &layout));
         }
         found.take(contradictions::in_heartbeats(&config));
         let plan = router.as_ref().and_then(|router| Plan::new(router, &layout, losses, &mut found));

@@ -95,16 +95,10 @@ pub(super) fn not_routed(config: &Resolved, named: &[TableName], findings: &mut 
         "no EventRouter sees the rows of {}: Debezium writes their changes as change events, and the relay writes events only",
         others.join(", ")
     );
-    let finding = Finding::new(LIST, reason).with_remedy(
-        "leave them out here, and read them with a connector of their own: docs/replace-debezium.md has the commands",
-    );
-    match config.get("publication.autocreate.mode") {
-        // Debezium has not added them to the publication.
-        Some(mode) if ["disabled", "no_tables"].iter().any(|other| mode.eq_ignore_ascii_case(other)) => {
-            findings.warn(finding);
-        }
-        _ => findings.reject(finding),
-    }
+    findings.reject(Finding::new(LIST, reason).with_remedy(
+        "split the connector: leave them out here, and let Debezium read them with a connector of their own. \
+         docs/replace-debezium.md has the commands (\"A connector that reads other tables as well\")",
+    ));
 }
 
 /// Returns the table that an item of a list names, with or without an escaped dot.

@@ -5,7 +5,7 @@ fn matches(pattern: &str, case: LetterCase, text: &str) -> bool {
     regex.matches(text).unwrap()
 }
 
-/// The results are those of Java 21.
+/// The results are those of Java 17.
 #[test]
 fn expressions_match_as_in_java() {
     const CASES: &[(&str, &[&str], &[&str])] = &[

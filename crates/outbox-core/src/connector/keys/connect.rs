@@ -22,7 +22,7 @@ pub(super) const RULES: &[Rule] = &[
     ]),
     without_effect("connector.plugin.version"),
     without_effect("tasks.max").at_least(1),
-    without_effect("tasks.max.enforce"),
+    without_effect("tasks.max.enforce").boolean(),
     without_effect("config.action.reload").among(&["none", "restart"]),
     honoured("transforms"),
     honoured("predicates"),
@@ -42,10 +42,10 @@ pub(super) const RULES: &[Rule] = &[
         values: &["none"],
         reason: "an event that fails is dropped without a trace",
     }]),
-    without_effect("errors.retry.timeout"),
-    without_effect("errors.retry.delay.max.ms"),
-    without_effect("errors.log.enable"),
-    without_effect("errors.log.include.messages"),
+    without_effect("errors.retry.timeout").number(),
+    without_effect("errors.retry.delay.max.ms").number(),
+    without_effect("errors.log.enable").boolean(),
+    without_effect("errors.log.include.messages").boolean(),
     // Connect has it for sinks only.
     without_effect("errors.deadletterqueue.*"),
     // Each record once, which the relay does in its own way.
@@ -57,7 +57,7 @@ pub(super) const RULES: &[Rule] = &[
     )
     .among(&["required", "requested"]),
     without_effect("transaction.boundary").among(&["poll", "connector", "interval"]),
-    without_effect("transaction.boundary.interval.ms"),
+    without_effect("transaction.boundary.interval.ms").at_least(0),
     without_effect("offsets.storage.topic"),
     // Topics that are missing.
     // A key of the worker: topics are created in any case.
