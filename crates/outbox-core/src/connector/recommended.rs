@@ -1,5 +1,5 @@
-use super::{ConnectorConfig, java_regex};
 use super::transforms::DECODE_CLASS;
+use super::{ConnectorConfig, java_regex};
 use crate::{Column, ColumnType, EventField, RowLife, TableLayout};
 
 impl ConnectorConfig {

@@ -86,7 +86,7 @@ impl ConnectorConfig {
     }
 }
 
-/// Returns whether an expression names the name, or takes too long to find out: rather is a table read than left out.
+/// Returns whether an expression names the name. If one takes too long, the table is read rather than left out.
 fn includes(regexes: &[JavaRegex], name: &str) -> bool {
     regexes.iter().any(|regex| regex.matches(name).unwrap_or(true))
 }
@@ -98,8 +98,7 @@ fn excludes(regexes: &[JavaRegex], name: &str) -> bool {
 fn regexes(config: &ConnectorConfig, key: &str) -> Result<Option<Vec<JavaRegex>>, Error> {
     let Some(list) = config.trimmed(key).filter(|list| !list.is_empty()) else { return Ok(None) };
     let regex = |pattern: String| {
-        JavaRegex::with_case(&pattern, LetterCase::Ignored)
-            .map_err(|error| Error::config(key, list, error.to_string()))
+        JavaRegex::with_case(&pattern, LetterCase::Ignored).map_err(|error| Error::config(key, list, error.to_string()))
     };
     patterns(list).into_iter().map(regex).collect::<Result<_, _>>().map(Some)
 }
@@ -151,7 +150,15 @@ mod tests {
             assert!(includes(list, "outbox"), "{list}");
         }
         assert!(includes("public.outbox", "Outbox"));
-        for list in ["outbox", "public.outbo", "ublic.outbox", "public.outbox_events", "\"public\".\"outbox\"", ",", "public\\.(?!out).*"] {
+        for list in [
+            "outbox",
+            "public.outbo",
+            "ublic.outbox",
+            "public.outbox_events",
+            "\"public\".\"outbox\"",
+            ",",
+            "public\\.(?!out).*",
+        ] {
             assert!(!includes(list, "outbox"), "{list}");
         }
     }

@@ -16,7 +16,9 @@ pub use self::row::{ColumnValue, Row};
 
 pub(crate) use self::hstore::pairs as hstore_pairs;
 pub(crate) use self::interval::Interval;
-pub(crate) use self::text_form::{array_elements, bits, bytea, epoch_day, epoch_micros, micros_of_day, money, zoned_micros_of_day};
+pub(crate) use self::text_form::{
+    array_elements, bits, bytea, epoch_day, epoch_micros, micros_of_day, money, zoned_micros_of_day,
+};
 
 use self::default::ColumnDefault;
 use crate::Error;

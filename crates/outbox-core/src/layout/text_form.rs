@@ -82,7 +82,8 @@ pub(crate) fn zoned_micros_of_day(text: &str) -> Option<(i64, i64)> {
     let (clock, offset) = text.split_at_checked(text.rfind(['+', '-'])?)?;
     let sign = if offset.starts_with('-') { -1 } else { 1 };
     let mut parts = offset.get(1..)?.splitn(3, ':').map(|part| part.parse::<u32>().ok().map(i64::from));
-    let (hours, minutes, seconds) = (parts.next()??, parts.next().unwrap_or(Some(0))?, parts.next().unwrap_or(Some(0))?);
+    let (hours, minutes, seconds) =
+        (parts.next()??, parts.next().unwrap_or(Some(0))?, parts.next().unwrap_or(Some(0))?);
     Some((micros_of_day(clock)?, sign * ((hours * 60 + minutes) * 60 + seconds) * 1_000_000))
 }
 

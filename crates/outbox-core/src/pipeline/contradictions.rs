@@ -285,7 +285,11 @@ pub(super) fn in_forms(
 }
 
 /// Checks the options for types that few tables have.
-pub(super) fn in_rare_types(config: &ConnectorConfig, router: &RouterConfig, layout: &TableLayout) -> Result<(), Error> {
+pub(super) fn in_rare_types(
+    config: &ConnectorConfig,
+    router: &RouterConfig,
+    layout: &TableLayout,
+) -> Result<(), Error> {
     for (ty, key, modelled) in
         [(ColumnType::Hstore, "hstore.handling.mode", "json"), (ColumnType::Money, "money.fraction.digits", "2")]
     {

@@ -11,7 +11,8 @@ use super::temporal::{Moment, Temporal, zoned_time};
 use super::{hstore, instant, interval, java};
 use crate::connector::{BinaryForm, DecimalForm, IntervalForm, TimePrecision, ValueForms};
 use crate::layout::{
-    Interval, array_elements, bits, bytea, epoch_day, epoch_micros, hstore_pairs, micros_of_day, money, zoned_micros_of_day,
+    Interval, array_elements, bits, bytea, epoch_day, epoch_micros, hstore_pairs, micros_of_day, money,
+    zoned_micros_of_day,
 };
 use crate::{ColumnType, ColumnValue};
 
@@ -131,10 +132,8 @@ fn decimal(plain: &str, ty: ColumnType, form: DecimalForm) -> Option<String> {
 /// Writes `["a","b\"c",null]`, as Connect's `Values` writes a list.
 fn array(elements: &[Option<String>], ty: ColumnType, forms: ValueForms) -> String {
     use ColumnType as T;
-    let is_text = matches!(
-        ty,
-        T::Text | T::Uuid | T::Json | T::Jsonb | T::Bytea | T::Timestamptz | T::Timetz
-    ) || (ty.is_decimal() && forms.decimal == DecimalForm::Text)
+    let is_text = matches!(ty, T::Text | T::Uuid | T::Json | T::Jsonb | T::Bytea | T::Timestamptz | T::Timetz)
+        || (ty.is_decimal() && forms.decimal == DecimalForm::Text)
         || Temporal::of(ty, forms.time).is_some_and(|temporal| temporal == Temporal::Iso);
     let element = |element: &Option<String>| match element {
         None => "null".to_owned(),

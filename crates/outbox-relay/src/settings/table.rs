@@ -82,7 +82,7 @@ impl Assumed {
     }
 }
 
-/// Reports tables that the configuration names next to outbox tables, and whose changes stay change events.
+/// Warns of tables that the configuration names next to outbox tables, and whose changes stay change events.
 pub(super) fn not_routed(config: &Resolved, named: &[TableName], findings: &mut Findings) {
     let disposition = |table: &TableName| config.disposition(table).ok();
     let stays = |table: &&TableName| disposition(table) == Some(RowDisposition::NotRouted);
@@ -95,7 +95,8 @@ pub(super) fn not_routed(config: &Resolved, named: &[TableName], findings: &mut 
         "no EventRouter sees the rows of {}: Debezium writes their changes as change events, and the relay writes events only",
         others.join(", ")
     );
-    findings.reject(Finding::new(LIST, reason).with_remedy(
+    // Whether they are published is not known here: if they are, the relay is not ready.
+    findings.warn(Finding::new(LIST, reason).with_remedy(
         "split the connector: leave them out here, and let Debezium read them with a connector of their own. \
          docs/replace-debezium.md has the commands (\"A connector that reads other tables as well\")",
     ));

@@ -10,7 +10,7 @@ pub(crate) struct Case {
     pub(crate) rows: &'static [&'static str],
 }
 
-pub(crate) const CASES: [Case; 34] = [
+pub(crate) const CASES: [Case; 35] = [
     Case {
         file: "03-bytea-base64-string",
         table: "public.outbox_event",
@@ -315,6 +315,17 @@ pub(crate) const CASES: [Case; 34] = [
             "'order', 'k1', '{\"a\": 1}', '2026-01-02 23:59:59.999999'",
             "'order-internal', 'k2', '{\"b\": [1, 2]}', '2026-01-03 00:00:00'",
             "'audit', 'k3', '{\"c\": \"d\"}', '2026-01-03 00:00:00.001'",
+        ],
+    },
+    Case {
+        file: "87-plain-tables-next-to-the-outbox",
+        table: "public.outbox",
+        columns: "id uuid PRIMARY KEY, aggregate text NOT NULL, aggregate_id text NOT NULL, type text NOT NULL,
+                  payload jsonb NOT NULL, tenant_id uuid, client inet, lifetime interval",
+        topic: "app.outbox.run",
+        rows: &[
+            "'run', 'k1', 'Made', '{\"a\": 1}', '00000000-0000-4000-8000-0000000000aa', '10.0.0.1', '1 day 02:00:00'",
+            "'run', 'k2', 'Done', '{\"a\": [1]}', NULL, NULL, NULL",
         ],
     },
 ];

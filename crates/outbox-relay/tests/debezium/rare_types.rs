@@ -15,7 +15,12 @@ const SCALARS: [Line; 20] = [
     ("c_inet", T::Text, "inet", ["'192.168.0.1/24'", "'::1'", "'10.0.0.1'"]),
     ("c_cidr", T::Text, "cidr", ["'10.0.0.0/8'", "'::/0'", "'10.0.0.1'"]),
     ("c_macaddr", T::Text, "macaddr", ["'08:00:2b:01:02:03'", "'0-0-0-0-0-0'", "'ffffff:ffffff'"]),
-    ("c_macaddr8", T::Text, "macaddr8", ["'08:00:2b:01:02:03'", "'08:00:2b:01:02:03:04:05'", "'00:00:00:00:00:00:00:01'"]),
+    (
+        "c_macaddr8",
+        T::Text,
+        "macaddr8",
+        ["'08:00:2b:01:02:03'", "'08:00:2b:01:02:03:04:05'", "'00:00:00:00:00:00:00:01'"],
+    ),
     ("c_ints", T::Text, "int4range", ["'[1,5)'", "'empty'", "'(,)'"]),
     ("c_longs", T::Text, "int8range", ["'[1,5]'", "'empty'", "'(,)'"]),
     ("c_nums", T::Text, "numrange", ["'[1.5,2.50]'", "'empty'", "'(,)'"]),
@@ -56,7 +61,12 @@ const OTHERS: [Line; 19] = [
         "timestamp[]",
         ["'{\"2026-01-02 03:04:05.678901\",NULL}'", "'{}'", "'{1969-12-31 23:59}'"],
     ),
-    ("a_ms", T::Array(&T::TimestampMillis), "timestamp(3)[]", ["'{\"2026-01-02 03:04:05.678\"}'", "'{}'", "'{1970-01-01}'"]),
+    (
+        "a_ms",
+        T::Array(&T::TimestampMillis),
+        "timestamp(3)[]",
+        ["'{\"2026-01-02 03:04:05.678\"}'", "'{}'", "'{1970-01-01}'"],
+    ),
     (
         "a_tz",
         T::Array(&T::Timestamptz),
@@ -121,21 +131,20 @@ fn rare_columns_in_headers() {
     let as_json = |config: ConnectorConfig| config.without("extended.headers.enabled").with("header.converter", JSON);
     for schemas in ["false", "true"] {
         fixture.reader(&format!("json_{schemas}"), |config| {
-            as_json(config)
-                .with("header.converter.schemas.enable", schemas)
-                .with(PLACEMENT, placed(&SCALARS, "header"))
+            as_json(config).with("header.converter.schemas.enable", schemas).with(PLACEMENT, placed(&SCALARS, "header"))
         });
     }
-    fixture.reader("string", |config| {
-        config.with("header.converter", STRING).with(PLACEMENT, placed(&SCALARS, "header"))
-    });
+    fixture
+        .reader("string", |config| config.with("header.converter", STRING).with(PLACEMENT, placed(&SCALARS, "header")));
     fixture.compare(&rows());
 }
 
 #[test]
 fn rare_columns_in_keys_and_envelopes() {
     let mut fixture = fixture("rare_values");
-    for (name, schemas, interval) in [("plain", "false", "numeric"), ("schemas", "true", "string"), ("numbers", "true", "numeric")] {
+    for (name, schemas, interval) in
+        [("plain", "false", "numeric"), ("schemas", "true", "string"), ("numbers", "true", "numeric")]
+    {
         fixture.reader(name, |config| {
             config
                 .with("interval.handling.mode", interval)

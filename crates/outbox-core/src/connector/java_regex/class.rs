@@ -6,8 +6,16 @@ use super::LetterCase;
 use super::property;
 use super::translation::{Translation, is_space, literal};
 
+/// How many classes may be within each other.
+const DEEPEST: usize = 50;
+
 /// Reads a class after its `[`, and returns it in the syntax of fancy-regex.
 pub(super) fn read(pattern: &mut Translation<'_>) -> Result<String, String> {
+    read_within(pattern, DEEPEST)
+}
+
+fn read_within(pattern: &mut Translation<'_>, levels: usize) -> Result<String, String> {
+    let Some(levels) = levels.checked_sub(1) else { return Err("classes are nested too deeply".to_owned()) };
     let mut class = String::from("[");
     if pattern.rest.next_if_eq(&'^').is_some() {
         class.push('^');
@@ -20,7 +28,7 @@ pub(super) fn read(pattern: &mut Translation<'_>) -> Result<String, String> {
         }
         match c {
             ']' if !is_empty => break,
-            '[' => class.push_str(&read(pattern)?),
+            '[' => class.push_str(&read_within(pattern, levels)?),
             '&' if pattern.rest.peek() == Some(&'&') => {
                 while pattern.rest.next_if_eq(&'&').is_some() {}
                 if is_empty || pattern.rest.peek() == Some(&']') {
@@ -95,7 +103,9 @@ fn push_range(class: &mut String, first: char, last: char, case: LetterCase) {
     if case == LetterCase::Distinct {
         return;
     }
-    for (letters, other) in [(('a', 'z'), char::to_ascii_uppercase as fn(&char) -> char), (('A', 'Z'), char::to_ascii_lowercase)] {
+    for (letters, other) in
+        [(('a', 'z'), char::to_ascii_uppercase as fn(&char) -> char), (('A', 'Z'), char::to_ascii_lowercase)]
+    {
         let (first, last) = (first.max(letters.0), last.min(letters.1));
         if first <= last {
             push(other(&first), other(&last));

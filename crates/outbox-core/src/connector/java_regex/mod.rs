@@ -53,7 +53,9 @@ impl JavaRegex {
         let compile = |pattern: &str| {
             let mut builder = RegexBuilder::new(pattern);
             let compiled = builder.backtrack_limit(STEPS).build();
-            compiled.map_err(|_| JavaRegexError("the regular expression is too large, or names a script that is not known".into()))
+            compiled.map_err(|_| {
+                JavaRegexError("the regular expression is too large, or names a script that is not known".into())
+            })
         };
         let whole = compile(&format!(r"\A(?:{translated})\z"))?;
         Ok(Self { pattern: pattern.to_owned(), whole, first: compile(&translated)? })

@@ -78,8 +78,8 @@ fn ascii(name: &str, ignores_case: bool) -> Option<&'static str> {
 
 fn category(name: &str, ignores_case: bool) -> Option<String> {
     const KNOWN: [&str; 36] = [
-        "C", "Cc", "Cf", "Cn", "Co", "L", "Ll", "Lm", "Lo", "Lt", "Lu", "M", "Mc", "Me", "Mn", "N", "Nd", "Nl", "No", "P",
-        "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "S", "Sc", "Sk", "Sm", "So", "Z", "Zl", "Zp", "Zs",
+        "C", "Cc", "Cf", "Cn", "Co", "L", "Ll", "Lm", "Lo", "Lt", "Lu", "M", "Mc", "Me", "Mn", "N", "Nd", "Nl", "No",
+        "P", "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "S", "Sc", "Sk", "Sm", "So", "Z", "Zl", "Zp", "Zs",
     ];
     Some(match name {
         "LC" => r"\p{Lu}\p{Ll}\p{Lt}".to_owned(),
@@ -95,22 +95,24 @@ fn category(name: &str, ignores_case: bool) -> Option<String> {
 /// The binary properties of Unicode that Java knows, in any case.
 fn binary(name: &str, ignores_case: bool) -> Option<String> {
     let name = name.to_ascii_uppercase();
-    Some(match name.as_str() {
-        "LOWERCASE" | "UPPERCASE" | "TITLECASE" if ignores_case => r"\p{Lowercase}\p{Uppercase}\p{Lt}",
-        "LOWERCASE" => r"\p{Lowercase}",
-        "UPPERCASE" => r"\p{Uppercase}",
-        "TITLECASE" => r"\p{Lt}",
-        "ALPHABETIC" => r"\p{Alphabetic}",
-        "IDEOGRAPHIC" => r"\p{Ideographic}",
-        "LETTER" => r"\p{L}",
-        "DIGIT" => r"\p{Nd}",
-        "PUNCTUATION" => r"\p{P}",
-        "CONTROL" => r"\p{Cc}",
-        "WHITE_SPACE" | "WHITESPACE" => r"\p{White_Space}",
-        "HEX_DIGIT" | "HEXDIGIT" => r"\p{Nd}\p{Hex_Digit}",
-        _ => return None,
-    }
-    .to_owned())
+    Some(
+        match name.as_str() {
+            "LOWERCASE" | "UPPERCASE" | "TITLECASE" if ignores_case => r"\p{Lowercase}\p{Uppercase}\p{Lt}",
+            "LOWERCASE" => r"\p{Lowercase}",
+            "UPPERCASE" => r"\p{Uppercase}",
+            "TITLECASE" => r"\p{Lt}",
+            "ALPHABETIC" => r"\p{Alphabetic}",
+            "IDEOGRAPHIC" => r"\p{Ideographic}",
+            "LETTER" => r"\p{L}",
+            "DIGIT" => r"\p{Nd}",
+            "PUNCTUATION" => r"\p{P}",
+            "CONTROL" => r"\p{Cc}",
+            "WHITE_SPACE" | "WHITESPACE" => r"\p{White_Space}",
+            "HEX_DIGIT" | "HEXDIGIT" => r"\p{Nd}\p{Hex_Digit}",
+            _ => return None,
+        }
+        .to_owned(),
+    )
 }
 
 /// The methods of `java.lang.Character`.

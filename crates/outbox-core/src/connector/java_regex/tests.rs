@@ -101,6 +101,8 @@ fn expressions_that_cannot_be_used_are_rejected_with_the_reason() {
         ("(?<a>x)(?<a>y)", "two groups"),
         ("[b-a]", "wrong order"),
         ("(?P<a>x)", "nothing that Java knows"),
+        (&"[".repeat(100), "too deeply"),
+        (&"(".repeat(100_000), "not closed"),
     ] {
         let error = JavaRegex::parse(pattern).unwrap_err().to_string();
         assert!(error.contains(reason), "{pattern}: {error}");

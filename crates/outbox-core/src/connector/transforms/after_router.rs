@@ -101,7 +101,8 @@ impl AfterRouter {
             match step {
                 Step::Topic(route) => record.topic = route.topic(&record.topic)?,
                 Step::TimestampedTopic(topic) => {
-                    let missing = || Error::encode("timestamp", "it is NULL, and a TimestampRouter needs it for the topic");
+                    let missing =
+                        || Error::encode("timestamp", "it is NULL, and a TimestampRouter needs it for the topic");
                     record.topic = topic.topic(&record.topic, record.timestamp.ok_or_else(missing)?)?;
                 }
                 Step::SetSchema(later) => metadata.replace(later),

@@ -79,8 +79,8 @@ impl Predicate {
             Some("TopicNameMatches") => {
                 let pattern = option("pattern");
                 let key = format!("predicates.{name}.pattern");
-                let regex = JavaRegex::parse(pattern)
-                    .map_err(|error| Error::config(&*key, pattern, error.to_string()))?;
+                let regex =
+                    JavaRegex::parse(pattern).map_err(|error| Error::config(&*key, pattern, error.to_string()))?;
                 Records::OfTopics { key, regex, pattern: pattern.to_owned() }
             }
             Some("HasHeaderKey") => Records::WithHeader(option("name").to_owned()),
@@ -108,12 +108,7 @@ impl Predicate {
     ///
     /// # Errors
     /// The expression of the predicate takes too long at this topic.
-    pub(super) fn holds(
-        &self,
-        topic: &str,
-        is_null: bool,
-        has_header: impl Fn(&str) -> bool,
-    ) -> Result<bool, Error> {
+    pub(super) fn holds(&self, topic: &str, is_null: bool, has_header: impl Fn(&str) -> bool) -> Result<bool, Error> {
         let Some(Condition { records, is_negated }) = &self.0 else { return Ok(true) };
         let holds = match records {
             Records::OfTopics { key, regex, .. } => {

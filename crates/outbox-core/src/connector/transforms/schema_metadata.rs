@@ -13,7 +13,11 @@ impl SchemaMetadata {
     pub(super) fn of(config: &ConnectorConfig, router: &str, name: &str) -> Result<Self, Error> {
         let key = |option: &str| format!("transforms.{name}.{option}");
         if class(config, name).ends_with("$Key") {
-            return Err(Error::config(key("type"), class(config, name), "Debezium's task fails at it, because keys of events are no structs"));
+            return Err(Error::config(
+                key("type"),
+                class(config, name),
+                "Debezium's task fails at it, because keys of events are no structs",
+            ));
         }
         if !is_struct(config, router) {
             let reason = "Debezium's task fails at it, because values are no structs: they are with \
@@ -25,8 +29,7 @@ impl SchemaMetadata {
         let number = version.map(|version| {
             version.parse().map_err(|_| Error::config(key("schema.version"), version, "it is not a number of 32 bits"))
         });
-        let metadata =
-            Self { name: config.get(&key("schema.name")).map(str::to_owned), version: number.transpose()? };
+        let metadata = Self { name: config.get(&key("schema.name")).map(str::to_owned), version: number.transpose()? };
         if metadata == Self::default() {
             let reason = "Kafka Connect rejects it without schema.name and schema.version";
             return Err(Error::config(key("type"), class(config, name), reason));

@@ -89,7 +89,9 @@ fn parts(format: &str) -> Result<Vec<Part>, String> {
                 let more = std::iter::from_fn(|| chars.next_if_eq(&c)).count();
                 match (c, more + 1) {
                     ('M', width @ 1..=2) => Part::Number('M', width),
-                    ('M', _) => return Err("the name of the month depends on the language of Java: write MM".to_owned()),
+                    ('M', _) => {
+                        return Err("the name of the month depends on the language of Java: write MM".to_owned());
+                    }
                     ('y' | 'd' | 'D' | 'H' | 'k' | 'K' | 'h' | 'm' | 's' | 'S', width) => Part::Number(c, width),
                     _ => return Err(format!("the letter {c} is not modelled: use y, M, d, D, H, k, K, h, m, s and S")),
                 }
