@@ -172,7 +172,8 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("custom.metric.tags"),
     without_effect("custom.sanitize.pattern"),
     without_effect("statistics.metrics.enabled").boolean(),
-    noted("openlineage.integration.enabled", "false", &["false"], "the relay reports no lineage"),
+    noted("openlineage.integration.enabled", "false", &["false"], "the relay reports no lineage")
+        .boolean(),
     without_effect("openlineage.integration.*"),
     without_effect("internal.advanced.metrics.enable").boolean(),
     without_effect("internal.legacy.snapshot.max.threads"),

@@ -76,6 +76,7 @@ impl<'a> Transforms<'a> {
             return chain;
         }
 
+        let mut unmodelled = Vec::new();
         for name in names {
             if class(config, name).is_empty() {
                 let key = format!("transforms.{name}.type");
@@ -84,7 +85,8 @@ impl<'a> Transforms<'a> {
             }
             let applied = Predicate::of(config, name).and_then(|predicate| match chain.router {
                 None if predicate.holds_before(&source)? => {
-                    chain.apply_before(config, (name, rows), &predicate, &mut source)
+                    unmodelled.extend(chain.apply_before(config, (name, rows), &predicate, &mut source).err());
+                    Ok(())
                 }
                 None => Ok(()),
                 Some(router) => chain.apply_after(config, (router, name), predicate, &source),
@@ -93,6 +95,10 @@ impl<'a> Transforms<'a> {
             if chain.is_filtered {
                 break;
             }
+        }
+        // Rows that no router sees are no events, whatever becomes of them.
+        if chain.router.is_some() || rows == RowSource::Messages {
+            unmodelled.into_iter().for_each(|error| found.add(error));
         }
         chain
     }
