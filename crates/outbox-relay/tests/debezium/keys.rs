@@ -73,6 +73,23 @@ fn values_of_other_types_are_rejected_by_both() {
         let accepted: Vec<_> = typed.iter().filter(|key| rejected.contains(*key) && !by_relay.contains(*key)).collect();
         assert!(accepted.is_empty(), "{value}: the relay accepts {accepted:?}");
     }
-    let prefix = RelaySettings::builder(config.with("topic.prefix", "a b"), ["127.0.0.1:9092"]).check();
-    assert_eq!(prefix.rejected().iter().map(|finding| finding.key()).collect::<Vec<_>>(), ["topic.prefix"]);
+    for changes in [
+        &[("topic.prefix", "a b")][..],
+        &[("predicates", "p")],
+        &[("message.prefix.include.list", "a"), ("message.prefix.exclude.list", "b")],
+        &[("skipped.operations", "u,z")],
+        &[("snapshot.mode", "custom")],
+        &[("snapshot.include.collection.list", "(")],
+        &[("table.include.list", "public.(")],
+        &[("max.batch.size", "100"), ("max.queue.size", "100")],
+    ] {
+        let changed = changes.iter().fold(config.clone(), |config, (key, value)| config.with(*key, *value));
+        // The connection fails as well.
+        let is_other =
+            |key: &&serde_json::Value| !key["value"]["name"].as_str().is_some_and(|key| key.starts_with("database."));
+        let is_rejected = |key: &serde_json::Value| !key["value"]["errors"].as_array().unwrap().is_empty();
+        assert!(validate(&changed).iter().filter(is_other).any(is_rejected), "Debezium accepts {changes:?}");
+        let check = RelaySettings::builder(changed, ["127.0.0.1:9092"]).check();
+        assert!(!check.is_accepted(), "the relay accepts {changes:?}");
+    }
 }
