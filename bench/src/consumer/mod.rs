@@ -16,7 +16,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use xtask::stack::{Stack, workspace};
 
-use self::events::Stand;
+use self::events::FullTopic;
 use crate::machine::Machine;
 use crate::process::peak_resident_mb;
 use crate::relay::Setting;
@@ -107,21 +107,21 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     let (mut effects, mut shared, mut conditions, mut arrival) = (None, None, None, None);
     let (mut fetch, mut decode, mut idle) = (None, None, None);
 
-    let mut stand = None;
+    let mut full = None;
     if [Part::Effects, Part::Shared, Part::Conditions, Part::Fetch].into_iter().any(|part| options.has(part)) {
-        stand = Some(Stand::create(options.partitions, options.events).await?);
+        full = Some(FullTopic::create(options.partitions, options.events).await?);
     }
-    if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Effects)) {
+    if let Some(full) = full.as_ref().filter(|_| options.has(Part::Effects)) {
         report(&format!("effects of {} events, next to a transaction for each", options.events));
-        effects = Some(effects::compare(stand, options.rounds, (options.batch, options.batch_workers)).await?);
+        effects = Some(effects::compare(full, options.rounds, (options.batch, options.batch_workers)).await?);
     }
-    if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Shared)) {
+    if let Some(full) = full.as_ref().filter(|_| options.has(Part::Shared)) {
         report("effects on shared rows, next to a transaction for each event");
-        shared = Some(effects::compare_shared(stand, options.rounds).await?);
+        shared = Some(effects::compare_shared(full, options.rounds).await?);
     }
-    if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Conditions)) {
+    if let Some(full) = full.as_ref().filter(|_| options.has(Part::Conditions)) {
         report("effects with a large inbox, and with an old snapshot");
-        conditions = Some(conditions::compare(stand, options.rounds, options.inbox).await?);
+        conditions = Some(conditions::compare(full, options.rounds, options.inbox).await?);
     }
     if options.has(Part::Idle) {
         report("memory with many partitions and no events");
@@ -133,11 +133,11 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         arrival = Some(arrival::measure(&setting, options.seconds).await?);
     }
     let rss = peak_resident_mb(std::process::id());
-    if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Fetch)) {
+    if let Some(full) = full.as_ref().filter(|_| options.has(Part::Fetch)) {
         report("fetching and decoding, next to fetching alone");
-        fetch = Some(fetch::compare(stand, options.rounds).await?);
+        fetch = Some(fetch::compare(full, options.rounds).await?);
     }
-    drop(stand);
+    drop(full);
     if options.has(Part::Decode) {
         report("decoding");
         decode = Some(decode::rates(options.rounds)?);
