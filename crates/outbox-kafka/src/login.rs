@@ -1,7 +1,7 @@
 //! The login of a connection.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
@@ -93,7 +93,7 @@ async fn show(
         }
         Err(e) => e,
     };
-    Err(match token.expired_for(SystemTime::now()) {
+    Err(match token.expired_for(outbox_net::wall_clock()) {
         Some(time) if shown.is_authentication() => Error::new(Kind::TokenExpired(time)).because(shown),
         _ => shown,
     })

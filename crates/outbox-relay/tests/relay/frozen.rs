@@ -1,22 +1,23 @@
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use outbox_relay::{Mode, RelaySettingsBuilder, Timeouts};
 use outbox_test_support::{TestEnv, eventually, stack};
 use outbox_testkit::{Broker, Postgres};
 
 use crate::fixture::{Fixture, Running};
-use crate::forwarder::{Freeze, FreezingProxy};
+use crate::forwarder::{Fault, FaultyProxy, Stage};
 
-/// A relay that reaches the shared PostgreSQL through a proxy, and gives it two seconds.
+/// A relay that reaches the shared PostgreSQL through a proxy, and gives it three seconds.
 struct Scene {
     fixture: Fixture,
-    proxy: FreezingProxy,
+    proxy: FaultyProxy,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    async fn new(fault: Fault) -> Self {
         let mut fixture = Fixture::new(1).await;
-        let proxy = FreezingProxy::to(([127, 0, 0, 1], stack().postgres_port()).into()).await;
+        let proxy = FaultyProxy::to(([127, 0, 0, 1], stack().postgres_port()).into(), fault).await;
         fixture.config = fixture.config.with("database.port", proxy.port().to_string());
         // The server never gives up a walsender by itself.
         fixture.set("wal_sender_timeout", "0").await;
@@ -27,14 +28,41 @@ impl Scene {
         self.fixture.start_with(impatient)
     }
 
-    /// Freezes one connection of a relay that starts; the relay has to open another one.
-    async fn starts_although(&self, freeze: Freeze, rows: i64) {
+    /// Lets one connection of a relay fail that starts; the relay has to open another one.
+    async fn starts_although(self, stage: Stage, rows: i64) {
         self.fixture.enqueue_at_once(5, 0..rows).await;
-        self.proxy.freeze(freeze);
+        self.proxy.fail(stage);
         let relay = self.start();
-        self.proxy.has_frozen().await;
-        self.arrives(rows).await;
+        self.proxy.has_failed().await;
+        self.fixture.enqueue_each(5, rows..rows + 5).await;
+        self.arrives(rows + 5).await;
         assert_eq!(relay.status.liveness(), Ok(()));
+        relay.stop().await;
+    }
+
+    /// Lets the open connections of a relay fail that is at work; the relay has to open others, and end its walsender.
+    async fn continues_although(self) {
+        let relay = self.start();
+        self.fixture.enqueue_each(5, 0..20).await;
+        self.arrives(20).await;
+        let walsender = self.fixture.walsender().await;
+
+        self.proxy.fail(Stage::Open);
+        self.proxy.has_failed().await;
+        self.fixture.enqueue_each(5, 20..40).await;
+        self.arrives(40).await;
+        assert_eq!(relay.status.liveness(), Ok(()));
+        assert_ne!(self.fixture.walsender().await, walsender);
+        relay.stop().await;
+    }
+
+    /// Lets the open connections of a relay fail that is about to stop.
+    async fn stops_although(self) {
+        let relay = self.start();
+        self.fixture.enqueue_each(5, 0..20).await;
+        self.arrives(20).await;
+        self.proxy.fail(Stage::Open);
+        self.proxy.has_failed().await;
         relay.stop().await;
     }
 
@@ -54,56 +82,50 @@ impl Fixture {
 }
 
 fn impatient(settings: RelaySettingsBuilder) -> RelaySettingsBuilder {
-    let limit = Duration::from_secs(2);
+    let limit = Duration::from_secs(3);
     settings.postgres_timeouts(Timeouts::new().connect(limit).statement(limit).silence(limit))
 }
 
-#[tokio::test]
-async fn a_connection_that_freezes_at_its_startup_is_replaced() {
-    Scene::new().await.starts_although(Freeze::New, 20).await;
+/// The stages of a connection at which it fails, and how many rows wait in the slot.
+const STAGES: [(Stage, i64); 8] = [
+    (Stage::New, 20),
+    // Within the login.
+    (Stage::Sending { text: "client_encoding", answer: 5 }, 20),
+    // Within the answer to the first statement, and to one about the catalogs.
+    (Stage::Sending { text: "IDENTIFY_SYSTEM", answer: 10 }, 20),
+    (Stage::Sending { text: "pg_publication_rel", answer: 10 }, 20),
+    // The server has given the slot to a walsender whose answer never comes.
+    (Stage::Sending { text: "START_REPLICATION", answer: 0 }, 20),
+    // Within the first message of the stream, or the second one.
+    (Stage::Sending { text: "START_REPLICATION", answer: 40 }, 20),
+    // For as long as the server may decode a chunk, a connection that is dead looks the same.
+    (Stage::Sending { text: "pg_logical_slot_get_binary_changes", answer: 0 }, 20),
+    (Stage::Sending { text: "pg_logical_slot_get_binary_changes", answer: 100_000 }, 3_000),
+];
+
+/// Lets a connection fail at each of its stages.
+async fn at_each_stage(fault: Fault) {
+    let starts = join_all(STAGES.map(|(stage, rows)| async move {
+        Scene::new(fault).await.starts_although(stage, rows).await;
+    }));
+    let continues = async { Scene::new(fault).await.continues_although().await };
+    let stops = async { Scene::new(fault).await.stops_although().await };
+    tokio::join!(starts, continues, stops);
 }
 
 #[tokio::test]
-async fn a_connection_that_freezes_at_its_first_statement_is_replaced() {
-    let first = Freeze::Sending { text: "IDENTIFY_SYSTEM", answer: 0 };
-    Scene::new().await.starts_although(first, 20).await;
-}
-
-/// The server has given the slot to a walsender whose answer never comes.
-#[tokio::test]
-async fn a_connection_that_freezes_when_it_takes_the_slot_is_replaced() {
-    let start = Freeze::Sending { text: "START_REPLICATION", answer: 0 };
-    Scene::new().await.starts_although(start, 20).await;
+async fn a_connection_that_freezes_at_any_stage_is_replaced() {
+    at_each_stage(Fault::Freeze).await;
 }
 
 #[tokio::test]
-async fn a_connection_that_freezes_within_a_chunk_is_replaced() {
-    let chunk = Freeze::Sending { text: "pg_logical_slot_get_binary_changes", answer: 100_000 };
-    Scene::new().await.starts_although(chunk, 3_000).await;
-}
-
-/// For as long as the server may decode, a connection that is dead looks the same.
-#[tokio::test]
-async fn a_connection_that_freezes_before_a_chunk_is_decoded_is_replaced() {
-    let copy = Freeze::Sending { text: "pg_logical_slot_get_binary_changes", answer: 0 };
-    Scene::new().await.starts_although(copy, 20).await;
+async fn a_connection_whose_packets_are_dropped_at_any_stage_is_replaced() {
+    at_each_stage(Fault::Drop).await;
 }
 
 #[tokio::test]
-async fn a_stream_that_freezes_is_replaced_and_its_walsender_ended() {
-    let scene = Scene::new().await;
-    let relay = scene.start();
-    scene.fixture.enqueue_each(5, 0..20).await;
-    scene.arrives(20).await;
-    let walsender = scene.fixture.walsender().await;
-
-    scene.proxy.freeze(Freeze::Open);
-    scene.proxy.has_frozen().await;
-    scene.fixture.enqueue_each(5, 20..40).await;
-    scene.arrives(40).await;
-    assert_eq!(relay.status.liveness(), Ok(()));
-    assert_ne!(scene.fixture.walsender().await, walsender);
-    relay.stop().await;
+async fn a_connection_that_trickles_single_bytes_at_any_stage_is_replaced() {
+    at_each_stage(Fault::Trickle).await;
 }
 
 /// While a broker acknowledges nothing, nothing more of the copy is taken.
@@ -150,19 +172,30 @@ async fn limits_of_the_database_end_no_session_of_the_relay() {
 }
 
 #[tokio::test]
-async fn without_the_right_to_copy_the_slot_the_backlog_is_streamed() {
-    let fixture = Fixture::new(1).await;
+async fn without_a_right_or_a_connection_for_a_copy_of_the_slot_the_backlog_is_streamed() {
+    let mut fixture = Fixture::new(1).await;
     let role = format!("{}_relay", fixture.name());
-    let sql = format!(
-        "CREATE ROLE {role} LOGIN REPLICATION PASSWORD 'sesame';
-         REVOKE EXECUTE ON FUNCTION pg_copy_logical_replication_slot(name, name, boolean) FROM PUBLIC"
-    );
-    fixture.client().await.batch_execute(&sql).await.unwrap();
+    let client = fixture.client().await;
+    client.batch_execute(&format!("CREATE ROLE {role} LOGIN REPLICATION PASSWORD 'sesame'")).await.unwrap();
+    fixture.config = fixture.config.with("database.user", &*role).with("database.password", "sesame");
+
+    // One connection is for the stream, and one for the catalogs.
+    client.batch_execute(&format!("ALTER ROLE {role} CONNECTION LIMIT 1")).await.unwrap();
     fixture.enqueue_each(5, 0..20).await;
-    let config = fixture.config.clone().with("database.user", role).with("database.password", "sesame");
-    let fixture = Fixture { config, ..fixture };
     let relay = fixture.start();
+    let readiness = || relay.status.readiness().to_string();
+    eventually("the limit is the reason", async || readiness().contains("CONNECTION LIMIT")).await;
+    client.batch_execute(&format!("ALTER ROLE {role} CONNECTION LIMIT 2")).await.unwrap();
     fixture.check(&fixture.records(20).await, 20);
+    fixture.confirmed().await;
+    relay.stop().await;
+
+    client.batch_execute(&format!("ALTER ROLE {role} CONNECTION LIMIT -1")).await.unwrap();
+    let sql = "REVOKE EXECUTE ON FUNCTION pg_copy_logical_replication_slot(name, name, boolean) FROM PUBLIC";
+    client.batch_execute(sql).await.unwrap();
+    fixture.enqueue_each(5, 20..40).await;
+    let relay = fixture.start();
+    fixture.check(&fixture.records(40).await, 40);
     fixture.confirmed().await;
     relay.stop().await;
 }
