@@ -1,4 +1,4 @@
-//! What Debezium and Kafka Connect reject of several keys together, or of one that is a list.
+//! Combinations of keys, and lists, that Debezium and Kafka Connect reject.
 
 use super::Finding;
 use super::finding::Findings;

@@ -55,7 +55,7 @@ fn content(name: &str, ignores_case: bool) -> Option<String> {
     }
 }
 
-/// The classes of POSIX, of ASCII.
+/// Returns the content of a class of POSIX, which has ASCII only.
 fn ascii(name: &str, ignores_case: bool) -> Option<&'static str> {
     Some(match name {
         "Lower" | "Upper" if ignores_case => "A-Za-z",
@@ -92,7 +92,7 @@ fn category(name: &str, ignores_case: bool) -> Option<String> {
     })
 }
 
-/// The binary properties of Unicode that Java knows, in any case.
+/// Returns the content of a binary property of Unicode, whose name has any case.
 fn binary(name: &str, ignores_case: bool) -> Option<String> {
     let name = name.to_ascii_uppercase();
     Some(
@@ -115,7 +115,7 @@ fn binary(name: &str, ignores_case: bool) -> Option<String> {
     )
 }
 
-/// The methods of `java.lang.Character`.
+/// Returns the content of a class that a method of `java.lang.Character` names.
 fn of_java(name: &str, ignores_case: bool) -> Option<&'static str> {
     Some(match name {
         "LowerCase" | "UpperCase" | "TitleCase" if ignores_case => r"\p{Lowercase}\p{Uppercase}\p{Lt}",
@@ -132,7 +132,7 @@ fn of_java(name: &str, ignores_case: bool) -> Option<&'static str> {
     })
 }
 
-/// Scripts of Unicode that the engine knows by the same name.
+/// Returns the content of a script of Unicode, which the engine knows by the same name.
 fn script(name: &str) -> Option<String> {
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphabetic() || c == '_');
     is_name.then(|| format!(r"\p{{Script={name}}}"))

@@ -16,7 +16,7 @@ pub(super) struct TimestampedTopic {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Literal(String),
-    /// A field of the time, in at least so many digits.
+    /// A field of the time, and its least number of digits.
     Number(char, usize),
 }
 
