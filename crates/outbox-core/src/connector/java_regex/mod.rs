@@ -1,6 +1,7 @@
 //! Regular expressions as `java.util.regex` reads them.
 
 mod class;
+mod pattern;
 mod property;
 mod translation;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use fancy_regex::{Captures, Regex, RegexBuilder};
 
+pub(crate) use self::pattern::LetterCase;
 use self::translation::Translation;
 
 /// A regular expression in the syntax of `java.util.regex`, which Kafka Connect and Debezium take.
@@ -25,13 +27,6 @@ struct Compiled {
     pattern: String,
     whole: Regex,
     first: Regex,
-}
-
-/// Whether letters of ASCII match in either case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LetterCase {
-    Distinct,
-    Ignored,
 }
 
 /// Why an expression cannot be used, or a match was given up.

@@ -1,7 +1,6 @@
 //! Predefined classes such as `\w`, and `\p{…}`.
 
-use super::LetterCase;
-use super::translation::Translation;
+use super::pattern::{LetterCase, Pattern};
 
 const HORIZONTAL: &str = r"\t\x20\x{A0}\x{1680}\x{180E}\x{2000}-\x{200A}\x{202F}\x{205F}\x{3000}";
 const VERTICAL: &str = r"\n\x0B\x0C\r\x{85}\x{2028}\x{2029}";
@@ -21,7 +20,7 @@ pub(super) fn predefined(letter: char) -> Option<String> {
 }
 
 /// Reads `p{NAME}`, `P{NAME}`, `pN` or `PN`, and returns a class.
-pub(super) fn read(pattern: &mut Translation<'_>) -> Result<String, String> {
+pub(super) fn read(pattern: &mut Pattern<'_>) -> Result<String, String> {
     let is_negated = pattern.rest.next() == Some('P');
     let name: String = if pattern.rest.next_if_eq(&'{').is_some() {
         let name = std::iter::from_fn(|| pattern.rest.next_if(|c| *c != '}')).collect();
