@@ -53,12 +53,20 @@ impl Effect {
     }
 }
 
-pub(super) async fn compare(full: &FullTopic, rounds: u32) -> Outcome<Effects> {
+/// Compares single handlers, a batch handler with this size of batches and number of workers for each partition, and a
+/// transaction for each event.
+pub(super) async fn compare(
+    full: &FullTopic,
+    rounds: u32,
+    (batch_size, workers): (NonZeroUsize, NonZeroUsize),
+) -> Outcome<Effects> {
     let (mut consumer, mut batch, mut naive) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {
         let each = |builder: Builder, calls| builder.on(with(Effect::new(EFFECT, calls), apply));
         let single = consumed(full, format!("bench-{round}"), each).await?;
-        let all = |builder: Builder, calls| builder.on_batch(with(calls, apply_all));
+        let all = |builder: Builder, calls| {
+            builder.max_batch_size(batch_size).partition_concurrency(workers).on_batch(with(calls, apply_all))
+        };
         let batches = consumed(full, format!("bench-batch-{round}"), all).await?;
         full.reset().await?;
         let one_by_one = naive::rate(full, EFFECT).await?;

@@ -9,6 +9,7 @@ mod fetch;
 pub(crate) mod idle;
 mod naive;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -43,6 +44,14 @@ pub(crate) struct Options {
     /// How many known events the large inbox has
     #[arg(long, default_value_t = 20_000_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000_000))]
     inbox: u64,
+
+    /// How many events a call of the batch handler gets at most
+    #[arg(long, default_value_t = const { NonZeroUsize::new(1_024).unwrap() })]
+    batch: NonZeroUsize,
+
+    /// How many workers call the batch handler for each partition
+    #[arg(long, default_value_t = NonZeroUsize::MIN)]
+    batch_workers: NonZeroUsize,
 
     /// How many partitions the topics have
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..))]
@@ -104,7 +113,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     }
     if let Some(full) = full.as_ref().filter(|_| options.has(Part::Effects)) {
         report(&format!("effects of {} events, next to a transaction for each", options.events));
-        effects = Some(effects::compare(full, options.rounds).await?);
+        effects = Some(effects::compare(full, options.rounds, (options.batch, options.batch_workers)).await?);
     }
     if let Some(full) = full.as_ref().filter(|_| options.has(Part::Shared)) {
         report("effects on shared rows, next to a transaction for each event");
@@ -154,6 +163,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         "raw": {
             "machine": machine, "allocator": if cfg!(feature = "mimalloc") { "mimalloc" } else { "system" },
             "events": options.events, "partitions": options.partitions,
+            "batch": options.batch, "batch_workers": options.batch_workers,
             "idle": idle, "decode": decode, "fetch": fetch, "effects": effects, "shared": shared, "conditions": conditions, "arrival": arrival,
         },
     });

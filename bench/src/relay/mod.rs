@@ -78,7 +78,8 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
 async fn drains(setting: &Setting, options: &Options, kinds: &[Kind], results: &mut Results) {
     // A broker that has just started compiles its code during its first drain, on the cores that everything shares.
     report("a drain that does not count, for the broker");
-    if let Err(error) = drain::run(setting, Kind::Relay, Shape::OneTransaction, options.rows, Beside::Nothing).await {
+    if let Err(error) = drain::run(setting, Kind::Relay, Shape::OneTransaction, options.rows, Comparison::Nothing).await
+    {
         results.failed(error);
     }
 

@@ -215,7 +215,7 @@ fn failure(error: &outbox_pg::Error) -> Failure {
     }
 }
 
-fn instant(text: &str) -> Result<OffsetDateTime, String> {
+pub(crate) fn instant(text: &str) -> Result<OffsetDateTime, String> {
     OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "it is written 2026-05-01T12:00:00Z".to_owned())
 }
 

@@ -22,16 +22,10 @@ pub(crate) struct Problem {
 }
 
 /// The fault of one part of the request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct FieldError {
-    pub(crate) field: String,
-    pub(crate) detail: String,
-}
-
-impl FieldError {
-    pub(crate) fn new(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { field: field.into(), detail: detail.into() }
-    }
+#[derive(Debug, Serialize)]
+struct FieldError {
+    field: String,
+    detail: String,
 }
 
 #[derive(Serialize)]
@@ -48,15 +42,11 @@ impl Problem {
         Self { status, detail: detail.into(), errors: Vec::new(), cause: None }
     }
 
-    /// Creates a problem of fields, each of which is named.
-    pub(crate) fn of_fields(status: StatusCode, errors: Vec<FieldError>) -> Self {
-        let detail: Vec<_> = errors.iter().map(|error| format!("{}: {}", error.field, error.detail)).collect();
-        Self { errors, ..Self::new(status, detail.join("; ")) }
-    }
-
     /// Creates a problem of one field.
     pub(crate) fn of_field(status: StatusCode, field: &str, detail: impl Into<String>) -> Self {
-        Self::of_fields(status, vec![FieldError::new(field, detail)])
+        let error = FieldError { field: field.to_owned(), detail: detail.into() };
+        let detail = format!("{field}: {}", error.detail);
+        Self { errors: vec![error], ..Self::new(status, detail) }
     }
 
     /// Creates the problem of a store that cannot be used at the moment.
@@ -104,43 +94,35 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Returns the cause of a rejection, which names the field: the rejection's own text adds terms of the program.
-fn cause<R: Error>(rejection: &R, text: fn(&R) -> String) -> String {
-    rejection.source().map_or_else(|| text(rejection), ToString::to_string)
+/// Returns the problem of a part of a request that axum rejects.
+fn rejected(field: &str, status: StatusCode, rejection: &dyn Error) -> Problem {
+    // The cause names the field; the rejection's own text adds terms of the program.
+    let detail = rejection.source().map_or_else(|| rejection.to_string(), ToString::to_string);
+    Problem::of_field(status, field, detail)
 }
 
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
-        let (field, detail) = match &rejection {
-            JsonRejection::MissingJsonContentType(_) => ("content-type", rejection.body_text()),
-            JsonRejection::JsonDataError(_) => ("body", cause(&rejection, JsonRejection::body_text)),
-            _ => ("body", rejection.body_text()),
-        };
-        Self::of_field(rejection.status(), field, detail)
+        let is_other_type = matches!(rejection, JsonRejection::MissingJsonContentType(_));
+        rejected(if is_other_type { "content-type" } else { "body" }, rejection.status(), &rejection)
     }
 }
 
 impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
-        Self::of_field(rejection.status(), "query", cause(&rejection, QueryRejection::body_text))
+        rejected("query", rejection.status(), &rejection)
     }
 }
 
 impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
-        Self::of_field(rejection.status(), "path", rejection.body_text())
+        rejected("path", rejection.status(), &rejection)
     }
 }
 
 impl From<FormRejection> for Problem {
     fn from(rejection: FormRejection) -> Self {
-        let detail = match &rejection {
-            FormRejection::FailedToDeserializeForm(_) | FormRejection::FailedToDeserializeFormBody(_) => {
-                cause(&rejection, FormRejection::body_text)
-            }
-            _ => rejection.body_text(),
-        };
-        Self::of_field(rejection.status(), "form", detail)
+        rejected("form", rejection.status(), &rejection)
     }
 }
 

@@ -46,7 +46,7 @@ pub use self::own_pgbouncer::OwnPgBouncer;
 pub use self::paths::workspace;
 pub use self::ports::free_port;
 pub use self::postgres_version::PostgresVersion;
-pub use self::provision::{chromium, installed_postgres, prepare_for_tests};
+pub use self::provision::{chromium, installed_postgres, jmx_exporter, prepare_for_tests};
 pub use self::service::Service;
 pub use self::state::lock_file;
 use self::state::{Locked, State, StateFile};

@@ -27,15 +27,40 @@ pub struct OwnConnect {
 impl Stack {
     /// Starts a Kafka Connect worker at a cluster, and waits until it answers.
     pub fn own_connect(&self, cluster: &KafkaCluster) -> Result<OwnConnect, StackError> {
+        let port = ReservedPort::any()?;
+        let changes = changes(cluster, port.number());
+        self.start_worker(port, &changes, None)
+    }
+
+    /// Starts a Kafka Connect worker at the stack's Kafka, in a group of its own and with an agent in its JVM, which is
+    /// written as in `-javaagent`. Waits until the worker answers.
+    pub fn own_connect_with_agent(&self, group: &str, agent: &str) -> Result<OwnConnect, StackError> {
+        let port = ReservedPort::any()?;
+        let changes = properties::render(&[
+            ("listeners", format!("http://127.0.0.1:{}", port.number())),
+            ("group.id", group.to_owned()),
+            ("config.storage.topic", format!("{group}-configs")),
+            ("offset.storage.topic", format!("{group}-offsets")),
+            ("status.storage.topic", format!("{group}-status")),
+        ]);
+        self.start_worker(port, &changes, Some(format!("-javaagent:{agent}")))
+    }
+
+    fn start_worker(
+        &self,
+        port: ReservedPort,
+        changes: &str,
+        jvm_option: Option<String>,
+    ) -> Result<OwnConnect, StackError> {
         let mut launch = self.state.service(Service::Connect)?.launch.clone();
         let home = OwnDirectory::create("connect")?;
-        let port = ReservedPort::any()?;
         let config = home.path().join("worker.properties");
         // Its last argument is the configuration of the stack's worker. Of lines with the same name, the last counts.
         let stacks = launch.args.pop().unwrap_or_default();
         let stacks = fs::read_to_string(&stacks).map_err(StackError::file("read", Path::new(&stacks)))?;
-        paths::write(&config, &(stacks + &changes(cluster, port.number())))?;
+        paths::write(&config, &(stacks + changes))?;
         launch.args.push(config.display().to_string());
+        launch.args.splice(0..0, jvm_option);
         launch.directory = home.path().to_path_buf();
         launch.log = home.path().join("connect.log");
 

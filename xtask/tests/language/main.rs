@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod book;
+mod commands;
 mod comments;
 mod links;
 mod markdown;

@@ -44,8 +44,7 @@ pub(crate) async fn get_text(url: &str, path: &str, limit: Duration) -> Result<(
     let tls = address.is_https.then(Tls::new);
     let failed = format!("{url} does not answer");
     let http = Http::new(address, tls, None, limit);
-    let answer = tokio::time::timeout(limit, http.exchange(&Method::GET, path, None)).await;
-    let answer = answer.unwrap_or_else(|elapsed| Err(elapsed.into()));
+    let answer = http.exchange_in_time(&Method::GET, path, None).await;
     let answer = answer.map_err(|e| Failure::server(failed).caused_by(&*e))?;
     Ok((answer.status.is_success(), String::from_utf8_lossy(&answer.text).into_owned()))
 }
@@ -63,11 +62,20 @@ impl Http {
 
     /// Sends a request. An answer of any status is `Ok`.
     pub(super) async fn send(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<Answer, Failure> {
-        let answer = tokio::time::timeout(self.limit, self.exchange(method, path, body)).await;
-        answer.unwrap_or_else(|elapsed| Err(elapsed.into())).map_err(|e| {
+        self.exchange_in_time(method, path, body).await.map_err(|e| {
             Failure::server(format!("{self} does not answer: check --connect-url, and whether the worker runs"))
                 .caused_by(&*e)
         })
+    }
+
+    async fn exchange_in_time(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, Box<dyn Error + Send + Sync>> {
+        let answer = tokio::time::timeout(self.limit, self.exchange(method, path, body)).await;
+        answer.unwrap_or_else(|_| Err(format!("no answer within {} s (--timeout)", self.limit.as_secs_f64()).into()))
     }
 
     async fn exchange(

@@ -3,12 +3,13 @@ use std::time::Duration;
 use clap::Args;
 use outbox_core::{ConnectorConfig, Identifier};
 use serde::Serialize;
+use tokio_postgres::Client;
 
 use super::state::{exists, is_stopped};
 use crate::confirm::Confirmation;
 use crate::connect::Rest;
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, Part, Report};
+use crate::output::{Output, Part, Report, or_dash};
 use crate::postgres::DatabaseOptions;
 use crate::slot::{Change, Consent, EventSource, SlotState, change};
 
@@ -47,19 +48,25 @@ impl Delete {
         let name = &self.name;
         let mut left = Remains::of(name, &config);
         self.confirmation.ask(&format!("Delete the connector {name}?"))?;
-        let delete_offsets = self.delete_offsets || self.confirmation.offer("Remove its offsets as well?")?;
+        let parts = self.parts(&left)?;
+        let client = match parts.slot || parts.publication {
+            true => Some(database.connect(limit).await?),
+            false => None,
+        };
 
         // The slot comes first: if events would be lost, everything stays as it is but stopped.
         rest.put(name, "stop").await?;
         rest.wait(name, limit, "stopped", is_stopped).await?;
-        if self.drop_slot {
-            left.drop_slot(&self, &config, database, output, limit).await?;
-        }
-        if self.drop_publication {
-            left.drop_publication(database, limit).await?;
+        if let Some(client) = &client {
+            if parts.slot {
+                left.drop_slot(&self, &config, client, output, limit).await?;
+            }
+            if parts.publication {
+                left.drop_publication(client).await?;
+            }
         }
         left.offsets = rest.offsets(name).await?.len();
-        if delete_offsets && left.offsets > 0 {
+        if parts.offsets && left.offsets > 0 {
             rest.delete_offsets(name).await?;
             left.removed.push("offsets".to_owned());
             left.offsets = 0;
@@ -68,6 +75,30 @@ impl Delete {
         output.print(&left)?;
         Ok(Exit::Success)
     }
+
+    /// Returns the parts to remove: those of the options, and on a terminal those that the user accepts.
+    fn parts(&self, left: &Remains) -> Result<Parts, Failure> {
+        let offer = |option: bool, question: &str| match option {
+            true => Ok(true),
+            false => self.confirmation.offer(question),
+        };
+        let (slot, publication) = (or_dash(left.slot.as_deref()), or_dash(left.publication.as_deref()));
+        let offsets = offer(self.delete_offsets, "Remove its offsets as well?")?;
+        let slot = offer(self.drop_slot, &format!("Drop its slot {slot} as well, if no event would be lost?"))?;
+        let publication = match slot {
+            true => offer(self.drop_publication, &format!("Drop its publication {publication} as well?"))?,
+            // The next reader of the slot needs it.
+            false => self.drop_publication,
+        };
+        Ok(Parts { offsets, slot, publication })
+    }
+}
+
+/// The parts of a connector to remove with it.
+struct Parts {
+    offsets: bool,
+    slot: bool,
+    publication: bool,
 }
 
 /// The parts that a deleted connector leaves behind.
@@ -98,17 +129,16 @@ impl Remains {
         &mut self,
         delete: &Delete,
         config: &ConnectorConfig,
-        database: &DatabaseOptions,
+        client: &Client,
         output: Output,
         limit: Duration,
     ) -> Result<(), Failure> {
-        let client = database.connect(limit).await?;
         let Some(slot) = &self.slot else { return Ok(()) };
-        if SlotState::find(&client, slot).await?.is_some() {
-            wait_for_reader(&client, slot, limit).await?;
+        if SlotState::find(client, slot).await?.is_some() {
+            wait_for_reader(client, slot, limit).await?;
             let source = EventSource::new(config, None)?;
             let consent = if delete.lose_events { Consent::LoseEvents } else { Consent::NoLoss };
-            let dropped = change(&client, slot, &source, Change::Drop, consent, LISTED, output).await;
+            let dropped = change(client, slot, &source, Change::Drop, consent, LISTED, output).await;
             dropped
                 .map_err(|e| Failure::refused(format!("connector {} is stopped, not deleted: {e}", self.connector)))?;
         }
@@ -117,9 +147,8 @@ impl Remains {
         Ok(())
     }
 
-    async fn drop_publication(&mut self, database: &DatabaseOptions, limit: Duration) -> Result<(), Failure> {
+    async fn drop_publication(&mut self, client: &Client) -> Result<(), Failure> {
         let Some(publication) = &self.publication else { return Ok(()) };
-        let client = database.connect(limit).await?;
         let sql = format!("DROP PUBLICATION IF EXISTS {}", identifier(publication)?);
         let failed = |e| Failure::server(format!("the publication {publication} cannot be dropped")).caused_by(&e);
         client.batch_execute(&sql).await.map_err(failed)?;
@@ -130,7 +159,7 @@ impl Remains {
 }
 
 /// Waits until the slot has no reader: a stopped task closes its connection a moment later.
-async fn wait_for_reader(client: &tokio_postgres::Client, slot: &str, limit: Duration) -> Result<(), Failure> {
+async fn wait_for_reader(client: &Client, slot: &str, limit: Duration) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + limit;
     while SlotState::get(client, slot).await?.active && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(100)).await;

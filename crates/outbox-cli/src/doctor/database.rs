@@ -13,6 +13,15 @@ const COVERED: [&str; 3] = ["readiness", "wal_level", "slot_present"];
 /// Checks the server, the table, the publication, the slot, and the privileges of roles.
 pub(super) async fn check(client: &Client, pipeline: &Pipeline, roles: [Option<Identifier>; 3], checks: &mut Checks) {
     let unread = |e: &outbox_pg::Error| Check::failed("database", ErrorChain::new(e).to_string());
+    match is_standby(client).await {
+        Err(e) => return checks.add(Check::failed("database", ErrorChain::new(&e).to_string())),
+        Ok(true) => {
+            // What the primary has, such as its slots, cannot be seen here.
+            let found = "it is a standby: events are written and slots are read at its primary";
+            return checks.add(Check::failed("server", found).remedy("set DATABASE_URL to the primary"));
+        }
+        Ok(false) => {}
+    }
     match Readiness::check(client, pipeline).await {
         Err(e) => return checks.add(unread(&e)),
         Ok(readiness) => {
@@ -29,6 +38,10 @@ pub(super) async fn check(client: &Client, pipeline: &Pipeline, roles: [Option<I
         }
     }
     checks.extend(privileges(client, pipeline, roles).await);
+}
+
+async fn is_standby(client: &Client) -> Result<bool, tokio_postgres::Error> {
+    client.query_one("SELECT pg_is_in_recovery()", &[]).await?.try_get(0)
 }
 
 /// Returns the results of table, publication and slot, for those that have no problem.

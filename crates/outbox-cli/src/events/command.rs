@@ -6,6 +6,7 @@ use outbox_core::uuid::Uuid;
 use outbox_kafka_consumer::outbox_kafka::Cluster;
 use tokio_postgres::Client;
 
+use super::rows::Period;
 use super::show::Shown;
 use super::tail::Tail;
 use super::topics::Topics;
@@ -21,7 +22,8 @@ const EXAMPLES: &str = "Examples:
   outbox events show 0198c5b2-6b1e-7c3a-9f57-1d2e3f4a5b6c --brokers kafka:9092 --row-life message --aggregate-type order
   outbox events tail --brokers kafka:9092 --aggregate-type order --last 10
   outbox events tail --source table --aggregate-id 7 --output json
-  outbox events verify --brokers kafka:9092 --last 3600";
+  outbox events verify --brokers kafka:9092 --last 3600
+  outbox events verify --brokers kafka:9092 --from 2026-05-01T12:00:00Z --to 2026-05-01T13:00:00Z";
 
 #[derive(Subcommand)]
 #[command(after_help = EXAMPLES)]
@@ -49,12 +51,8 @@ pub(crate) enum EventsCommand {
     Verify {
         #[command(flatten)]
         topics: Topics,
-        /// Compare the rows of this time up to now
-        #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = outbox_relay::cli::seconds)]
-        last: Duration,
-        /// Leave out the rows of this time, which may be on their way
-        #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = outbox_relay::cli::seconds)]
-        settled: Duration,
+        #[command(flatten)]
+        period: Period,
         /// List at most this many events of each kind
         #[arg(long, value_name = "EVENTS", default_value_t = 20)]
         list: usize,
@@ -79,15 +77,15 @@ impl EventsCommand {
                 output.print(&shown)?;
                 Ok(if shown.is_published() { Exit::Success } else { Exit::Finding })
             }
-            Self::Verify { topics, last, settled, list } => {
+            Self::Verify { topics, period, list } => {
                 if !model.layout().row_life().keeps_rows() {
                     let topics = topics.names(&model.pipeline()?)?;
                     let cluster = kafka.required_cluster(limit)?;
-                    output.print(&Verified::without_rows(&cluster, &topics, last, list).await?)?;
+                    output.print(&Verified::without_rows(&cluster, &topics, &period, list).await?)?;
                     return Ok(Exit::Success);
                 }
                 let Servers { pipeline, cluster, client } = Servers::connect(store, kafka, model, limit).await?;
-                let verified = Verified::compare(&client, &cluster, &pipeline, last, settled, list).await?;
+                let verified = Verified::compare(&client, &cluster, &pipeline, &period, list).await?;
                 output.print(&verified)?;
                 Ok(if verified.is_good() { Exit::Success } else { Exit::Finding })
             }

@@ -1,13 +1,43 @@
 use std::time::Duration;
 
+use clap::Args;
 use outbox_core::Pipeline;
 use outbox_core::event::AggregateType;
 use outbox_core::layout::{ColumnType, EventField};
 use outbox_core::record::event_identity;
+use outbox_core::time::OffsetDateTime;
 use outbox_core::uuid::Uuid;
 use tokio_postgres::{Client, Row};
 
 use crate::exit::Failure;
+use crate::replay::instant;
+
+/// A range of time.
+#[derive(Args, Clone, Copy, Debug)]
+#[group(skip)]
+pub(crate) struct Period {
+    /// Compare the events of this time up to now
+    #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = outbox_relay::cli::seconds)]
+    last: Duration,
+    /// Compare the events from this time on, as 2026-05-01T12:00:00Z, in place of --last
+    #[arg(long, value_name = "TIME", value_parser = instant, conflicts_with = "last")]
+    from: Option<OffsetDateTime>,
+    /// Compare the events before this time only
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    to: Option<OffsetDateTime>,
+    /// Leave out the rows of this time, which may be on their way
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = outbox_relay::cli::seconds)]
+    settled: Duration,
+}
+
+impl Period {
+    /// Returns whether a record's time, in milliseconds since 1970, is in the range.
+    pub(super) fn contains(&self, timestamp: i64) -> bool {
+        let millis = |time: OffsetDateTime| i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+        let from = self.from.unwrap_or_else(|| OffsetDateTime::now_utc() - self.last);
+        timestamp >= millis(from) && self.to.is_none_or(|to| timestamp < millis(to))
+    }
+}
 
 /// A row of the outbox table, without its payload.
 #[derive(Clone, Debug)]
@@ -20,23 +50,21 @@ pub(super) struct OutboxRow {
     pub(super) topic: String,
 }
 
-/// Reads the rows of a span of time, the oldest first.
-pub(super) async fn within(
-    client: &Client,
-    pipeline: &Pipeline,
-    last: Duration,
-    settled: Duration,
-) -> Result<Vec<OutboxRow>, Failure> {
-    let Some((created_at, now)) = created_at(pipeline) else {
+/// Reads the rows of a range of time by the server's clock, the oldest first.
+pub(super) async fn within(client: &Client, pipeline: &Pipeline, period: &Period) -> Result<Vec<OutboxRow>, Failure> {
+    let Some((created_at, zone)) = created_at(pipeline) else {
         return Err(Failure::usage("the table has no column for the time of an event"));
     };
     let id = column(pipeline, EventField::Id)?;
+    let [now, from, to] = ["clock_timestamp()", "$3::timestamptz", "$4::timestamptz"].map(|time| zone.of(time));
     let sql = format!(
-        "{} WHERE {created_at} BETWEEN {now} - make_interval(secs => $1) AND {now} - make_interval(secs => $2)
+        "{} WHERE {created_at} >= coalesce({from}, {now} - make_interval(secs => $1))
+             AND {created_at} <= {now} - make_interval(secs => $2) AND {created_at} < coalesce({to}, 'infinity')
          ORDER BY {created_at}, {id}",
         select(pipeline)?
     );
-    let rows = client.query(&sql, &[&last.as_secs_f64(), &settled.as_secs_f64()]).await.map_err(|e| unread(&e))?;
+    let (last, settled) = (period.last.as_secs_f64(), period.settled.as_secs_f64());
+    let rows = client.query(&sql, &[&last, &settled, &period.from, &period.to]).await.map_err(|e| unread(&e))?;
     rows.iter().map(|row| of(pipeline, row)).collect()
 }
 
@@ -70,15 +98,29 @@ pub(super) fn column(pipeline: &Pipeline, field: EventField) -> Result<String, F
     Ok(found.name().to_string())
 }
 
-/// Returns the column of the event's time, and the present in its type.
-fn created_at(pipeline: &Pipeline) -> Option<(String, &'static str)> {
+/// Whether a column of times has a time zone. One without has the time in UTC.
+#[derive(Clone, Copy)]
+enum Zone {
+    With,
+    Without,
+}
+
+impl Zone {
+    /// Returns the SQL of a `timestamptz` in the column's type.
+    fn of(self, time: &str) -> String {
+        match self {
+            Self::With => time.to_owned(),
+            Self::Without => format!("timezone('utc', {time})"),
+        }
+    }
+}
+
+/// Returns the column of the event's time.
+fn created_at(pipeline: &Pipeline) -> Option<(String, Zone)> {
     let columns = pipeline.layout().columns();
     let found = columns.iter().find(|column| column.field() == Some(EventField::CreatedAt))?;
-    let is_with_zone = found.ty() == ColumnType::Timestamptz;
-    Some((
-        found.name().to_string(),
-        if is_with_zone { "clock_timestamp()" } else { "timezone('utc', clock_timestamp())" },
-    ))
+    let zone = if found.ty() == ColumnType::Timestamptz { Zone::With } else { Zone::Without };
+    Some((found.name().to_string(), zone))
 }
 
 fn of(pipeline: &Pipeline, row: &Row) -> Result<OutboxRow, Failure> {

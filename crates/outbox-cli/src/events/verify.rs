@@ -1,15 +1,13 @@
 use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
 
 use outbox_core::Pipeline;
-use outbox_core::time::OffsetDateTime;
 use outbox_core::uuid::Uuid;
 use outbox_kafka_consumer::outbox_kafka::Cluster;
 use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::log;
-use super::rows::{self, OutboxRow};
+use super::rows::{self, OutboxRow, Period};
 use super::topics::no_topics;
 use crate::exit::Failure;
 use crate::output::{Part, Report, or_dash};
@@ -56,11 +54,10 @@ impl Verified {
         client: &Client,
         cluster: &Cluster,
         pipeline: &Pipeline,
-        last: Duration,
-        settled: Duration,
+        period: &Period,
         listed: usize,
     ) -> Result<Self, Failure> {
-        let rows = rows::within(client, pipeline, last, settled).await?;
+        let rows = rows::within(client, pipeline, period).await?;
         let mut seen: HashMap<_, _> = rows.iter().map(|row| (row.id, Seen::default())).collect();
         let mut order = 0;
         for topic in rows.iter().map(|row| row.topic.as_str()).collect::<BTreeSet<_>>() {
@@ -103,24 +100,22 @@ impl Verified {
         })
     }
 
-    /// Looks for duplicates among the records of a span of time. Without rows, nothing shows which events there should
+    /// Looks for duplicates among the records of a range of time. Without rows, nothing shows which events there should
     /// be, and in which order they were committed.
     pub(super) async fn without_rows(
         cluster: &Cluster,
         topics: &[String],
-        last: Duration,
+        period: &Period,
         listed: usize,
     ) -> Result<Self, Failure> {
         if topics.is_empty() {
             return Err(no_topics());
         }
-        let since = OffsetDateTime::now_utc() - last;
-        let since = i64::try_from(since.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
         let (mut records, mut duplicated) = (0, Found::default());
         for topic in topics {
             let mut seen: HashMap<Uuid, (log::Place, usize)> = HashMap::new();
             let visit = |id: Uuid, place: log::Place| {
-                if place.timestamp >= since {
+                if period.contains(place.timestamp) {
                     records += 1;
                     seen.entry(id).or_insert((place, 0)).1 += 1;
                 }

@@ -21,7 +21,8 @@ pub(crate) async fn finds(env: &TestEnv, arguments: &[&str], text: &str) {
     .await;
 }
 
-fn of_json(found: &Value) -> (Vec<String>, Vec<String>) {
+/// Returns the failed checks and the warnings of a document.
+pub(crate) fn of_json(found: &Value) -> (Vec<String>, Vec<String>) {
     let of = |status: &str| {
         let checks = found["checks"].as_array().unwrap().iter().filter(|check| check["status"] == status);
         let text = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();

@@ -32,6 +32,15 @@ async fn verify_finds_missing_duplicated_and_reordered_events() {
     assert_eq!(ids("reordered"), [events[3].id().to_string()]);
     let text = run_at(&env, &["events", "verify", "--connector-config", file.path(), "--settled", "0.01"]).await;
     assert!(text.text(1).ends_with("5 rows: 1 missing, 1 duplicated, 1 out of order\n"), "{text:?}");
+
+    let third = "SELECT to_char(created_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM outbox.outbox_message ORDER BY id OFFSET 2";
+    let third: String = env.client().await.query(third, &[]).await.unwrap()[0].get(0);
+    let before = run_at(&env, &[&verify[..], &["--to", &third]].concat()).await.json(0);
+    assert_eq!((&before["rows"], &before["duplicated"]["count"]), (&2.into(), &1.into()));
+    let since = run_at(&env, &[&verify[..], &["--from", &third]].concat()).await.json(1);
+    assert_eq!((&since["rows"], &since["missing"]["count"]), (&3.into(), &1.into()));
+    let both = run_at(&env, &[&verify[..], &["--from", &third, "--last", "60"]].concat()).await;
+    assert_eq!(both.code, 2, "{both:?}");
 }
 
 #[tokio::test]

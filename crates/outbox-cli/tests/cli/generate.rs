@@ -70,7 +70,13 @@ async fn the_compose_file_sets_up_everything_from_the_model() {
     let names: BTreeSet<_> = services.keys().map(String::as_str).collect();
     assert_eq!(names, BTreeSet::from(["postgres", "kafka", "setup", "connect", "connector"]));
     for (name, service) in services {
-        let tag = service["image"].as_str().unwrap().rsplit_once(':').unwrap().1;
+        let image = service["image"].as_str().unwrap();
+        // The digest of Debezium's image is not known.
+        assert!(
+            image.contains("@sha256:") || ["connect", "connector"].contains(&name.as_str()),
+            "{name} has no digest"
+        );
+        let tag = image.split('@').next().unwrap().rsplit_once(':').unwrap().1;
         assert!(tag.starts_with(|c: char| c.is_ascii_digit()), "{name} has no pinned tag");
         let ports = service["ports"].as_array().into_iter().flatten();
         ports.for_each(|port| assert!(port.as_str().unwrap().starts_with("127.0.0.1:"), "{port}"));

@@ -15,5 +15,6 @@ mod relay;
 mod replay;
 mod slot;
 mod tail;
+mod terminal;
 mod uninstall;
 mod worker;

@@ -34,6 +34,23 @@ async fn an_outbox_is_removed_only_if_no_event_is_lost_and_nobody_reads_it() {
 }
 
 #[tokio::test]
+async fn an_outbox_that_cannot_be_removed_keeps_its_slot() {
+    let env = TestEnv::builder().slot().build().await;
+    let file = TempFile::config(&env, "-uninstall", env.config());
+    let client = env.client().await;
+    client.batch_execute("CREATE VIEW report AS SELECT id FROM outbox.outbox_message").await.unwrap();
+    let uninstall = ["uninstall", "--connector-config", file.path(), "--yes"];
+    let failed = run_at(&env, &uninstall).await;
+    assert!(failed.code == 4 && failed.stderr.contains("depend on them"), "{failed:?}");
+    env.enqueue(&[order(1)]).await;
+    let shown = run_at(&env, &["slot", "show", env.name(), "--output", "json"]).await.json(0);
+    assert_eq!(shown["unpublished"]["count"], 1, "the slot has kept its place: {shown}");
+
+    client.batch_execute("DROP VIEW report").await.unwrap();
+    run_at(&env, &[&uninstall[..], &["--lose-events"]].concat()).await.text(0);
+}
+
+#[tokio::test]
 async fn rows_without_a_slot_are_lost_only_by_consent_and_the_script_can_be_printed() {
     let env = TestEnv::builder().outbox().build().await;
     env.enqueue(&[order(1), order(2)]).await;

@@ -79,3 +79,11 @@ async fn a_password_is_never_sent_readable_to_all() {
     let refused = run(&list, &[("CONNECT_PASSWORD", "hunter2")]).await;
     assert!(refused.code == 2 && refused.stderr.contains("https"), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_worker_that_accepts_and_does_not_answer_is_given_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let failed = run(&["connector", "list", "--connect-url", &url, "--timeout", "0.2"], &[]).await;
+    assert!(failed.code == 4 && failed.stderr.contains("no answer within 0.2 s (--timeout)"), "{failed:?}");
+}

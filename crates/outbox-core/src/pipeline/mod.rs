@@ -24,6 +24,10 @@ pub(crate) use self::found::Found;
 pub(crate) use self::placed_headers::HeaderOrder;
 pub(crate) use self::plan::{Plan, Target};
 
+/// The topics that brokers create for themselves. Kafka rejects records of others in them, or would read those as its own.
+const INTERNAL_TOPICS: [&str; 4] =
+    ["__consumer_offsets", "__transaction_state", "__cluster_metadata", "__share_group_state"];
+
 /// The one truth of an outbox pipeline: a connector's configuration and the table that it reads, free of
 /// contradictions.
 ///
@@ -271,8 +275,13 @@ impl Pipeline {
 
     pub(crate) fn legal_topic(topic: String) -> Result<String, Error> {
         match topic_legal(&topic) {
-            Ok(()) if topic != "." && topic != ".." => Ok(topic),
-            Ok(()) => Err(Error::rule("topic", &topic, "Kafka has no topic of this name")),
+            Ok(()) if [".", ".."].contains(&&*topic) => {
+                Err(Error::rule("topic", &topic, "Kafka has no topic of this name"))
+            }
+            Ok(()) if INTERNAL_TOPICS.contains(&&*topic) => {
+                Err(Error::rule("topic", &topic, "the topic is one that Kafka keeps its own records in"))
+            }
+            Ok(()) => Ok(topic),
             Err(rule) => Err(Error::rule("topic", &topic, rule)),
         }
     }

@@ -10,27 +10,6 @@ use crate::connector::{
 };
 use crate::{Column, ColumnType, ColumnValue, Error, Pipeline, Row};
 
-/// The record of a row at which Debezium may have failed; see [`Pipeline::encode_lossless`].
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Encoded<'a> {
-    /// The very record that Debezium makes.
-    Exact(RecordRef<'a>),
-    /// A record whose payload is the JSON as it was stored, and why Debezium makes none.
-    AsStored(RecordRef<'a>, Error),
-}
-
-impl<'a> Encoded<'a> {
-    /// Returns the record, and where Debezium would make none, why.
-    #[must_use]
-    pub fn into_parts(self) -> (RecordRef<'a>, Option<Error>) {
-        match self {
-            Self::Exact(record) => (record, None),
-            Self::AsStored(record, why) => (record, Some(why)),
-        }
-    }
-}
-
 impl Pipeline {
     /// Returns the record that Debezium's EventRouter makes of an inserted row.
     ///
@@ -53,16 +32,16 @@ impl Pipeline {
 
     /// Encodes as [`encode`](Self::encode) does, but a payload that Debezium could not expand is written as it was
     /// stored: instead of the expanded one if the record has no schema, as text if it has one. The record borrows what
-    /// it can from the row.
+    /// it can from the row. The error next to it says why Debezium makes no such record; there is none if it makes the same.
     ///
     /// # Errors
     /// As [`encode`](Self::encode), for reasons other than the payload's expansion.
-    pub fn encode_lossless<'a>(&'a self, row: &'a Row) -> Result<Encoded<'a>, Error> {
+    pub fn encode_lossless<'a>(&'a self, row: &'a Row) -> Result<(RecordRef<'a>, Option<Error>), Error> {
         match self.encode_ref(row) {
             Err(reason) if reason.is_unencodable() && self.infers_schemas() => {
-                self.record(row, Unexpandable::Verbatim).map(|record| Encoded::AsStored(record, reason))
+                self.record(row, Unexpandable::Verbatim).map(|record| (record, Some(reason)))
             }
-            outcome => outcome.map(Encoded::Exact),
+            outcome => outcome.map(|record| (record, None)),
         }
     }
 

@@ -27,7 +27,6 @@ use bytes::Bytes;
 pub(crate) use self::connect_schema::connect_type;
 pub use self::decode_hints::DecodeHints;
 pub use self::decoded_event::{Decoded, DecodedEvent, DecodedPayload, NotAnEvent};
-pub use self::encode::Encoded;
 pub use self::identity::event_identity;
 pub(crate) use self::identity::identity_of;
 pub(crate) use self::java::float_to_string;

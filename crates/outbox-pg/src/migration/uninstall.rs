@@ -7,7 +7,8 @@ use crate::literal::literal;
 /// Returns the SQL that removes a pipeline's slot, publication, table and everything that
 /// [`Migrations::outbox`](super::Migrations::outbox) and [`Migrations::maintenance`](super::Migrations::maintenance)
 /// made for it. Run it with `psql -v ON_ERROR_STOP=1 -f`, as the table's owner with the attribute REPLICATION or as a
-/// superuser, after the connector is deleted: a slot in use is an error. It can be run again.
+/// superuser, after the connector is deleted: a slot in use is an error. It is one transaction that drops the slot at
+/// its end, so after an error everything is as it was. It can be run again.
 ///
 /// Events that no reader has published are lost with the table. Roles, and other tables of the schema, stay. The schema
 /// is dropped if nothing else is in it.
@@ -44,14 +45,15 @@ pub fn uninstall_sql(pipeline: &Pipeline) -> String {
         .join(", ");
     format!(
         "-- Removes the outbox {table} with its slot and publication. Unpublished events are lost.\n\
-         SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots \
-         WHERE slot_name = {slot} AND database = current_database();\n\
          BEGIN;\n\
          DROP PUBLICATION IF EXISTS {publication};\n\
          DO {drop_detached};\n\
          DROP TABLE IF EXISTS {table}, {tables};\n\
          DROP FUNCTION IF EXISTS {functions};\n\
          DO {forget};\n\
+         -- Last, because no rollback brings a slot back.\n\
+         SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots \
+         WHERE slot_name = {slot} AND database = current_database();\n\
          COMMIT;\n",
         slot = literal(pipeline.slot().as_str()),
         publication = pipeline.publication(),

@@ -205,12 +205,8 @@ async fn outboxes_share_a_schema_and_pipelines_a_table_and_one_is_uninstalled_al
     assert_eq!(client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0, "{:?}", relations(&client).await);
 }
 
-/// Runs the script statement by statement, as psql does: a slot is dropped outside of a transaction that writes.
 async fn uninstall(client: &Client, pipeline: &Pipeline) {
-    let script = uninstall_sql(pipeline);
-    let (slot, rest) = script.split_once("BEGIN;").unwrap();
-    client.batch_execute(slot).await.unwrap();
-    client.batch_execute(&format!("BEGIN;{rest}")).await.unwrap();
+    client.batch_execute(&uninstall_sql(pipeline)).await.unwrap();
 }
 
 /// A role that may create in the schema could make a table first, with a trigger that the owner's function then runs.

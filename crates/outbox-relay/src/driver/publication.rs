@@ -120,6 +120,17 @@ fn problem_with(table: &PublishedTable, published: &Published, scope: &Scope) ->
             "the outbox table {name} is partitioned, and the publication {publication} publishes its partitions under \
              their own names: run ALTER PUBLICATION {publication} SET (publish_via_partition_root = true)"
         )
+    } else if let Some(undecoded) = table.undecoded.first() {
+        format!(
+            "rows of {undecoded} are not in the WAL, because it is an unlogged table or a foreign table: run ALTER TABLE {} \
+             SET LOGGED, or detach it from the outbox table {name}",
+            undecoded.quoted()
+        )
+    } else if let Some(root) = &table.published_as {
+        format!(
+            "the publication {publication} publishes rows of the partition {name} as rows of {root}: run ALTER PUBLICATION \
+             {publication} SET (publish_via_partition_root = false), or include {root} in its place"
+        )
     } else if !table.is_member {
         format!(
             "the publication {publication} does not contain the outbox table {name}: run ALTER PUBLICATION \

@@ -12,6 +12,7 @@ mod rows;
 mod service;
 mod stand_in;
 
+mod accepted;
 mod bytes;
 mod cloud_events;
 mod context;

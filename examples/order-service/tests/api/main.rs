@@ -15,5 +15,3 @@ mod pipeline;
 mod setup;
 mod startup;
 mod tls;
-#[cfg(feature = "otlp")]
-mod traces;

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 use xtask::stack::workspace;
 
-use crate::files::{path, text, yaml};
+use crate::files::{parse, path, program, text, yaml};
 use crate::schema::assert_valid;
 
 const FILE: &str = "docker-compose.yml";
@@ -86,6 +86,14 @@ fn the_file_fits_the_compose_schema() {
     assert_valid("compose.json", FILE, &document);
 }
 
+#[test]
+fn the_file_that_the_program_outbox_generates_fits_the_compose_schema() {
+    let output = Command::new(program("outbox")).args(["config", "generate", "compose"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let document = parse("generated", &String::from_utf8(output.stdout).unwrap());
+    assert_valid("compose.json", "generated", &document);
+}
+
 fn interpolate(value: &mut Value, compose: &Compose) {
     match value {
         Value::String(text) => *text = compose.interpolated(text),
@@ -117,14 +125,22 @@ fn every_mounted_file_build_context_and_target_exists() {
 }
 
 #[test]
-fn every_image_has_an_exact_tag_and_every_port_is_a_setting_on_loopback() {
+fn every_image_has_an_exact_tag_and_a_digest_and_every_port_is_a_setting_on_loopback() {
     let compose = Compose::load();
     let images: Vec<_> = compose.settings.iter().filter(|(name, _)| name.ends_with("_IMAGE")).collect();
     assert_eq!(images.len(), 9);
-    // The tags of distroless have no versions: README.md says how to pin a digest.
-    for (name, image) in images.into_iter().filter(|(_, image)| !image.contains("/distroless/")) {
+    for (name, image) in images {
+        let (image, digest) = match image.split_once("@sha256:") {
+            Some((image, digest)) => (image, Some(digest)),
+            None => (&**image, None),
+        };
+        let is_digest = |digest: &str| digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        // README.md says why Debezium's image has none.
+        assert!(digest.map_or(name == "OUTBOX_CONNECT_IMAGE", is_digest), "{name}: {digest:?}");
+        // The tags of distroless have no versions.
         let tag = image.rsplit_once(':').map(|(_, tag)| tag.trim_start_matches('v'));
-        assert!(tag.is_some_and(|tag| tag.starts_with(|c: char| c.is_ascii_digit())), "{name}: {image}");
+        let is_exact = tag.is_some_and(|tag| tag.starts_with(|c: char| c.is_ascii_digit()));
+        assert!(is_exact || image.contains("/distroless/"), "{name}: {image}");
     }
     for (name, service) in compose.all() {
         assert!(

@@ -1,16 +1,49 @@
-//! The commands of docs/operations.md, in their order.
+//! The commands of docs/operations.md, and of other pages that need the same servers, in their order.
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use outbox_test_support::{eventually, stack};
+use uuid::Uuid;
 use xtask::stack::{free_port, workspace};
 
 use crate::files::program;
 use crate::fixture::program::connector_file;
 use crate::fixture::{Service, blocking, connected};
 use crate::plain::Process;
+
+/// The pages with commands for these servers.
+const PAGES: [&str; 5] = [
+    "docs/operations.md",
+    "docs/example.md",
+    "docs/guides/debezium-or-relay.md",
+    "docs/guides/managed-postgresql.md",
+    "deploy/README.md",
+];
+
+/// Returns the blocks of commands of a page, without those that are marked as illustrations or are run elsewhere.
+fn blocks(page: &str) -> Vec<String> {
+    let text = fs::read_to_string(workspace().join(page)).unwrap();
+    let (mut blocks, mut above) = (Vec::new(), "");
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if ["```sh", "```console"].contains(&line) {
+            let block: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
+            let is_marked = above.starts_with("<!-- ") || block[0].starts_with("# Illustration");
+            // In a console, commands follow a prompt.
+            let commands: Vec<_> = match line {
+                "```console" => block.iter().filter_map(|line| line.strip_prefix("$ ")).collect(),
+                _ => block,
+            };
+            if !is_marked {
+                blocks.push(commands.join("\n"));
+            }
+        }
+        above = line;
+    }
+    blocks
+}
 
 #[tokio::test]
 async fn the_commands_of_the_runbooks_work_in_their_order() {
@@ -32,13 +65,15 @@ async fn the_commands_of_the_runbooks_work_in_their_order() {
     let _relay = Process(relay.stdin(Stdio::null()).spawn().unwrap());
     eventually("the relay listens", async || std::net::TcpStream::connect(&listen)).await;
 
-    let document = fs::read_to_string(workspace().join("docs/operations.md")).unwrap();
     let topic = env.pipeline().topic(&"order".parse().unwrap()).unwrap();
     let programs = program("outbox").parent().unwrap().display().to_string();
-    for block in document.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()) {
-        if block.starts_with("# Illustration") {
-            continue;
-        }
+    let connector = connector_file(&env);
+    for block in PAGES.into_iter().flat_map(blocks) {
+        let block = block
+            .replace(" connector.json", &format!(" {}", connector.display()))
+            .replace("127.0.0.1:8000", service.url().trim_start_matches("http://"))
+            .replace("HOST:PORT", env.brokers())
+            .replace("curl -i ", "curl --fail -i ");
         let mut shell = Command::new("sh");
         shell
             .args(["-e", "-u", "-c", &block])
@@ -46,8 +81,9 @@ async fn the_commands_of_the_runbooks_work_in_their_order() {
             .env("DATABASE_URL", env.url())
             .env("CONNECT_URL", stack().connect_url())
             .env("KAFKA_BROKERS", env.brokers())
-            .env("CONNECTOR_CONFIG", connector_file(&env))
+            .env("CONNECTOR_CONFIG", &connector)
             .env("RELAY_URL", format!("http://{listen}"))
+            .env("KEY", Uuid::now_v7().to_string())
             .envs([("CONNECTOR", env.name()), ("SLOT", env.name()), ("PUBLICATION", env.name())])
             .envs([("GROUP", "order-service"), ("TOPIC", &*topic)])
             .stdin(Stdio::null());
@@ -56,7 +92,7 @@ async fn the_commands_of_the_runbooks_work_in_their_order() {
         assert!(output.status.success(), "{block}\n{stdout}\n{stderr}");
     }
     _ = fs::remove_file(file);
-    // After all of it, events arrive.
+    // After all of it, events arrive: those of the pages' orders, and the last one.
     service.order(2).await;
-    service.receives(2).await;
+    service.receives(4).await;
 }

@@ -154,6 +154,15 @@ fn strimzis_resources_are_valid_and_say_what_the_files_of_the_connector_say() {
     assert_eq!(metrics["data"]["metrics.yaml"], text("prometheus/connect-jmx.yml"));
 }
 
+#[test]
+fn the_resources_of_strimzi_that_the_program_outbox_generates_are_valid() {
+    let output = Command::new(program("outbox")).args(["config", "generate", "strimzi"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let documents = documents("generated", &String::from_utf8(output.stdout).unwrap());
+    assert_eq!(documents.len(), 2);
+    documents.iter().for_each(|document| assert_valid("kubernetes.json", "generated", document));
+}
+
 /// Returns the resources that a case renders to, by kind.
 fn rendered(case: &str) -> BTreeMap<String, Value> {
     let documents = documents(case, &read(&rendered_file(case, "yaml")));

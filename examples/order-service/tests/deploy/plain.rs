@@ -48,10 +48,6 @@ impl Plain {
         &self.compose
     }
 
-    pub(crate) fn relay_address(&self) -> SocketAddr {
-        self.relay
-    }
-
     pub(crate) fn service_address(&self) -> SocketAddr {
         self.service
     }

@@ -11,3 +11,5 @@ mod health;
 mod lost_slot;
 mod redelivery;
 mod rights;
+#[cfg(feature = "otlp")]
+mod traces;

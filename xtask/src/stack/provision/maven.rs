@@ -11,6 +11,7 @@ use crate::stack::paths;
 
 const KAFKA: &str = "4.3.1";
 const DEBEZIUM: &str = "3.7.0.Final";
+const JMX_EXPORTER: &str = "1.0.1";
 const PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1";
 
 /// Jars that Kafka Connect shares with its plugins; a plugin's own copies would clash.
@@ -54,6 +55,15 @@ pub(crate) fn debezium(task: &Task<'_>, dist: &Path, java: &Java) -> Result<Path
         maven.copy(task, &[connector], SHARED_WITH_PLUGINS, partial, &jars)
     })?;
     Ok(directory)
+}
+
+/// Returns the jar of the JMX exporter, an agent that shows a JVM's metrics to Prometheus. The images have the same.
+pub(crate) fn jmx_exporter(task: &Task<'_>, dist: &Path, java: &Java) -> Result<PathBuf, StackError> {
+    let agent = Artifact { group: "io.prometheus.jmx", name: "jmx_prometheus_javaagent", version: JMX_EXPORTER };
+    let directory = dist.join(format!("jmx-exporter-{JMX_EXPORTER}"));
+    let jar = directory.join(format!("{}-{JMX_EXPORTER}.jar", agent.name));
+    once(&directory, |partial| Maven::find(java)?.copy(task, &[agent], "", partial, partial))?;
+    Ok(jar)
 }
 
 /// Returns whether Kafka and Debezium were downloaded before.

@@ -55,3 +55,17 @@ impl Programs {
         })
     }
 }
+
+/// Returns the jar of the JMX exporter for Prometheus, which is downloaded once.
+///
+/// # Errors
+/// There is no Java, no Maven or no network.
+pub fn jmx_exporter() -> Result<PathBuf, StackError> {
+    let options = StackOptions::development();
+    let dist = options.paths.dist();
+    paths::create(&dist)?;
+    paths::create(&options.paths.logs())?;
+    let _lock = lock_file(&dist.join("lock"), &options.interrupt, || {})?;
+    let java = java::find().ok_or_else(|| StackError::new("there is no Java 17 or newer"))?;
+    maven::jmx_exporter(&Task::of(&options), &dist, &java)
+}

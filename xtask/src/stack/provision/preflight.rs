@@ -60,7 +60,7 @@ static XZ: Needed = Needed {
 };
 
 /// The programs that only some tests start.
-static FOR_TESTS: [Needed; 5] = [
+static FOR_TESTS: [Needed; 6] = [
     Needed {
         name: "PgBouncer, for tests of poolers",
         is_installed: || pgbouncer().is_some(),
@@ -88,6 +88,13 @@ static FOR_TESTS: [Needed; 5] = [
         debian: "postgresql-client",
         fedora: "postgresql",
         homebrew: "libpq",
+    },
+    Needed {
+        name: "faketime, for tests of clocks that differ",
+        is_installed: || on_path("faketime").is_some(),
+        debian: "faketime",
+        fedora: "libfaketime",
+        homebrew: "libfaketime",
     },
     Needed {
         name: "curl, for tests of the runbooks",

@@ -1,5 +1,6 @@
 //! Misconfigurations of each server: a test breaks a real stack in that way, and reads what `outbox doctor` finds.
 
+mod address;
 mod configuration;
 mod consumer;
 mod database;
