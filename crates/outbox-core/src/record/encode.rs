@@ -5,7 +5,9 @@ use super::instant;
 use super::json_value::{Unexpandable, wrapped};
 use super::struct_text::{into_bytes, java_text};
 use super::{Record, RecordRef};
-use crate::connector::{BinaryForm, EmptyPayload, HeaderConverter, KeyConverter, Passage, Schemas, ValueConverter};
+use crate::connector::{
+    BinaryForm, EmptyPayload, HeaderConverter, KeyConverter, Passage, SchemaMetadata, Schemas, ValueConverter,
+};
 use crate::{Column, ColumnType, ColumnValue, Error, Pipeline, Row};
 
 impl Pipeline {
@@ -60,19 +62,21 @@ impl Pipeline {
         headers.push(("id", self.header(row, plan.id)));
         headers.extend(plan.headers.iter().map(|target| (target.alias.as_str(), self.header(row, target.index))));
         let mut record = RecordRef {
-            topic: self.router().route.topic(route),
+            topic: self.router().route.topic(route)?,
             partition: plan.partition.and_then(|index| match row.get(index) {
                 ColumnValue::Integer(partition) => Some(*partition),
                 _ => None,
             }),
             key: self.key(row),
-            value: self.value(row, route, unexpandable)?,
+            value: None,
             headers,
             timestamp: self.timestamp(row)?,
         };
-        if let Passage::Dropped(by) = self.after_router().apply(&mut record, self.has_null_value(row)) {
-            return Err(Error::dropped(by));
-        }
+        let metadata = match self.after_router().apply(&mut record, self.has_null_value(row))? {
+            Passage::Passed(metadata) => metadata,
+            Passage::Dropped(by) => return Err(Error::dropped(by)),
+        };
+        record.value = self.value(row, (route, &metadata), unexpandable)?;
         record.topic = Self::legal_topic(record.topic)?;
         Ok(record)
     }
@@ -92,7 +96,7 @@ impl Pipeline {
     }
 
     /// Returns milliseconds, cut off towards zero. The router asks for the column in a way that knows no default.
-    fn timestamp(&self, row: &Row) -> Result<Option<i64>, Error> {
+    pub(crate) fn timestamp(&self, row: &Row) -> Result<Option<i64>, Error> {
         let at = self.plan().timestamp.map(|index| row.get(index));
         let Some(ColumnValue::Instant(at)) = at else { return Ok(None) };
         match instant::micros(*at) / 1_000 {
@@ -137,7 +141,7 @@ impl Pipeline {
     fn value<'a>(
         &'a self,
         row: &'a Row,
-        route: &str,
+        (route, metadata): (&str, &SchemaMetadata),
         unexpandable: Unexpandable,
     ) -> Result<Option<Cow<'a, [u8]>>, Error> {
         let payload = self.emitted(row, self.plan().payload);
@@ -146,7 +150,7 @@ impl Pipeline {
         }
         match (self.value_converter(), payload) {
             (ValueConverter::Json(schemas), payload) => {
-                self.json_value(row, route, payload, schemas, unexpandable).map(|json| Some(json.into()))
+                self.json_value(row, (route, metadata), payload, schemas, unexpandable).map(|json| Some(json.into()))
             }
             (ValueConverter::String, payload) if self.router().has_envelope() || self.router().expansion.is_some() => {
                 self.text_value(row, payload, unexpandable)

@@ -28,6 +28,7 @@ mod messages;
 mod own_columns;
 mod payloads;
 mod placements;
+mod rare_types;
 mod routes;
 mod timestamps;
 mod transformations;
