@@ -31,7 +31,7 @@ pub(crate) struct Count {
 
 /// The faults of the records of a topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Verdict {
+pub(crate) struct Audit {
     pub(crate) lost: Count,
     pub(crate) doubled: Count,
     /// Records that came after a later one of the same aggregate.
@@ -72,7 +72,7 @@ impl Ledger {
     }
 
     /// Holds it against the numbers that were written.
-    pub(crate) fn verdict(&self, written: impl IntoIterator<Item = u64>) -> Verdict {
+    pub(crate) fn audit(&self, written: impl IntoIterator<Item = u64>) -> Audit {
         let mut lost = Count::default();
         let mut found = 0;
         for number in written {
@@ -82,7 +82,7 @@ impl Ledger {
                 _ => lost.add(number),
             }
         }
-        Verdict {
+        Audit {
             lost,
             doubled: self.doubled,
             swapped: self.swapped,
@@ -98,14 +98,14 @@ impl Count {
     }
 }
 
-impl Verdict {
+impl Audit {
     /// Returns whether everything once and in order.
     pub(crate) fn is_clean(&self) -> bool {
         *self == Self::default()
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for Audit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut between = "";
         for (count, what) in [(self.lost, "lost"), (self.doubled, "duplicated"), (self.swapped, "out of order")] {
@@ -142,28 +142,28 @@ mod tests {
 
     #[test]
     fn everything_once_and_in_order_is_clean() {
-        let verdict = ledger(&[1, 0, 2, 2_000, 2_001]).verdict([0, 1, 2, 2_000, 2_001]);
-        assert!(verdict.is_clean(), "{verdict}");
-        assert_eq!(verdict.to_string(), "everything once and in order");
+        let audit = ledger(&[1, 0, 2, 2_000, 2_001]).audit([0, 1, 2, 2_000, 2_001]);
+        assert!(audit.is_clean(), "{audit}");
+        assert_eq!(audit.to_string(), "everything once and in order");
     }
 
     #[test]
     fn a_lost_row_is_found() {
-        let verdict = ledger(&[0, 1, 3]).verdict(0..5);
-        assert_eq!(verdict, Verdict { lost: Count { count: 2, first: Some(2) }, ..Verdict::default() });
-        assert_eq!(verdict.to_string(), "2 lost, the first with number 2");
+        let audit = ledger(&[0, 1, 3]).audit(0..5);
+        assert_eq!(audit, Audit { lost: Count { count: 2, first: Some(2) }, ..Audit::default() });
+        assert_eq!(audit.to_string(), "2 lost, the first with number 2");
     }
 
     #[test]
     fn a_doubled_row_is_found_and_is_no_disorder() {
-        let verdict = ledger(&[0, 2_000, 0, 1]).verdict([0, 1, 2_000]);
-        assert_eq!(verdict, Verdict { doubled: once(0), ..Verdict::default() });
+        let audit = ledger(&[0, 2_000, 0, 1]).audit([0, 1, 2_000]);
+        assert_eq!(audit, Audit { doubled: once(0), ..Audit::default() });
     }
 
     #[test]
     fn two_rows_of_one_aggregate_in_the_wrong_order_are_found() {
-        let verdict = ledger(&[4_000, 1, 2_000, 6_000]).verdict([1, 2_000, 4_000, 6_000]);
-        assert_eq!(verdict, Verdict { swapped: once(2_000), ..Verdict::default() });
+        let audit = ledger(&[4_000, 1, 2_000, 6_000]).audit([1, 2_000, 4_000, 6_000]);
+        assert_eq!(audit, Audit { swapped: once(2_000), ..Audit::default() });
     }
 
     #[test]
@@ -173,6 +173,6 @@ mod tests {
         assert_eq!(ledger.enter(Some(b"agg-1"), Some(b"nonsense")), None);
         assert_eq!(ledger.enter(None, None), None);
         assert_eq!(ledger.enter(Some(b"agg-1615"), Some(br#"{"n":18446744073709551615}"#)), None);
-        assert_eq!(ledger.verdict([0]), Verdict { foreign: 5, ..Verdict::default() });
+        assert_eq!(ledger.audit([0]), Audit { foreign: 5, ..Audit::default() });
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use crate::site::Site;
+use crate::run_env::RunEnv;
 use crate::{Outcome, rows};
 
 /// That many rows a second, each its own transaction.
@@ -29,12 +29,12 @@ pub(crate) struct Load {
 
 impl Load {
     /// Writes these numbers, unless it is ended before.
-    pub(crate) async fn start(site: &Site, rate: Rate, numbers: Range<u64>) -> Outcome<Self> {
+    pub(crate) async fn start(env: &RunEnv, rate: Rate, numbers: Range<u64>) -> Outcome<Self> {
         let (stop, issued) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(numbers.start)));
         let mut clients = Vec::new();
         for _ in 0..rate.writers {
-            let client = site.client().await;
-            let insert = client.prepare(&rows::insert(site.table(), "(SELECT $1::bigint AS n) AS numbers")).await?;
+            let client = env.client().await;
+            let insert = client.prepare(&rows::insert(env.table(), "(SELECT $1::bigint AS n) AS numbers")).await?;
             clients.push((client, insert));
         }
         let begin = Instant::now();

@@ -6,22 +6,21 @@ mod enqueue;
 mod ledger;
 mod load;
 mod machine;
+mod outcome;
 mod percentile;
 mod process;
 mod relay;
 mod rows;
-mod site;
+mod run_env;
 mod tail;
 mod topic;
 
-use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-type Failure = Box<dyn Error + Send + Sync>;
-type Outcome<T> = Result<T, Failure>;
+use self::outcome::{Failure, Outcome, report};
 
 #[derive(Debug, Parser)]
 #[command(name = "outbox-bench", about)]
@@ -76,9 +75,4 @@ async fn measure(subject: Subject) -> Outcome<()> {
         Subject::IdleConsumer(options) => Box::pin(consumer::idle::run(options)).await,
         Subject::Enqueue(options) => Box::pin(enqueue::run(options)).await,
     }
-}
-
-/// Reports the progress of a run.
-fn report(line: &str) {
-    eprintln!("bench: {line}");
 }

@@ -9,8 +9,8 @@ use clap::Args;
 use serde_json::Value;
 use xtask::FULL_VARIABLE;
 use xtask::stack::{
-    Data, Interrupt, PostgresVersion, STACK_VARIABLE, Service, Stack, StackOptions, installed_postgres, lock_file,
-    log_tail, prepare_for_tests, workspace,
+    Data, Interrupt, PostgresVersion, STACK_VARIABLE, Stack, StackOptions, installed_postgres, lock_file,
+    prepare_for_tests, workspace,
 };
 
 use crate::child::ChildGroup;
@@ -59,28 +59,25 @@ impl TestTask {
         // A run that was killed has left its servers running.
         Stack::down(&options, Data::Remove)?;
 
-        let mut outcome = self.on_stack(options, interrupt, |state| self.test(&long, interrupt, state));
+        let mut outcome = self.on_stack(options, |state| self.test(&long, interrupt, state));
         for version in self.other_versions() {
             if !matches!(outcome, Ok(ExitCode::SUCCESS)) {
                 break;
             }
             report(&format!("the suites that depend on PostgreSQL, with version {version}"));
             let options = default.clone().postgres_version(version);
-            outcome = self.on_stack(options, interrupt, |state| Self::test_postgres(interrupt, state));
+            outcome = self.on_stack(options, |state| Self::test_postgres(interrupt, state));
         }
         outcome
     }
 
     /// Starts the servers, runs tests on them, and stops the servers.
-    fn on_stack(&self, options: StackOptions, interrupt: &Interrupt, test: impl FnOnce(&Path) -> Outcome) -> Outcome {
+    fn on_stack(&self, options: StackOptions, test: impl FnOnce(&Path) -> Outcome) -> Outcome {
         let outcome = Stack::up(&options).map_err(Into::into).and_then(|_| test(&options.state_file()));
         // This must not be interrupted by what has interrupted the tests.
         let options = options.interrupt(Interrupt::default());
         let passed = matches!(outcome, Ok(ExitCode::SUCCESS));
         if !passed {
-            if !interrupt.is_raised() {
-                show_connect_log(&options);
-            }
             report(&format!(
                 "the servers' logs are in {}, all of their files in {}",
                 options.logs().display(),
@@ -91,11 +88,12 @@ impl TestTask {
         outcome
     }
 
-    /// Runs the selected tests, and in a full run the longer suites after them, until something fails.
+    /// Runs the selected tests, and in a full run the longer suites after them, until one of these runs fails. A run
+    /// continues after a suite that fails, so that it shows all that do.
     fn test(&self, long: &[LongSuite], interrupt: &Interrupt, state: &Path) -> Outcome {
         let long = long.iter().filter(|_| self.full).map(LongSuite::selection);
         for selection in [self.selection()].into_iter().chain(long) {
-            let passed = self.cargo(&selection, &[], interrupt, Some(state))?;
+            let passed = self.cargo(&selection, self.keep_going(), interrupt, Some(state))?;
             if passed != ExitCode::SUCCESS {
                 return Ok(passed);
             }
@@ -114,7 +112,7 @@ impl TestTask {
     fn test_postgres(interrupt: &Interrupt, state: &Path) -> Outcome {
         for selection in [&["--package", "outbox-pg"][..], &["--package", "outbox-relay", "--test", "relay"]] {
             let task = Self { full: false, postgres: None, arguments: selection.iter().map(OsString::from).collect() };
-            let passed = task.cargo(&task.selection(), &[], interrupt, Some(state))?;
+            let passed = task.cargo(&task.selection(), task.keep_going(), interrupt, Some(state))?;
             if passed != ExitCode::SUCCESS {
                 return Ok(passed);
             }
@@ -186,6 +184,11 @@ impl TestTask {
         self.own_arguments().any(|argument| argument == "--doc")
     }
 
+    /// Returns cargo's option for the suites after one that fails, unless it is among the arguments.
+    fn keep_going(&self) -> &'static [&'static str] {
+        if self.own_arguments().any(|argument| argument == "--no-fail-fast") { &[] } else { &["--no-fail-fast"] }
+    }
+
     /// Returns cargo's arguments, without those of the test programs.
     fn own_arguments(&self) -> impl Iterator<Item = &str> {
         self.arguments.iter().map_while(|argument| (argument != "--").then(|| argument.to_str().unwrap_or_default()))
@@ -229,14 +232,6 @@ fn long_suites_of(metadata: &Value) -> Vec<LongSuite> {
         }
     }
     suites
-}
-
-/// Shows the end of Connect's log. What fails far from its cause has mostly failed there.
-fn show_connect_log(options: &StackOptions) {
-    let log = options.logs().join("connect.log");
-    if log.exists() {
-        report(&format!("the end of {}'s log:\n{}", Service::Connect, log_tail(&log, 0, 30)));
-    }
 }
 
 #[cfg(test)]

@@ -10,11 +10,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
-use super::effects::OrderPlaced;
+use super::events::OrderPlaced;
 use crate::load::{Load, Rate};
 use crate::percentile::percentile;
 use crate::relay::{Engine, Kind, Setting};
-use crate::site::{Shape, Site};
+use crate::run_env::{RunEnv, Shape};
 use crate::{Failure, Outcome};
 
 const RATE: Rate = Rate { rows_per_second: 200, writers: 1 };
@@ -32,13 +32,13 @@ pub(super) struct Arrival {
 }
 
 pub(super) async fn measure(setting: &Setting, seconds: u32) -> Outcome<Arrival> {
-    let site = Site::create(setting.partitions).await?;
-    let pool = Pool::builder(Manager::new(site.url().parse()?, NoTls)).max_size(24).build()?;
-    migrations(&Identifier::new("outbox")?).apply(&mut site.client().await).await?;
-    let (listener, mut told) = listen(&site).await?;
-    let (mut engine, _) = Engine::start(Kind::Relay, setting, &site)?;
+    let env = RunEnv::create(setting.partitions).await?;
+    let pool = Pool::builder(Manager::new(env.url().parse()?, NoTls)).max_size(24).build()?;
+    migrations(&Identifier::new("outbox")?).apply(&mut env.client().await).await?;
+    let (listener, mut started) = listen(&env).await?;
+    let (mut engine, _) = Engine::start(Kind::Relay, setting, &env)?;
     let consumer = Consumer::builder([setting.stack.kafka_bootstrap()])
-        .pipeline(Pipeline::new(site.config().clone(), TableLayout::recommended())?)
+        .pipeline(Pipeline::new(env.config().clone(), TableLayout::recommended())?)
         .group("bench")
         .pool(pool)
         .on(notify)
@@ -46,13 +46,13 @@ pub(super) async fn measure(setting: &Setting, seconds: u32) -> Outcome<Arrival>
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(consumer.run(async { _ = stopped.await }));
 
-    site.fill(Shape::Transactions(1), 0..PRIMERS).await?;
+    env.fill(Shape::Transactions(1), 0..PRIMERS).await?;
     let mut arrivals = HashMap::new();
-    engine.judged(collect(&mut told, &mut arrivals, PRIMERS).await)?;
+    engine.judged(collect(&mut started, &mut arrivals, PRIMERS).await)?;
     let measured = PRIMERS + u64::from(RATE.rows_per_second * WARM_UP);
     let end = measured + u64::from(RATE.rows_per_second * seconds);
-    let commits = Load::start(&site, RATE, PRIMERS..end).await?.finish().await?;
-    engine.judged(collect(&mut told, &mut arrivals, end).await)?;
+    let commits = Load::start(&env, RATE, PRIMERS..end).await?.finish().await?;
+    engine.judged(collect(&mut started, &mut arrivals, end).await)?;
     _ = stop.send(());
     running.await??;
     engine.stop()?;
@@ -68,9 +68,9 @@ pub(super) async fn measure(setting: &Setting, seconds: u32) -> Outcome<Arrival>
 }
 
 /// Returns each effect's number, and when its commit was reported, for as long as the client is kept.
-async fn listen(site: &Site) -> Outcome<(Client, mpsc::UnboundedReceiver<(u64, Instant)>)> {
-    let (client, mut connection) = tokio_postgres::connect(site.url(), NoTls).await?;
-    let (sender, told) = mpsc::unbounded_channel();
+async fn listen(env: &RunEnv) -> Outcome<(Client, mpsc::UnboundedReceiver<(u64, Instant)>)> {
+    let (client, mut connection) = tokio_postgres::connect(env.url(), NoTls).await?;
+    let (sender, started) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         let mut messages = poll_fn(move |context| connection.poll_message(context));
         while let Some(Ok(message)) = messages.next().await {
@@ -83,16 +83,16 @@ async fn listen(site: &Site) -> Outcome<(Client, mpsc::UnboundedReceiver<(u64, I
         }
     });
     client.batch_execute("LISTEN effect").await?;
-    Ok((client, told))
+    Ok((client, started))
 }
 
 async fn collect(
-    told: &mut mpsc::UnboundedReceiver<(u64, Instant)>,
+    started: &mut mpsc::UnboundedReceiver<(u64, Instant)>,
     arrivals: &mut HashMap<u64, Instant>,
     count: u64,
 ) -> Outcome<()> {
     while (arrivals.len() as u64) < count {
-        let next = timeout(PATIENCE, told.recv()).await;
+        let next = timeout(PATIENCE, started.recv()).await;
         let Ok(Some((number, at))) = next else {
             return Err(Failure::from(format!("{} effects of {count} came", arrivals.len())));
         };

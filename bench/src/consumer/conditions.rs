@@ -2,7 +2,7 @@ use outbox_kafka_consumer::{Builder, with};
 use serde::Serialize;
 
 use super::effects::{Effect, apply, consumed_now};
-use super::events::{ARRIVAL, Stand};
+use super::events::{ARRIVAL, FullTopic};
 use crate::percentile::median;
 use crate::{Outcome, report};
 
@@ -21,20 +21,20 @@ pub(super) struct Conditions {
 const MOVES: u32 = 1_800;
 const FULL: &str = "bench-full";
 
-pub(super) async fn compare(stand: &Stand, rounds: u32, inbox_rows: u64) -> Outcome<Conditions> {
+pub(super) async fn compare(full: &FullTopic, rounds: u32, inbox_rows: u64) -> Outcome<Conditions> {
     let (mut normal, mut full_inbox, mut old_snapshot) = (Vec::new(), Vec::new(), Vec::new());
-    stand.fill_inbox(FULL, inbox_rows).await?;
+    full.fill_inbox(FULL, inbox_rows).await?;
     for round in 0..rounds {
-        stand.reset().await?;
-        normal.push(rate(stand, format!("bench-normal-{round}")).await?);
-        stand.reset().await?;
-        old_snapshot.push(rate_with_old_snapshot(stand, format!("bench-snapshot-{round}")).await?);
-        stand.reset().await?;
-        stand.enlarge_inbox().await?;
-        let measured = rate(stand, FULL.to_owned()).await;
-        stand.empty_inbox().await?;
+        full.reset().await?;
+        normal.push(rate(full, format!("bench-normal-{round}")).await?);
+        full.reset().await?;
+        old_snapshot.push(rate_with_old_snapshot(full, format!("bench-snapshot-{round}")).await?);
+        full.reset().await?;
+        full.enlarge_inbox().await?;
+        let measured = rate(full, FULL.to_owned()).await;
+        full.empty_inbox().await?;
         full_inbox.push(measured?);
-        stand.forget(FULL).await?;
+        full.forget(FULL).await?;
     }
 
     let fraction = |rates: &[f64]| Some(median(rates)? / median(&normal)?);
@@ -45,10 +45,10 @@ pub(super) async fn compare(stand: &Stand, rounds: u32, inbox_rows: u64) -> Outc
     Ok(Conditions { full_inbox_fraction, old_snapshot_fraction, inbox_rows, normal, full_inbox, old_snapshot })
 }
 
-async fn rate(stand: &Stand, group: String) -> Outcome<f64> {
+async fn rate(full: &FullTopic, group: String) -> Outcome<f64> {
     let register = |builder: Builder, calls| builder.on(with(Effect::new(ARRIVAL, calls), apply));
-    let rate = consumed_now(stand, group, register).await?;
-    match stand.arrivals_out_of_order().await? {
+    let rate = consumed_now(full, group, register).await?;
+    match full.arrivals_out_of_order().await? {
         0 => Ok(rate),
         disorder => Err(format!("no figure: {disorder} effects out of order").into()),
     }
@@ -56,13 +56,13 @@ async fn rate(stand: &Stand, group: String) -> Outcome<f64> {
 
 /// Measures the rate next to an old snapshot, which is held while the positions move as often as in 30 minutes, and
 /// while the effects are measured.
-async fn rate_with_old_snapshot(stand: &Stand, group: String) -> Outcome<f64> {
-    let (holder, mover) = (stand.env.client().await, stand.env.client().await);
+async fn rate_with_old_snapshot(full: &FullTopic, group: String) -> Outcome<f64> {
+    let (holder, mover) = (full.env.client().await, full.env.client().await);
     let positions = format!(
         "INSERT INTO outbox.consumer_position (consumer_group, topic, partition, next_offset)
          SELECT '{group}', '{}', n, 0 FROM generate_series(0, {} - 1) AS n",
-        stand.env.topic(),
-        stand.topic.partitions(),
+        full.env.topic(),
+        full.topic.partitions(),
     );
     mover.batch_execute(&positions).await?;
     holder.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM ledger LIMIT 1").await?;
@@ -71,7 +71,7 @@ async fn rate_with_old_snapshot(stand: &Stand, group: String) -> Outcome<f64> {
         mover.batch_execute(&moved).await?;
     }
 
-    let measured = rate(stand, group).await;
+    let measured = rate(full, group).await;
     holder.batch_execute("ROLLBACK").await?;
     measured
 }

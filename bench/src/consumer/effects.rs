@@ -4,15 +4,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Pool, Transaction};
-use outbox_core::DomainEvent;
+use outbox_core::DomainEvent as _;
 use outbox_kafka_consumer::{Builder, Consumer, HandlerResult, Received, with};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::oneshot;
 
-use super::events::{EFFECT, EFFECTS, SHARED_EFFECT, Stand};
+use super::events::{EFFECT, EFFECTS, FullTopic, OrderPlaced, SHARED_EFFECT};
 use super::naive;
 use crate::percentile::median;
-use crate::{Outcome, report, rows};
+use crate::{Outcome, report};
 
 /// Events a second whose effects are committed exactly once, and for comparison one transaction for each event.
 #[derive(Clone, Debug, Serialize)]
@@ -35,20 +35,6 @@ pub(super) struct Shared {
     naive: Vec<f64>,
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct OrderPlaced {
-    pub(super) n: i64,
-}
-
-impl DomainEvent for OrderPlaced {
-    const AGGREGATE_TYPE: &'static str = rows::AGGREGATE_TYPE;
-    const EVENT_TYPE: &'static str = "OrderPlaced";
-
-    fn aggregate_id(&self) -> String {
-        rows::key(u64::try_from(self.n).unwrap_or_default())
-    }
-}
-
 const PATIENCE: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(5);
 
@@ -67,15 +53,23 @@ impl Effect {
     }
 }
 
-pub(super) async fn compare(stand: &Stand, rounds: u32) -> Outcome<Effects> {
+/// Compares single handlers, a batch handler with this size of batches and number of workers for each partition, and a
+/// transaction for each event.
+pub(super) async fn compare(
+    full: &FullTopic,
+    rounds: u32,
+    (batch_size, workers): (NonZeroUsize, NonZeroUsize),
+) -> Outcome<Effects> {
     let (mut consumer, mut batch, mut naive) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {
         let each = |builder: Builder, calls| builder.on(with(Effect::new(EFFECT, calls), apply));
-        let single = consumed(stand, format!("bench-{round}"), each).await?;
-        let all = |builder: Builder, calls| builder.on_batch(with(calls, apply_all));
-        let batches = consumed(stand, format!("bench-batch-{round}"), all).await?;
-        stand.reset().await?;
-        let one_by_one = naive::rate(stand, EFFECT).await?;
+        let single = consumed(full, format!("bench-{round}"), each).await?;
+        let all = |builder: Builder, calls| {
+            builder.max_batch_size(batch_size).partition_concurrency(workers).on_batch(with(calls, apply_all))
+        };
+        let batches = consumed(full, format!("bench-batch-{round}"), all).await?;
+        full.reset().await?;
+        let one_by_one = naive::rate(full, EFFECT).await?;
         report(&format!("  {single:.0} effects/s, {batches:.0} in batches, {one_by_one:.0} one by one"));
         consumer.push(single);
         batch.push(batches);
@@ -87,16 +81,16 @@ pub(super) async fn compare(stand: &Stand, rounds: u32) -> Outcome<Effects> {
 }
 
 /// Compares handlers that share rows, with a worker for each partition on both sides.
-pub(super) async fn compare_shared(stand: &Stand, rounds: u32) -> Outcome<Shared> {
+pub(super) async fn compare_shared(full: &FullTopic, rounds: u32) -> Outcome<Shared> {
     let (mut consumer, mut naive) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         let register = |builder: Builder, calls| {
             let handler = with(Effect::new(SHARED_EFFECT, calls), apply);
             builder.partition_concurrency(NonZeroUsize::MIN).on(handler)
         };
-        let batches = consumed(stand, format!("bench-shared-{round}"), register).await?;
-        stand.reset().await?;
-        let one_by_one = naive::rate(stand, SHARED_EFFECT).await?;
+        let batches = consumed(full, format!("bench-shared-{round}"), register).await?;
+        full.reset().await?;
+        let one_by_one = naive::rate(full, SHARED_EFFECT).await?;
         report(&format!("  {batches:.0} effects/s on shared rows, {one_by_one:.0} one by one"));
         consumer.push(batches);
         naive.push(one_by_one);
@@ -105,46 +99,46 @@ pub(super) async fn compare_shared(stand: &Stand, rounds: u32) -> Outcome<Shared
     Ok(Shared { per_second, ratio: median(&naive).map(|naive| per_second / naive), consumer, naive })
 }
 
-async fn consumed(stand: &Stand, group: String, register: impl FnOnce(Builder, Calls) -> Builder) -> Outcome<f64> {
-    stand.reset().await?;
-    consumed_now(stand, group, register).await
+async fn consumed(full: &FullTopic, group: String, register: impl FnOnce(Builder, Calls) -> Builder) -> Outcome<f64> {
+    full.reset().await?;
+    consumed_now(full, group, register).await
 }
 
 /// Measures the rate from the first effect that is seen to the last.
 pub(super) async fn consumed_now(
-    stand: &Stand,
+    full: &FullTopic,
     group: String,
     register: impl FnOnce(Builder, Calls) -> Builder,
 ) -> Outcome<f64> {
-    let pool = stand.env.pool_of(24);
+    let pool = full.env.pool_of(24);
     let builder =
-        Consumer::builder([stand.env.brokers()]).pipeline(stand.env.pipeline().clone()).group(group).pool(pool.clone());
+        Consumer::builder([full.env.brokers()]).pipeline(full.env.pipeline().clone()).group(group).pool(pool.clone());
     let calls = Calls::default();
     let consumer = register(builder, Arc::clone(&calls)).build()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(consumer.run(async { _ = stopped.await }));
-    let measured = seconds(stand, &pool, &calls).await;
+    let measured = seconds(full, &pool, &calls).await;
     _ = stop.send(());
     running.await??;
-    let (count, disorder) = stand.effects(&pool).await?;
-    if (count, disorder) != (stand.events, 0) {
-        let events = stand.events;
+    let (count, disorder) = full.effects(&pool).await?;
+    if (count, disorder) != (full.events, 0) {
+        let events = full.events;
         return Err(format!("no figure: {count} effects of {events} events, {disorder} out of order").into());
     }
     measured
 }
 
 /// Measures between two counts of the effects. In between, the calls of handlers are counted, which costs nothing.
-async fn seconds(stand: &Stand, pool: &Pool, calls: &AtomicU64) -> Outcome<f64> {
+async fn seconds(full: &FullTopic, pool: &Pool, calls: &AtomicU64) -> Outcome<f64> {
     let deadline = Instant::now() + PATIENCE;
     let mut first = None;
     loop {
-        let is_between = first.is_some() && calls.load(Ordering::Relaxed) < stand.events;
-        let count = if is_between { 0 } else { stand.effects(pool).await?.0 };
+        let is_between = first.is_some() && calls.load(Ordering::Relaxed) < full.events;
+        let count = if is_between { 0 } else { full.effects(pool).await?.0 };
         let now = Instant::now();
         match first {
             None if count > 0 => first = Some((count, now)),
-            Some((before, since)) if count >= stand.events => {
+            Some((before, since)) if count >= full.events => {
                 return Ok((count - before) as f64 / (now - since).as_secs_f64());
             }
             _ if now > deadline => return Err(format!("not all effects within {} s", PATIENCE.as_secs()).into()),

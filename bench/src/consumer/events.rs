@@ -1,16 +1,17 @@
 use deadpool_postgres::Pool;
 use futures_util::future::try_join_all;
 use outbox_core::record::Record;
-use outbox_core::{Identifier, OutboxEvent, Pipeline};
+use outbox_core::{DomainEvent, Identifier, OutboxEvent, Pipeline};
 use outbox_kafka_consumer::migrations;
 use outbox_test_support::{TestEnv, to_rskafka};
 use rskafka::client::partition::{Compression, PartitionClient};
+use serde::Deserialize;
 
 use crate::topic::{Topic, within};
 use crate::{Outcome, rows};
 
 /// A topic full of events, and a database for their effects.
-pub(super) struct Stand {
+pub(super) struct FullTopic {
     pub(super) env: TestEnv,
     pub(super) topic: Topic,
     pub(super) events: u64,
@@ -20,17 +21,17 @@ const BATCH: usize = 1_000;
 const LARGE: &str = "large_inbox";
 const SMALL: &str = "small_inbox";
 
-impl Stand {
+impl FullTopic {
     pub(super) async fn create(partitions: i32, events: u64) -> Outcome<Self> {
         let env = TestEnv::builder().database().topic(partitions).build().await;
         let topic = Topic::open(&env, partitions).await?;
-        let stand = Self { env, topic, events };
-        let mut client = stand.env.client().await;
+        let full = Self { env, topic, events };
+        let mut client = full.env.client().await;
         migrations(&Identifier::new("outbox")?).apply(&mut client).await?;
-        let partitions = stand.topic.partition_clients().await?;
+        let partitions = full.topic.partition_clients().await?;
         let count = partitions.len() as u64;
-        try_join_all((0..).zip(&partitions).map(|(number, partition)| stand.fill(partition, number, count))).await?;
-        Ok(stand)
+        try_join_all((0..).zip(&partitions).map(|(number, partition)| full.fill(partition, number, count))).await?;
+        Ok(full)
     }
 
     /// Fills the topic. An aggregate is in one partition only.
@@ -143,6 +144,21 @@ pub(super) const SHARED_EFFECT: &str =
     "UPDATE stock SET events = events + 1 WHERE product = (hashint8($2) & 2147483647) % 1000 AND $1 <> ''";
 
 const SHARED_ROWS: u64 = 1_000;
+
+/// The event whose effects are measured.
+#[derive(Debug, Deserialize)]
+pub(super) struct OrderPlaced {
+    pub(super) n: i64,
+}
+
+impl DomainEvent for OrderPlaced {
+    const AGGREGATE_TYPE: &'static str = rows::AGGREGATE_TYPE;
+    const EVENT_TYPE: &'static str = "OrderPlaced";
+
+    fn aggregate_id(&self) -> String {
+        rows::key(u64::try_from(self.n).unwrap_or_default())
+    }
+}
 
 /// Returns the record of a number, as the EventRouter writes it.
 pub(super) fn record(pipeline: &Pipeline, n: u64) -> Outcome<Record> {

@@ -9,7 +9,7 @@ use rskafka::record::RecordAndOffset;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::events::Stand;
+use super::events::FullTopic;
 use crate::percentile::median;
 use crate::topic::within;
 use crate::{Failure, Outcome};
@@ -28,12 +28,12 @@ pub(super) struct Fetch {
 /// As the consumer asks for.
 const MOST_BYTES: i32 = 4 << 20;
 
-pub(super) async fn compare(stand: &Stand, rounds: u32) -> Outcome<Fetch> {
+pub(super) async fn compare(full: &FullTopic, rounds: u32) -> Outcome<Fetch> {
     let (mut raw, mut decoded, mut native) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
-        raw.push(raw_rate(stand).await?);
-        native.push(decoded_rate(stand, Reader::Native).await?);
-        decoded.push(decoded_rate(stand, Reader::Auto).await?);
+        raw.push(raw_rate(full).await?);
+        native.push(decoded_rate(full, Reader::Native).await?);
+        decoded.push(decoded_rate(full, Reader::Auto).await?);
     }
     let over_raw = |rates: &[f64]| {
         let pairs: Vec<f64> = raw.iter().zip(rates).map(|(raw, rate)| rate / raw).collect();
@@ -45,13 +45,13 @@ pub(super) async fn compare(stand: &Stand, rounds: u32) -> Outcome<Fetch> {
 
 /// Reads the whole topic by one of the consumer's readers. Each partition's records are checked to be all there, in
 /// order.
-async fn decoded_rate(stand: &Stand, reader: Reader) -> Outcome<f64> {
-    let topic = stand.topic.name();
-    let source = measured::Source::new(vec![stand.env.brokers().to_owned()], reader);
-    let partitions = try_join_all((0..stand.topic.partitions()).map(|number| source.open(topic, number))).await?;
+async fn decoded_rate(full: &FullTopic, reader: Reader) -> Outcome<f64> {
+    let topic = full.topic.name();
+    let source = measured::Source::new(vec![full.env.brokers().to_owned()], reader);
+    let partitions = try_join_all((0..full.topic.partitions()).map(|number| source.open(topic, number))).await?;
     let begun = Instant::now();
     let read = partitions.into_iter().map(|partition| {
-        let pipeline = stand.env.pipeline().clone();
+        let pipeline = full.env.pipeline().clone();
         tokio::spawn(async move {
             let mut events = 0;
             let count = partition.read(&pipeline, |decoded| events += usize::from(is_event(decoded))).await?;
@@ -59,7 +59,7 @@ async fn decoded_rate(stand: &Stand, reader: Reader) -> Outcome<f64> {
         })
     });
     let counts = try_join_all(read).await?.into_iter().collect::<Outcome<Vec<usize>>>()?;
-    per_second(stand, counts, begun)
+    per_second(full, counts, begun)
 }
 
 fn is_event(decoded: Decoded<()>) -> bool {
@@ -68,8 +68,8 @@ fn is_event(decoded: Decoded<()>) -> bool {
 
 /// Reads the whole topic by rskafka alone. As in the consumer, a task fetches while another takes what was fetched
 /// before.
-async fn raw_rate(stand: &Stand) -> Outcome<f64> {
-    let partitions = stand.topic.partition_clients().await?;
+async fn raw_rate(full: &FullTopic) -> Outcome<f64> {
+    let partitions = full.topic.partition_clients().await?;
     let begun = Instant::now();
     let read = partitions.into_iter().map(|partition| async {
         let (sender, mut chunks) = mpsc::channel(1);
@@ -84,13 +84,13 @@ async fn raw_rate(stand: &Stand) -> Outcome<f64> {
         reader.await??;
         Ok::<_, Failure>(taker.await?)
     });
-    per_second(stand, try_join_all(read).await?, begun)
+    per_second(full, try_join_all(read).await?, begun)
 }
 
-fn per_second(stand: &Stand, counts: Vec<usize>, begun: Instant) -> Outcome<f64> {
+fn per_second(full: &FullTopic, counts: Vec<usize>, begun: Instant) -> Outcome<f64> {
     let (count, took) = (counts.into_iter().sum::<usize>(), begun.elapsed());
-    if count as u64 != stand.events {
-        return Err(format!("{count} records of {} were fetched", stand.events).into());
+    if count as u64 != full.events {
+        return Err(format!("{count} records of {} were fetched", full.events).into());
     }
     Ok(count as f64 / took.as_secs_f64())
 }

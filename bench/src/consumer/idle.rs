@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use tokio_postgres::NoTls;
 
 use super::effects::{Calls, Effect, apply};
-use super::events::{EFFECT, Stand};
+use super::events::{EFFECT, FullTopic};
 use crate::process::{peak_resident_mb, resident_mb};
 use crate::{Outcome, report};
 
@@ -52,21 +52,21 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const IDLE: Duration = Duration::from_secs(15);
 
 pub(super) async fn measure() -> Outcome<Idle> {
-    let stand = Stand::create(PARTITIONS, EVENTS).await?;
-    let rskafka = of(&stand, Reader::Auto).await?;
-    let native = of(&stand, Reader::Native).await?;
-    drop(stand);
+    let full = FullTopic::create(PARTITIONS, EVENTS).await?;
+    let rskafka = of(&full, Reader::Auto).await?;
+    let native = of(&full, Reader::Native).await?;
+    drop(full);
     report(&format!("  {:.0} MiB by default, {:.0} MiB natively", rskafka.rss_mb, native.rss_mb));
     Ok(Idle { rss_mb: rskafka.rss_mb, rskafka, native })
 }
 
-async fn of(stand: &Stand, reader: Reader) -> Outcome<Measured> {
-    stand.reset().await?;
-    let mut child = start(stand, reader)?;
+async fn of(full: &FullTopic, reader: Reader) -> Outcome<Measured> {
+    full.reset().await?;
+    let mut child = start(full, reader)?;
     let pid = child.id().ok_or("the consumer ended at once")?;
-    let pool = stand.env.pool_of(1);
+    let pool = full.env.pool_of(1);
     let begun = Instant::now();
-    while stand.effects(&pool).await?.0 < EVENTS {
+    while full.effects(&pool).await?.0 < EVENTS {
         if begun.elapsed() > PATIENCE || child.try_wait()?.is_some() {
             return Err("the consumer has not handled all events".into());
         }
@@ -87,11 +87,11 @@ async fn of(stand: &Stand, reader: Reader) -> Outcome<Measured> {
     Ok(measured)
 }
 
-fn start(stand: &Stand, reader: Reader) -> Outcome<Child> {
+fn start(full: &FullTopic, reader: Reader) -> Outcome<Child> {
     let mut command = Command::new(std::env::current_exe()?);
-    let topic = stand.env.topic();
+    let topic = full.env.topic();
     let (prefix, _) = topic.rsplit_once('.').ok_or("the topic's name has no prefix")?;
-    command.arg("idle-consumer").args(["--brokers", stand.env.brokers(), "--database", stand.env.url()]);
+    command.arg("idle-consumer").args(["--brokers", full.env.brokers(), "--database", full.env.url()]);
     command.args(["--prefix", prefix]).stdout(Stdio::null()).kill_on_drop(true);
     if reader == Reader::Native {
         command.arg("--native");

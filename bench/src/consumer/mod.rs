@@ -9,13 +9,14 @@ mod fetch;
 pub(crate) mod idle;
 mod naive;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use xtask::stack::{Stack, workspace};
 
-use self::events::Stand;
+use self::events::FullTopic;
 use crate::machine::Machine;
 use crate::process::peak_resident_mb;
 use crate::relay::Setting;
@@ -43,6 +44,14 @@ pub(crate) struct Options {
     /// How many known events the large inbox has
     #[arg(long, default_value_t = 20_000_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000_000))]
     inbox: u64,
+
+    /// How many events a call of the batch handler gets at most
+    #[arg(long, default_value_t = const { NonZeroUsize::new(1_024).unwrap() })]
+    batch: NonZeroUsize,
+
+    /// How many workers call the batch handler for each partition
+    #[arg(long, default_value_t = NonZeroUsize::MIN)]
+    batch_workers: NonZeroUsize,
 
     /// How many partitions the topics have
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..))]
@@ -98,21 +107,21 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     let (mut effects, mut shared, mut conditions, mut arrival) = (None, None, None, None);
     let (mut fetch, mut decode, mut idle) = (None, None, None);
 
-    let mut stand = None;
+    let mut full = None;
     if [Part::Effects, Part::Shared, Part::Conditions, Part::Fetch].into_iter().any(|part| options.has(part)) {
-        stand = Some(Stand::create(options.partitions, options.events).await?);
+        full = Some(FullTopic::create(options.partitions, options.events).await?);
     }
-    if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Effects)) {
+    if let Some(full) = full.as_ref().filter(|_| options.has(Part::Effects)) {
         report(&format!("effects of {} events, next to a transaction for each", options.events));
-        effects = Some(effects::compare(stand, options.rounds).await?);
+        effects = Some(effects::compare(full, options.rounds, (options.batch, options.batch_workers)).await?);
     }
-    if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Shared)) {
+    if let Some(full) = full.as_ref().filter(|_| options.has(Part::Shared)) {
         report("effects on shared rows, next to a transaction for each event");
-        shared = Some(effects::compare_shared(stand, options.rounds).await?);
+        shared = Some(effects::compare_shared(full, options.rounds).await?);
     }
-    if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Conditions)) {
+    if let Some(full) = full.as_ref().filter(|_| options.has(Part::Conditions)) {
         report("effects with a large inbox, and with an old snapshot");
-        conditions = Some(conditions::compare(stand, options.rounds, options.inbox).await?);
+        conditions = Some(conditions::compare(full, options.rounds, options.inbox).await?);
     }
     if options.has(Part::Idle) {
         report("memory with many partitions and no events");
@@ -124,11 +133,11 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         arrival = Some(arrival::measure(&setting, options.seconds).await?);
     }
     let rss = peak_resident_mb(std::process::id());
-    if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Fetch)) {
+    if let Some(full) = full.as_ref().filter(|_| options.has(Part::Fetch)) {
         report("fetching and decoding, next to fetching alone");
-        fetch = Some(fetch::compare(stand, options.rounds).await?);
+        fetch = Some(fetch::compare(full, options.rounds).await?);
     }
-    drop(stand);
+    drop(full);
     if options.has(Part::Decode) {
         report("decoding");
         decode = Some(decode::rates(options.rounds)?);
@@ -154,6 +163,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         "raw": {
             "machine": machine, "allocator": if cfg!(feature = "mimalloc") { "mimalloc" } else { "system" },
             "events": options.events, "partitions": options.partitions,
+            "batch": options.batch, "batch_workers": options.batch_workers,
             "idle": idle, "decode": decode, "fetch": fetch, "effects": effects, "shared": shared, "conditions": conditions, "arrival": arrival,
         },
     });

@@ -6,8 +6,7 @@ use outbox_kafka_consumer::measured;
 use rskafka::client::partition::PartitionClient;
 use tokio::task::JoinSet;
 
-use super::effects::OrderPlaced;
-use super::events::Stand;
+use super::events::{FullTopic, OrderPlaced};
 use crate::Outcome;
 use crate::topic::within;
 
@@ -16,13 +15,13 @@ const TIME: Duration = Duration::from_secs(5);
 
 /// Measures what one writes at first: for each partition a loop with a transaction for each event, which looks whether
 /// the event is new, has the effect, and moves the position.
-pub(super) async fn rate(stand: &Stand, effect: &'static str) -> Outcome<f64> {
-    let partitions = stand.topic.partition_clients().await?;
-    let pool = stand.env.pool_of(partitions.len());
+pub(super) async fn rate(full: &FullTopic, effect: &'static str) -> Outcome<f64> {
+    let partitions = full.topic.partition_clients().await?;
+    let pool = full.env.pool_of(partitions.len());
     let begun = Instant::now();
     let mut loops = JoinSet::new();
     for (number, partition) in (0..).zip(partitions) {
-        loops.spawn(consume(pool.clone(), partition, number, stand.env.pipeline().clone(), effect, begun + TIME));
+        loops.spawn(consume(pool.clone(), partition, number, full.env.pipeline().clone(), effect, begun + TIME));
     }
     let mut count = 0;
     while let Some(ended) = loops.join_next().await {

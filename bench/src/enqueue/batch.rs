@@ -1,8 +1,8 @@
 use serde::Serialize;
 use tokio_postgres::IsolationLevel;
 
+use super::outbox_env::{OutboxEnvs, SynchronousCommit};
 use super::writer::{Way, Writer};
-use super::{Stands, SynchronousCommit};
 use crate::Outcome;
 use crate::percentile::median;
 
@@ -18,18 +18,18 @@ pub(super) struct Batch {
 
 const EVENTS: u64 = 1_000;
 
-pub(super) async fn compare(stands: &Stands, turns: u32, commit: SynchronousCommit) -> Outcome<Batch> {
-    let all = [&stands.keep, &stands.partitions, &stands.vanish];
-    for stand in all {
-        stand.settle().await?;
+pub(super) async fn compare(envs: &OutboxEnvs, turns: u32, commit: SynchronousCommit) -> Outcome<Batch> {
+    let all = [&envs.keep, &envs.partitions, &envs.vanish];
+    for env in all {
+        env.settle().await?;
     }
-    let writer = async |stand| {
+    let writer = async |env| {
         let isolation = IsolationLevel::ReadCommitted;
-        Writer::new(stand, stand.session(commit).await?, isolation, 0).await
+        Writer::new(env, env.session(commit).await?, isolation, 0).await
     };
-    let mut keep = writer(&stands.keep).await?;
-    let mut partitions = writer(&stands.partitions).await?;
-    let mut vanish = writer(&stands.vanish).await?;
+    let mut keep = writer(&envs.keep).await?;
+    let mut partitions = writer(&envs.partitions).await?;
+    let mut vanish = writer(&envs.vanish).await?;
     let mut batch = Batch::default();
     for turn in 0..=turns {
         let times = [
@@ -49,8 +49,8 @@ pub(super) async fn compare(stands: &Stands, turns: u32, commit: SynchronousComm
             batch.all_vanishing_ms.push(vanishing);
         }
     }
-    for (stand, writer) in all.into_iter().zip([keep, partitions, vanish]) {
-        stand.check(writer.written()).await?;
+    for (env, writer) in all.into_iter().zip([keep, partitions, vanish]) {
+        env.check(writer.written()).await?;
     }
     Ok(batch)
 }

@@ -3,9 +3,8 @@ use tokio::task::JoinSet;
 use tokio_postgres::IsolationLevel;
 use tokio_postgres::error::SqlState;
 
-use super::stand::{Stand, Written};
+use super::outbox_env::{OutboxEnv, OutboxEnvs, SynchronousCommit, Written};
 use super::writer::{Way, Writer};
-use super::{Stands, SynchronousCommit};
 use crate::{Failure, Outcome};
 
 /// Transactions that have nothing to do with each other, under SERIALIZABLE: how many PostgreSQL refused.
@@ -23,24 +22,24 @@ const WRITERS: u64 = 8;
 /// Of each writer. No two of all these are about the same account.
 const TRANSACTIONS: u64 = 1_000;
 
-pub(super) async fn count(stands: &Stands) -> Outcome<Serializable> {
+pub(super) async fn count(envs: &OutboxEnvs) -> Outcome<Serializable> {
     Ok(Serializable {
         writers: WRITERS,
         transactions: WRITERS * TRANSACTIONS,
-        without_outbox: failures(&stands.keep, Way::None).await?,
-        keep: failures(&stands.keep, Way::Cached).await?,
-        in_partitions: failures(&stands.partitions, Way::Cached).await?,
-        vanish: failures(&stands.vanish, Way::Cached).await?,
+        without_outbox: failures(&envs.keep, Way::None).await?,
+        keep: failures(&envs.keep, Way::Cached).await?,
+        in_partitions: failures(&envs.partitions, Way::Cached).await?,
+        vanish: failures(&envs.vanish, Way::Cached).await?,
     })
 }
 
-async fn failures(stand: &Stand, way: Way) -> Outcome<u64> {
-    stand.settle().await?;
+async fn failures(env: &OutboxEnv, way: Way) -> Outcome<u64> {
+    env.settle().await?;
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
-        let session = stand.session(SynchronousCommit::On).await?;
+        let session = env.session(SynchronousCommit::On).await?;
         let isolation = IsolationLevel::Serializable;
-        let mut writer = Writer::new(stand, session, isolation, writer * TRANSACTIONS).await?;
+        let mut writer = Writer::new(env, session, isolation, writer * TRANSACTIONS).await?;
         writers.spawn(async move {
             let mut refused = 0;
             for _ in 0..TRANSACTIONS {
@@ -59,7 +58,7 @@ async fn failures(stand: &Stand, way: Way) -> Outcome<u64> {
         refused += failures;
         written += committed;
     }
-    stand.check(written).await?;
+    env.check(written).await?;
     Ok(refused)
 }
 

@@ -1,8 +1,9 @@
 use serde::Serialize;
 use tokio_postgres::IsolationLevel;
 
+use super::options::Options;
+use super::outbox_env::{OutboxEnvs, SynchronousCommit};
 use super::writer::{Way, Writer};
-use super::{Options, Stands, SynchronousCommit};
 use crate::Outcome;
 use crate::percentile::{median, percentile};
 
@@ -40,19 +41,19 @@ pub(super) struct Turns {
 /// Transactions of each way that do not count.
 const WARM_UP: u32 = 200;
 
-pub(super) async fn compare(stands: &Stands, options: &Options, commit: SynchronousCommit) -> Outcome<Single> {
-    let all = [&stands.keep, &stands.partitions, &stands.vanish, &stands.message];
-    for stand in all {
-        stand.settle().await?;
+pub(super) async fn compare(envs: &OutboxEnvs, options: &Options, commit: SynchronousCommit) -> Outcome<Single> {
+    let all = [&envs.keep, &envs.partitions, &envs.vanish, &envs.message];
+    for env in all {
+        env.settle().await?;
     }
-    let writer = async |stand| {
+    let writer = async |env| {
         let isolation = IsolationLevel::ReadCommitted;
-        Writer::new(stand, stand.session(commit).await?, isolation, 0).await
+        Writer::new(env, env.session(commit).await?, isolation, 0).await
     };
-    let mut keep = writer(&stands.keep).await?;
-    let mut partitions = writer(&stands.partitions).await?;
-    let mut vanish = writer(&stands.vanish).await?;
-    let mut message = writer(&stands.message).await?;
+    let mut keep = writer(&envs.keep).await?;
+    let mut partitions = writer(&envs.partitions).await?;
+    let mut vanish = writer(&envs.vanish).await?;
+    let mut message = writer(&envs.message).await?;
     let mut single = Single::default();
     for turn in 0..=options.pairs {
         // The first turn of each is its warm-up.
@@ -88,8 +89,8 @@ pub(super) async fn compare(stands: &Stands, options: &Options, commit: Synchron
             }
         }
     }
-    for (stand, writer) in all.into_iter().zip([keep, partitions, vanish, message]) {
-        stand.check(writer.written()).await?;
+    for (env, writer) in all.into_iter().zip([keep, partitions, vanish, message]) {
+        env.check(writer.written()).await?;
     }
     Ok(single)
 }

@@ -1,9 +1,20 @@
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::batch::ratio;
+use super::batch::{Batch, ratio};
+use super::options::Options;
+use super::outbox_env::SynchronousCommit;
 use super::serializable::Serializable;
-use super::{Measured, Options};
+use super::single::Single;
 use crate::machine::Machine;
+
+/// The measurements with one setting of `synchronous_commit`.
+#[derive(Debug, Serialize)]
+pub(super) struct Measured {
+    pub(super) synchronous_commit: SynchronousCommit,
+    pub(super) single: Single,
+    pub(super) batch: Batch,
+}
 
 /// Returns the figures with `synchronous_commit` on, those with it off next to them, and what they are made of.
 pub(super) fn of(

@@ -6,7 +6,7 @@ use outbox_pg::PgOutbox;
 use tokio_postgres::{IsolationLevel, Statement};
 
 use super::handwritten;
-use super::stand::{ACCOUNTS, Stand, Written};
+use super::outbox_env::{ACCOUNTS, OutboxEnv, Written};
 use crate::{Outcome, rows};
 
 /// How a transaction's events come into the outbox.
@@ -39,13 +39,13 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Creates one that numbers its events from `first` on.
-    pub(super) async fn new(stand: &Stand, session: Object, isolation: IsolationLevel, first: u64) -> Outcome<Self> {
-        let insert = match stand.pipeline().layout().row_life().has_table() {
+    pub(super) async fn new(env: &OutboxEnv, session: Object, isolation: IsolationLevel, first: u64) -> Outcome<Self> {
+        let insert = match env.pipeline().layout().row_life().has_table() {
             true => Some(session.prepare(handwritten::INSERT).await?),
             false => None,
         };
         Ok(Self {
-            outbox: PgOutbox::new(stand.pipeline().clone()),
+            outbox: PgOutbox::new(env.pipeline().clone()),
             update: session.prepare("UPDATE account SET orders = orders + 1 WHERE id = $1").await?,
             insert,
             session,

@@ -3,11 +3,11 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::Setting;
 use super::engine::{Engine, Kind};
 use super::limit::{self, Peek};
+use super::setting::Setting;
 use crate::process::{CpuSeconds, peak_resident_mb, resident_mb};
-use crate::site::{Shape, Site};
+use crate::run_env::{RunEnv, Shape};
 use crate::{Outcome, report};
 
 const POLL: Duration = Duration::from_millis(5);
@@ -34,9 +34,9 @@ pub(crate) struct Drain {
     pub(crate) bytes_per_row: Option<f64>,
 }
 
-/// The measurement next to a drain.
+/// The figure that a drain is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Beside {
+pub(crate) enum Comparison {
     Nothing,
     Limit,
 }
@@ -47,45 +47,45 @@ pub(crate) async fn run(
     kind: Kind,
     shape: Shape,
     rows: u64,
-    beside: Beside,
+    comparison: Comparison,
 ) -> Outcome<(Drain, Option<Peek>)> {
-    let site = setting.site().await?;
-    of(setting, &site, kind, shape, 0..rows, beside).await
+    let env = setting.env().await?;
+    of(setting, &env, kind, shape, 0..rows, comparison).await
 }
 
 /// Lets an engine drain these rows into a topic that has those before them.
 pub(crate) async fn of(
     setting: &Setting,
-    site: &Site,
+    env: &RunEnv,
     kind: Kind,
     shape: Shape,
     numbers: Range<u64>,
-    beside: Beside,
+    comparison: Comparison,
 ) -> Outcome<(Drain, Option<Peek>)> {
     let Range { start: records_before, end } = numbers;
     let rows = end.saturating_sub(records_before);
     report(&format!("drain by {kind}: writing {rows} rows, {shape}"));
-    site.fill(shape, numbers).await?;
-    let peek = match beside {
-        Beside::Nothing => None,
-        Beside::Limit => {
-            let peek = limit::peek(site, shape, rows).await?;
+    env.fill(shape, numbers).await?;
+    let peek = match comparison {
+        Comparison::Nothing => None,
+        Comparison::Limit => {
+            let peek = limit::peek(env, shape, rows).await?;
             report(&format!("  limit: one peek gives {:.0} rows/s", peek.rows_per_second));
             Some(peek)
         }
     };
-    let bytes_per_row = site.bytes_per_row().await?;
+    let bytes_per_row = env.bytes_per_row().await?;
     let running = match kind {
         Kind::Relay => None,
         Kind::Debezium => setting.worker()?,
     };
     let brokers = setting.brokers()?;
     let before = CpuSeconds::now(&setting.stack, &brokers, running)?;
-    let (mut engine, told) = Engine::start(kind, setting, site)?;
-    let reached = await_end(site, &mut engine, records_before, end).await?;
+    let (mut engine, started) = Engine::start(kind, setting, env)?;
+    let reached = await_end(env, &mut engine, records_before, end).await?;
     let pid = engine.pid()?;
     let cpu_seconds = CpuSeconds::now(&setting.stack, &brokers, pid)?.since(before);
-    let (seconds, first) = ((reached.last - told).as_secs_f64(), reached.first - told);
+    let (seconds, first) = ((reached.last - started).as_secs_f64(), reached.first - started);
     let drain = Drain {
         engine: kind,
         shape,
@@ -103,11 +103,11 @@ pub(crate) async fn of(
         bytes_per_row,
     };
     engine.stop()?;
-    let verdict = site.topic.read().await?.verdict(0..end);
-    if !verdict.is_clean() {
-        return Err(format!("the drain by {kind} of {rows} rows, {shape}, has no figure: {verdict}").into());
+    let audit = env.topic.read().await?.audit(0..end);
+    if !audit.is_clean() {
+        return Err(format!("the drain by {kind} of {rows} rows, {shape}, has no figure: {audit}").into());
     }
-    report(&format!("  {kind}: {:.1} s, {:.0} rows/s, {verdict}", drain.seconds, drain.rows_per_second));
+    report(&format!("  {kind}: {:.1} s, {:.0} rows/s, {audit}", drain.seconds, drain.rows_per_second));
     Ok((drain, peek))
 }
 
@@ -118,27 +118,27 @@ struct Reached {
 }
 
 /// Waits until the topic, which had the first records before, has all of them.
-async fn await_end(site: &Site, engine: &mut Engine, records_before: u64, records: u64) -> Outcome<Reached> {
-    let (had, expected) = (site.topic.expected(records_before), site.topic.expected(records));
+async fn await_end(env: &RunEnv, engine: &mut Engine, records_before: u64, records: u64) -> Outcome<Reached> {
+    let (had, expected) = (env.topic.expected(records_before), env.topic.expected(records));
     let grows = had.iter().zip(expected).enumerate().filter(|(_, (had, expected))| **had < *expected);
     let mut left: Vec<_> = grows.map(|(partition, (_, expected))| (partition, expected)).collect();
     let (mut first, mut at_first) = (None, 0);
     let mut before = left.first().and_then(|(at, _)| Some((*at, *had.get(*at)?))).unwrap_or_default();
     let (mut changed, mut looked) = (Instant::now(), Instant::now());
     loop {
-        left = site.topic.without_complete(left).await?;
+        left = env.topic.without_complete(left).await?;
         let now = Instant::now();
         let Some((partition, _)) = left.first().copied() else {
             return Ok(Reached { first: first.unwrap_or(now), at_first, last: now });
         };
-        let reached = (partition, site.topic.end_of(partition).await?);
+        let reached = (partition, env.topic.end_of(partition).await?);
         if reached > before {
             (before, changed) = (reached, now);
             if first.is_none() {
-                (first, at_first) = (Some(now), site.topic.end().await?);
+                (first, at_first) = (Some(now), env.topic.end().await?);
             }
         } else if now - changed > GIVE_UP {
-            let (end, seconds) = (site.topic.end().await?, GIVE_UP.as_secs());
+            let (end, seconds) = (env.topic.end().await?, GIVE_UP.as_secs());
             return Err(format!("{end} of {records} rows are in the topic, and no more came for {seconds} s").into());
         } else if now - changed > LOOK && now - looked > LOOK {
             engine.check()?;

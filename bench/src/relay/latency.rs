@@ -3,17 +3,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Setting;
-use super::engine::{Engine, Kind};
+use super::engine::Kind;
+use super::primed::{self, PRIMERS};
+use super::setting::Setting;
 use crate::load::{Load, Rate};
 use crate::percentile::percentile;
-use crate::site::{Shape, Site};
-use crate::tail::Tail;
 use crate::{Outcome, report};
 
-/// Rows that report that the engine is at work.
-const PRIMERS: u64 = 10;
-const START: Duration = Duration::from_secs(120);
 /// How long rows may be on their way after the last one was written.
 const ARRIVAL: Duration = Duration::from_secs(120);
 const WARM_UP: u32 = 2;
@@ -34,23 +30,18 @@ pub(crate) struct Latency {
 pub(crate) async fn run(setting: &Setting, kind: Kind, rate: Rate, seconds: u32) -> Outcome<Latency> {
     let Rate { rows_per_second, .. } = rate;
     report(&format!("latency of {kind} at {rows_per_second} rows/s"));
-    let site = Site::create(setting.partitions).await?;
-    let mut tail = Tail::start(&site.topic).await?;
-    site.fill(Shape::Transactions(1), 0..PRIMERS).await?;
-    let (mut engine, _) = Engine::start(kind, setting, &site)?;
-    let primed = tail.wait(START, "the first records came", |received| received.ledger.distinct() == PRIMERS).await;
-    engine.judged(primed)?;
+    let (env, mut tail, mut engine) = primed::start(setting, kind).await?;
 
     let measured = PRIMERS + u64::from(rows_per_second * WARM_UP);
     let end = measured + u64::from(rows_per_second * seconds);
-    let commits = Load::start(&site, rate, PRIMERS..end).await?.finish().await?;
+    let commits = Load::start(&env, rate, PRIMERS..end).await?.finish().await?;
     let complete = tail.wait(ARRIVAL, "all records came", |received| received.ledger.distinct() >= end).await;
     engine.judged(complete)?;
     engine.stop()?;
     let received = tail.finish();
-    let verdict = received.ledger.verdict(0..end);
-    if !verdict.is_clean() {
-        return Err(format!("the latency of {kind} at {rows_per_second} rows/s has no figure: {verdict}").into());
+    let audit = received.ledger.audit(0..end);
+    if !audit.is_clean() {
+        return Err(format!("the latency of {kind} at {rows_per_second} rows/s has no figure: {audit}").into());
     }
 
     let arrivals: HashMap<_, _> = received.arrivals.into_iter().collect();
@@ -74,6 +65,6 @@ pub(crate) async fn run(setting: &Setting, kind: Kind, rate: Rate, seconds: u32)
         p99_ms: of(99.0)?,
         max_ms: of(100.0)?,
     };
-    report(&format!("  {kind}: p50 {:.1} ms, p99 {:.1} ms, {verdict}", latency.p50_ms, latency.p99_ms));
+    report(&format!("  {kind}: p50 {:.1} ms, p99 {:.1} ms, {audit}", latency.p50_ms, latency.p99_ms));
     Ok(latency)
 }

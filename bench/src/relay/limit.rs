@@ -5,7 +5,7 @@ use futures_util::TryStreamExt as _;
 use serde::Serialize;
 
 use crate::Outcome;
-use crate::site::{Shape, Site};
+use crate::run_env::{RunEnv, Shape};
 
 /// One look at a whole backlog through SQL, sent to a client and thrown away there: PostgreSQL's decoder and one
 /// connection, and nothing of Kafka. No reader of the slot can be faster than its half of the work.
@@ -19,12 +19,12 @@ pub(crate) struct Peek {
     pub(crate) rows_per_second: f64,
 }
 
-pub(crate) async fn peek(site: &Site, shape: Shape, rows: u64) -> Outcome<Peek> {
-    let client = site.client().await;
+pub(crate) async fn peek(env: &RunEnv, shape: Shape, rows: u64) -> Outcome<Peek> {
+    let client = env.client().await;
     let sql = format!(
         "SELECT lsn, xid, data FROM pg_logical_slot_peek_binary_changes(
              '{}', NULL, NULL, 'proto_version', '1', 'publication_names', 'outbox')",
-        site.name()
+        env.name()
     );
     let statement = client.prepare(&sql).await?;
     let begin = Instant::now();
@@ -37,7 +37,7 @@ pub(crate) async fn peek(site: &Site, shape: Shape, rows: u64) -> Outcome<Peek> 
     let seconds = begin.elapsed().as_secs_f64();
     if messages < rows {
         return Err(
-            format!("the slot {} holds {messages} messages for {rows} rows: rows are missing", site.name()).into()
+            format!("the slot {} holds {messages} messages for {rows} rows: rows are missing", env.name()).into()
         );
     }
     Ok(Peek { shape, rows, messages, seconds, rows_per_second: rows as f64 / seconds })

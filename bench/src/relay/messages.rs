@@ -1,12 +1,12 @@
 use outbox_core::RowLife;
 
-use super::Setting;
-use super::drain::{self, Beside, Drain};
+use super::drain::{self, Comparison, Drain};
 use super::engine::Kind;
 use super::limit::Peek;
 use super::options::Options;
 use super::results::Results;
-use crate::site::{Shape, Site};
+use super::setting::Setting;
+use crate::run_env::{RunEnv, Shape};
 use crate::{Outcome, report};
 
 /// Lets the relay drain rows and messages in turn, each in a transaction with an UPDATE of another table.
@@ -20,6 +20,6 @@ pub(super) async fn run(setting: &Setting, options: &Options, results: &mut Resu
 }
 
 async fn drain_of(setting: &Setting, rows: u64, life: RowLife) -> Outcome<(Drain, Option<Peek>)> {
-    let site = Site::create_with_business(setting.partitions, life).await?;
-    drain::of(setting, &site, Kind::Relay, Shape::Transactions(1), 0..rows, Beside::Nothing).await
+    let env = RunEnv::create_with_business(setting.partitions, life).await?;
+    drain::of(setting, &env, Kind::Relay, Shape::Transactions(1), 0..rows, Comparison::Nothing).await
 }

@@ -1,11 +1,11 @@
 use tokio::task::block_in_place;
 use xtask::stack::KafkaCluster;
 
-use super::drain::{self, Beside};
+use super::drain::{self, Comparison};
 use super::engine::Kind;
 use super::options::Options;
 use super::results::Results;
-use super::{SHAPES, Setting};
+use super::setting::{SHAPES, Setting};
 use crate::{Outcome, report};
 
 /// The larger number of partitions; the smaller one is 1.
@@ -23,14 +23,14 @@ pub(super) async fn run(setting: &Setting, options: &Options, results: &mut Resu
     setting.cluster = Some(cluster);
     // While the first rows arrive, the brokers' JVMs compile; this drain has no figure.
     report("warming up the brokers");
-    drain::run(&setting, Kind::Relay, shape, options.rows / 3 + 1, Beside::Nothing).await?;
+    drain::run(&setting, Kind::Relay, shape, options.rows / 3 + 1, Comparison::Nothing).await?;
     for round in 1..=options.rounds {
         for partitions in [1, MANY] {
             report(&format!("round {round} of {}, {partitions} partitions", options.rounds));
             setting.partitions = partitions;
-            let (site, rows) = (setting.site().await?, options.rows);
+            let (env, rows) = (setting.env().await?, options.rows);
             for numbers in [0..rows, rows..2 * rows] {
-                results.clustered(drain::of(&setting, &site, Kind::Relay, shape, numbers, Beside::Nothing).await);
+                results.clustered(drain::of(&setting, &env, Kind::Relay, shape, numbers, Comparison::Nothing).await);
             }
         }
     }

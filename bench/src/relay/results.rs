@@ -1,4 +1,5 @@
 use outbox_core::RowLife;
+use outbox_net::ErrorChain;
 use serde::Serialize;
 
 use super::drain::Drain;
@@ -8,8 +9,6 @@ use super::options::Options;
 use super::restart::Restart;
 use super::start::Start;
 use crate::machine::Machine;
-use outbox_net::ErrorChain;
-
 use crate::{Failure, Outcome, report};
 
 /// The figures of each run.

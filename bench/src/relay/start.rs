@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio_postgres::Client;
 
-use super::Setting;
 use super::engine::{Engine, Kind};
 use super::limit;
+use super::setting::Setting;
 use crate::process::peak_resident_mb;
-use crate::site::{Shape, Site};
+use crate::run_env::{RunEnv, Shape};
 use crate::{Outcome, report, rows};
 
 const PARTITIONS: i32 = 200;
@@ -33,8 +33,8 @@ pub(crate) struct Start {
 }
 
 /// A topic whose partitions have one aggregate each, so that all have the same number of rows.
-struct Stand {
-    site: Site,
+struct StartEnv {
+    env: RunEnv,
     client: Client,
     aggregates: Vec<u64>,
     written: Vec<u64>,
@@ -42,51 +42,51 @@ struct Stand {
 
 /// Lets the relay write all records, and measures starts with unconfirmed rows.
 pub(super) async fn run(setting: &Setting, rounds: u32) -> Outcome<Vec<Start>> {
-    let mut stand = Stand::create().await?;
+    let mut start_env = StartEnv::create().await?;
     report(&format!("start with {PARTITIONS} partitions: writing {RECORDS} records to each"));
-    let (mut engine, _) = Engine::start(Kind::Relay, setting, &stand.site)?;
+    let (mut engine, _) = Engine::start(Kind::Relay, setting, &start_env.env)?;
     for first in (0..RECORDS).step_by(CHUNK) {
-        stand.write(first..first + CHUNK as u64).await?;
+        start_env.write(first..first + CHUNK as u64).await?;
         engine.check()?;
     }
     // The server must not write its pages while a start is measured.
-    stand.client.batch_execute("CHECKPOINT").await?;
-    stand.await_all(&mut engine).await?;
+    start_env.client.batch_execute("CHECKPOINT").await?;
+    start_env.await_all(&mut engine).await?;
     engine.stop()?;
 
     let mut starts = Vec::new();
     let mut next = RECORDS;
     for round in 1..=rounds {
-        stand.write_unconfirmed(setting, next..next + UNCONFIRMED).await?;
+        start_env.write_unconfirmed(setting, next..next + UNCONFIRMED).await?;
         next += UNCONFIRMED;
-        let start = stand.measure(setting, next).await?;
+        let start = start_env.measure(setting, next).await?;
         next += 1;
         report(&format!("  start {round} of {rounds}: the next record after {:.0} ms", start.first_record_ms));
         starts.push(start);
     }
 
-    let verdict = stand.site.topic.read().await?.verdict(stand.written.iter().copied());
-    if !verdict.is_clean() {
-        return Err(format!("the starts with {PARTITIONS} partitions have no figure: {verdict}").into());
+    let audit = start_env.env.topic.read().await?.audit(start_env.written.iter().copied());
+    if !audit.is_clean() {
+        return Err(format!("the starts with {PARTITIONS} partitions have no figure: {audit}").into());
     }
-    report(&format!("  {} records: {verdict}", stand.written.len()));
+    report(&format!("  {} records: {audit}", start_env.written.len()));
     Ok(starts)
 }
 
-impl Stand {
+impl StartEnv {
     async fn create() -> Outcome<Self> {
-        let site = Site::create(PARTITIONS).await?;
+        let env = RunEnv::create(PARTITIONS).await?;
         let mut by_partition = BTreeMap::new();
         for aggregate in 0..rows::AGGREGATES {
-            by_partition.entry(site.topic.partition_of(aggregate)).or_insert(aggregate);
+            by_partition.entry(env.topic.partition_of(aggregate)).or_insert(aggregate);
         }
         let aggregates: Vec<_> = by_partition.into_values().collect();
         if aggregates.len() != usize::try_from(PARTITIONS)? {
             return Err(format!("only {} of {PARTITIONS} partitions have an aggregate", aggregates.len()).into());
         }
-        let client = site.client().await;
+        let client = env.client().await;
         client.batch_execute("SET synchronous_commit = off").await?;
-        Ok(Self { site, client, aggregates, written: Vec::new() })
+        Ok(Self { env, client, aggregates, written: Vec::new() })
     }
 
     /// Writes a row of each partition for each turn, in one transaction.
@@ -107,7 +107,7 @@ impl Stand {
             turns.end,
             list.join(",")
         );
-        self.client.batch_execute(&rows::insert(self.site.table(), &source)).await?;
+        self.client.batch_execute(&rows::insert(self.env.table(), &source)).await?;
         let of_turn = |turn| aggregates.iter().map(move |aggregate| turn * rows::AGGREGATES + aggregate);
         self.written.extend(turns.flat_map(of_turn));
         Ok(())
@@ -115,12 +115,12 @@ impl Stand {
 
     /// Lets a relay write rows, and puts the slot back to where it was before them.
     async fn write_unconfirmed(&mut self, setting: &Setting, turns: Range<u64>) -> Outcome<()> {
-        let (slot, kept) = (self.site.name().to_owned(), format!("{}_kept", self.site.name()));
+        let (slot, kept) = (self.env.name().to_owned(), format!("{}_kept", self.env.name()));
         let rows = turns.end.saturating_sub(turns.start) * u64::try_from(PARTITIONS)?;
         let copy = |from: &str, to: &str| format!("SELECT pg_copy_logical_replication_slot('{from}', '{to}')");
         self.client.batch_execute(&copy(&slot, &kept)).await?;
 
-        let (mut engine, _) = Engine::start(Kind::Relay, setting, &self.site)?;
+        let (mut engine, _) = Engine::start(Kind::Relay, setting, &self.env)?;
         self.write(turns).await?;
         self.await_all(&mut engine).await?;
         engine.stop()?;
@@ -131,7 +131,7 @@ impl Stand {
         self.client.batch_execute(&copy(&kept, &slot)).await?;
         self.client.batch_execute(&drop(&kept)).await?;
         // An error if the slot does not hold the rows again.
-        limit::peek(&self.site, Shape::OneTransaction, rows).await?;
+        limit::peek(&self.env, Shape::OneTransaction, rows).await?;
         Ok(())
     }
 
@@ -139,9 +139,9 @@ impl Stand {
     async fn await_free(&self) -> Outcome<()> {
         let begun = Instant::now();
         let sql = "SELECT active FROM pg_replication_slots WHERE slot_name = $1";
-        while self.client.query_one(sql, &[&self.site.name()]).await?.try_get(0)? {
+        while self.client.query_one(sql, &[&self.env.name()]).await?.try_get(0)? {
             if begun.elapsed() > PATIENCE {
-                return Err(format!("the slot {} is still in use", self.site.name()).into());
+                return Err(format!("the slot {} is still in use", self.env.name()).into());
             }
             tokio::time::sleep(POLL).await;
         }
@@ -152,13 +152,13 @@ impl Stand {
     /// last, so most other partitions are read before it.
     async fn measure(&mut self, setting: &Setting, turn: u64) -> Outcome<Start> {
         let last = self.aggregates.len().saturating_sub(1);
-        let before = self.site.topic.end_of(last).await?;
+        let before = self.env.topic.end_of(last).await?;
         self.write_of(turn..turn + 1, last..last + 1).await?;
         self.client.batch_execute("CHECKPOINT").await?;
 
-        let (mut engine, started) = Engine::start(Kind::Relay, setting, &self.site)?;
+        let (mut engine, started) = Engine::start(Kind::Relay, setting, &self.env)?;
         let pid = engine.pid()?;
-        while self.site.topic.end_of(last).await? <= before {
+        while self.env.topic.end_of(last).await? <= before {
             if started.elapsed() > PATIENCE {
                 return Err(format!("no new record within {} s of the start", PATIENCE.as_secs()).into());
             }
@@ -176,7 +176,7 @@ impl Stand {
         let begun = Instant::now();
         let rows = self.written.len() as u64;
         loop {
-            let end = self.site.topic.end().await?;
+            let end = self.env.topic.end().await?;
             if end >= rows {
                 return Ok(());
             }

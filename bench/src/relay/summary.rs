@@ -8,11 +8,11 @@ use super::latency::Latency;
 use super::partitions;
 use super::restart::Restart;
 use super::results::Results;
-use super::{BUSY, CALM};
+use super::setting::{BUSY, CALM, SHAPES};
 use crate::chart::{Bar, Chart};
 use crate::load::Rate;
 use crate::percentile::median;
-use crate::site::Shape;
+use crate::run_env::Shape;
 
 /// Returns the figures that all of it comes down to, and `raw`, all that was measured. What was not measured is null.
 pub(crate) fn of(results: &Results) -> Value {
@@ -50,7 +50,7 @@ pub(crate) fn table(results: &Results) -> String {
         let value = value.map_or_else(|| "not measured".to_owned(), |value| format!("{value:.digits$} {unit}"));
         _ = writeln!(text, "{what:<58} {value:>18}");
     };
-    for shape in super::SHAPES {
+    for shape in SHAPES {
         line(&format!("limit, {shape}"), limit(results, shape), 0, "rows/s");
         line(&format!("Debezium's drain, {shape}"), throughput(results, Kind::Debezium, shape), 0, "rows/s");
         line(&format!("the relay's drain, {shape}"), throughput(results, Kind::Relay, shape), 0, "rows/s");
@@ -96,7 +96,7 @@ pub(crate) fn charts(results: &Results) -> Vec<Chart> {
             charts.push(Chart { title, unit, bars });
         }
     };
-    for shape in super::SHAPES {
+    for shape in SHAPES {
         let bars = vec![
             ("limit: one peek".to_owned(), limit(results, shape)),
             ("relay".to_owned(), throughput(results, Kind::Relay, shape)),

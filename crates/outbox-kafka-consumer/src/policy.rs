@@ -129,6 +129,9 @@ impl CircuitBreaker {
 pub enum Reader {
     /// rskafka, and the native reader from the first record on that rskafka cannot read. The default.
     ///
+    /// rskafka reads up to 16 partitions of a process at a time, and the native reader the others, because rskafka has
+    /// a connection and fetches for each partition.
+    ///
     /// A partition whose first batch has the broker's timestamps (`LogAppendTime`) is read natively from the start.
     /// Repeated header names are not detected: if events have some, choose [`Native`](Self::Native).
     #[default]

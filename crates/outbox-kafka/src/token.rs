@@ -126,7 +126,7 @@ impl TokenSource {
     /// The source fails.
     pub async fn token(&self) -> Result<Token, Error> {
         let mut last = self.0.last.lock().await;
-        let now = SystemTime::now();
+        let now = outbox_net::wall_clock();
         if let Some(kept) = last.as_ref().filter(|kept| now < kept.until) {
             return Ok(kept.token.clone());
         }

@@ -48,7 +48,8 @@ mod sql_state;
 pub use self::backoff::Backoff;
 #[cfg(feature = "client")]
 pub use self::client::{
-    Error, Pem, Properties, Secret, SecretSource, Tls, TlsFault, Verification, connect, host_and_port, rustls,
+    Error, Pem, Properties, Secret, SecretSource, Tls, TlsFault, Verification, addresses, connect, host_and_port,
+    rustls, wall_clock,
 };
 #[cfg(all(feature = "client", feature = "tokio-postgres"))]
 pub use self::client::{PostgresTls, PostgresTlsConnect, PostgresTlsStream};

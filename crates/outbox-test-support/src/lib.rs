@@ -17,6 +17,35 @@
 //! eventually("the slot is free", async || env.slot_is("NOT active").await).await;
 //! # }
 //! ```
+//!
+//! # Parts
+//!
+//! | call of the builder | what the test gets |
+//! | --- | --- |
+//! | `database()` | an empty database on the shared server: [`TestEnv::url`], [`TestEnv::client`], [`TestEnv::pool`] |
+//! | `outbox()` | the same with the outbox table and its publication: [`TestEnv::outbox`], [`TestEnv::enqueue`] |
+//! | `slot()` | the same with a replication slot: [`TestEnv::slot_is`], [`TestEnv::confirmed`] |
+//! | `topic(partitions)` | the topic of the aggregate type `order`: [`TestEnv::topic`], [`TestEnv::records`] |
+//! | `layout(…)`, `config(…)` | another table, another configuration of the connector |
+//! | `postgres(url)`, `brokers(address)` | other servers than the shared ones |
+//!
+//! A slot includes the outbox, and the outbox the database. Each name on the servers begins with [`TestEnv::name`]. What
+//! a test creates itself has such a name as well, so that it is removed.
+//!
+//! # Waiting
+//!
+//! [`eventually`] repeats an observation until it holds. A test never sleeps and hopes. If the state does not come, the
+//! panic names it, with the last observation:
+//!
+//! ```no_run
+//! # async fn test(env: outbox_test_support::TestEnv) {
+//! outbox_test_support::eventually("two rows are stored", async || match env.rows().await {
+//!     2 => Ok(()),
+//!     other => Err(format!("there are {other}")),
+//! })
+//! .await;
+//! # }
+//! ```
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

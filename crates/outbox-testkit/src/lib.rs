@@ -60,3 +60,10 @@ pub use self::broker::{
 #[cfg(feature = "postgres")]
 pub use self::postgres::{Database, Durability, Postgres, PostgresBuilder, PostgresError};
 pub use self::records::PublishedRecords;
+
+/// The search for PostgreSQL on this machine, which the tools of this workspace share. It may change at any time.
+#[cfg(feature = "postgres")]
+#[doc(hidden)]
+pub mod local {
+    pub use crate::postgres::{Account, Programs};
+}

@@ -200,9 +200,8 @@ impl Copies {
         if slot.confirmed_flush_lsn >= self.until {
             return Ok(Next::End(slot));
         }
-        copy.begin(slot, chunk::next(slot, self.until, last), &self.source)
-            .await
-            .map(|decoding| Next::Decoding(Box::new(decoding)))
+        let chunk = chunk::next(slot, self.until, last, self.options.timeouts.silence);
+        copy.begin(slot, chunk, &self.source).await.map(|decoding| Next::Decoding(Box::new(decoding)))
     }
 
     /// Begins the chunk after the one that the copy `decoded` has, where there is another copy for it.

@@ -38,14 +38,14 @@ const LEAST_WAL: u64 = 64 * MIB;
 const SPARSE: u64 = 8 * 1024;
 /// WAL a second, slower than a server that is well. A server that is taken for slower is streamed from.
 const SLOWEST: u64 = 32 * MIB;
-const PATIENCE: Duration = Duration::from_secs(20);
 const MIB: u64 = 1024 * 1024;
 
 /// Reads the next chunk.
 ///
 /// Each call goes through all WAL from the slot's restart position, which stays behind while an old transaction is
-/// open: chunks grow with that distance, so that the way there costs less than what is fetched.
-pub fn next(slot: SlotState, until: Lsn, last: Option<Report>) -> Chunk {
+/// open: chunks grow with that distance, so that the way there costs less than what is fetched. The time limit is for
+/// reading the WAL, and for `patience`.
+pub fn next(slot: SlotState, until: Lsn, last: Option<Report>, patience: Duration) -> Chunk {
     let distance = slot.distance();
     let window = if last.is_none() { FIRST_WAL } else { distance.saturating_mul(2).max(LEAST_WAL) };
     let upto = Lsn::new(slot.confirmed_flush_lsn.as_u64().saturating_add(window)).min(until);
@@ -61,7 +61,7 @@ pub fn next(slot: SlotState, until: Lsn, last: Option<Report>) -> Chunk {
     Chunk {
         upto,
         messages: u32::try_from(messages.clamp(1, u64::from(u32::MAX >> 1))).unwrap_or(1),
-        time_limit: PATIENCE + Duration::from_secs(way / SLOWEST),
+        time_limit: patience + Duration::from_secs(way / SLOWEST),
     }
 }
 
@@ -83,6 +83,7 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(20);
     const UNTIL: Lsn = Lsn::new(1 << 40);
 
     fn slot(distance: u64) -> SlotState {
@@ -95,11 +96,12 @@ mod tests {
 
     #[test]
     fn chunks_grow_until_the_call_does_not_count() {
-        let mut chunk = next(slot(0), UNTIL, None);
+        let mut chunk = next(slot(0), UNTIL, None, PATIENCE);
         let mut sizes = vec![chunk.messages];
         for _ in 0..4 {
             let messages = u64::from(chunk.messages);
-            chunk = next(slot(0), UNTIL, Some(Report { messages, bytes: messages * 200, wal: messages * 150 }));
+            chunk =
+                next(slot(0), UNTIL, Some(Report { messages, bytes: messages * 200, wal: messages * 150 }), PATIENCE);
             sizes.push(chunk.messages);
         }
         assert_eq!(sizes, [2_000, 16_000, 128_000, 128_000, 128_000]);
@@ -108,17 +110,17 @@ mod tests {
     #[test]
     fn large_rows_make_small_chunks() {
         let last = Report { messages: 1_000, bytes: 1_000 * MIB, wal: 1_000 * MIB };
-        assert_eq!(next(slot(0), UNTIL, Some(last)).messages, 128);
+        assert_eq!(next(slot(0), UNTIL, Some(last), PATIENCE).messages, 128);
     }
 
     #[test]
     fn a_long_way_is_worth_a_large_chunk_only() {
         // An old transaction keeps the restart position 2 GiB behind.
         let last = Report { messages: 400_000, bytes: 400_000 * 100, wal: 100 * MIB };
-        let far = next(slot(2_048 * MIB), UNTIL, Some(last));
+        let far = next(slot(2_048 * MIB), UNTIL, Some(last), PATIENCE);
         assert_eq!(far.messages, 1_342_177);
         assert_eq!(far.upto, Lsn::new((1 << 35) + 3 * 2_048 * MIB));
-        assert!(far.time_limit > next(slot(0), UNTIL, Some(last)).time_limit * 3);
+        assert!(far.time_limit > next(slot(0), UNTIL, Some(last), PATIENCE).time_limit * 3);
     }
 
     proptest! {
@@ -133,7 +135,7 @@ mod tests {
             let last = last.map(|(messages, bytes, wal)| Report {
                 messages: messages.into(), bytes: bytes.into(), wal: wal.into()
             });
-            let chunk = next(slot, until, last);
+            let chunk = next(slot, until, last, PATIENCE);
             prop_assert!(chunk.messages > 0);
             prop_assert!(chunk.upto > slot.confirmed_flush_lsn && chunk.upto <= until);
             prop_assert!(chunk.time_limit >= PATIENCE);

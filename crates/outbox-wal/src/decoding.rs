@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
 use super::chunk::{Chunk, Report};
@@ -12,6 +12,7 @@ use super::options::ConnectOptions;
 use super::pipe::PipeSender;
 use super::pump;
 use super::session::{Purpose, Session};
+use super::silence::Silence;
 use super::slot::{SlotState, Source};
 use super::sql::{self, literal};
 
@@ -112,12 +113,12 @@ enum Piece {
 impl Decoding {
     /// Waits until the server has decoded the chunk; false when the consumer is gone.
     pub async fn decoded(&mut self, pipe: &PipeSender, source: &Source) -> Result<bool, Error> {
-        let deadline = Instant::now() + self.chunk.time_limit;
+        let (deadline, limit) = (Instant::now() + self.chunk.time_limit, self.chunk.time_limit * 2);
         self.first = tokio::select! {
             biased;
             () = pipe.closed() => return Ok(false),
             () = sleep_until(deadline) => return Err(self.too_large()),
-            piece = piece(&mut self.copy.session, source) => Some(piece?),
+            piece = piece(&mut self.copy.session, source, limit) => Some(piece?),
         };
         Ok(true)
     }
@@ -132,9 +133,7 @@ impl Decoding {
                 None => tokio::select! {
                     biased;
                     () = pipe.closed() => return Ok(None),
-                    piece = timeout(silence, piece(&mut self.copy.session, source)) => {
-                        piece.unwrap_or_else(|_| Err(Error::silent(silence)))?
-                    }
+                    piece = piece(&mut self.copy.session, source, silence) => piece?,
                 },
             };
             let rows = match piece {
@@ -168,9 +167,9 @@ impl Decoding {
 }
 
 /// Reads the next piece. Nothing is lost when the future is dropped, but for an error of a server that does not say
-/// that it continues.
-async fn piece(session: &mut Session, source: &Source) -> Result<Piece, Error> {
-    let mut error = None;
+/// that it continues. Fails if the server is silent for longer than the limit.
+async fn piece(session: &mut Session, source: &Source, limit: Duration) -> Result<Piece, Error> {
+    let (mut error, mut silence) = (None, Silence::new());
     loop {
         if let Some(rows) = session.received.run(b'd')? {
             return Ok(Piece::Rows(rows));
@@ -180,7 +179,7 @@ async fn piece(session: &mut Session, source: &Source) -> Result<Piece, Error> {
             Some(Frame { tag: b'N', body }) => _ = pump::notice(&body, reading(source))?,
             Some(Frame { tag: b'Z', .. }) => return Ok(Piece::End(error.map_or(Ok(()), Err))),
             Some(_) => {}
-            None => match (session.received.fill(&mut session.socket).await, error.take()) {
+            None => match (session.fill_within(&mut silence, limit).await, error.take()) {
                 // After a FATAL error the server hangs up.
                 (Err(_), Some(fatal)) => return Ok(Piece::End(Err(fatal))),
                 (filled, before) => {

@@ -87,6 +87,11 @@ pub(crate) enum Kind {
     NoPassword,
     #[error("PostgreSQL could not prove that it knows the password")]
     Impostor,
+    #[error(
+        "the password of the role has {iterations} SCRAM iterations, and at most 100000 are supported: set scram_iterations \
+         to at most 100000, and set the password again"
+    )]
+    ScramIterations { iterations: u32 },
     #[error("PostgreSQL offers no TLS: set ssl = on in its configuration, or a mode that does not demand TLS")]
     TlsRefused,
     #[error("PostgreSQL cannot be reached by TLS: {0}")]
@@ -348,7 +353,7 @@ impl ServerError {
             // command of the walsender to a session that takes SQL only.
             ("08P01", Operation::Connect) | ("42601", Operation::Identify) => Kind::Pooler,
             ("53300", Operation::Connect) => Kind::NoConnection,
-            (code, Operation::Connect) if SqlStateClass::of(code) == SqlStateClass::Authentication => {
+            (code, Operation::Connect) if SqlStateClass::from_sqlstate(code) == SqlStateClass::Authentication => {
                 Kind::Authentication
             }
             _ => Kind::Server,
@@ -374,8 +379,9 @@ impl ServerError {
     /// Returns whether trying again may help: out of resources, shutting down or starting, cancelled, a conflict
     /// (PostgreSQL, appendix "Error Codes").
     pub fn is_transient(&self) -> bool {
-        // 55000 of a copy: its source changed meanwhile.
-        SqlStateClass::of(&self.code).is_transient() || self.code == "55000"
+        let class = SqlStateClass::from_sqlstate(&self.code);
+        // A server that has failed may be repaired. 55000 of a copy: its source changed meanwhile.
+        class.is_transient() || class == SqlStateClass::System || self.code == "55000"
     }
 
     /// Returns whether the server is shutting down, or starting.
@@ -419,7 +425,9 @@ mod tests {
         assert_eq!(error("42704").while_doing(changes).kind(), &Kind::PublicationMissing { publication: "p".into() });
         assert_eq!(error("58P01").while_doing(changes).kind(), &Kind::SlotLost { slot: "s".into(), reason: None });
         assert_eq!(error("28P01").while_doing(Operation::Connect).kind(), &Kind::Authentication);
-        assert!(error("57P01").while_doing(changes).is_transient());
+        for code in ["57P01", "58030", "XX000"] {
+            assert!(error(code).while_doing(changes).is_transient(), "{code}");
+        }
         assert!(!error("42601").while_doing(changes).is_transient());
     }
 

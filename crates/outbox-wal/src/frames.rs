@@ -28,14 +28,14 @@ pub struct Frame {
 pub struct Received(BytesMut);
 
 impl Received {
-    /// Reads from the socket once. Nothing is lost when the future is dropped.
-    pub async fn fill(&mut self, socket: &mut (impl AsyncRead + Unpin)) -> Result<(), Error> {
+    /// Reads from the socket once, and returns the number of bytes. Nothing is lost when the future is dropped.
+    pub async fn fill(&mut self, socket: &mut (impl AsyncRead + Unpin)) -> Result<usize, Error> {
         // The rest of a long message at once, but no more than doubles what is there: its length may lie.
         let missing = self.head()?.map_or(0, |(_, length)| length.saturating_sub(self.0.len()));
         self.make_room(missing.min(self.0.len()), BUFFER);
         match socket.read_buf(&mut self.0).await {
             Ok(0) => Err(Error::hung_up()),
-            Ok(_) => Ok(()),
+            Ok(length) => Ok(length),
             Err(error) => Err(Error::lost(error)),
         }
     }
@@ -45,7 +45,7 @@ impl Received {
         &mut self,
         nap: Option<Duration>,
         socket: &mut (impl AsyncRead + Unpin),
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         if let Some(nap) = nap {
             tokio::time::sleep(nap).await;
             self.make_room(0, BUFFER_AFTER_NAP);
@@ -57,6 +57,11 @@ impl Received {
         if self.0.capacity() - self.0.len() < missing.max(buffer / REST) {
             self.0.reserve(missing.max(buffer));
         }
+    }
+
+    /// Returns whether a whole message is there.
+    pub fn has_frame(&self) -> Result<bool, Error> {
+        Ok(self.head()?.is_some_and(|(_, length)| length <= self.0.len()))
     }
 
     /// Takes the next message, once it is there as a whole.

@@ -72,7 +72,7 @@ pub async fn inspect(options: &ConnectOptions, source: &Source) -> Result<Inspec
         literal(source.slot())
     );
     let row = session.query(&sql, Operation::Query).await?.into_iter().next().unwrap_or_default();
-    let here = SystemTime::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO).as_secs_f64();
+    let here = outbox_net::wall_clock().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64();
     let Ok(
         [Some(version), Some(standby), Some(wal_level), Some(free), Some(copies), synchronized, failover, pid, clock],
     ) = <[_; 9]>::try_from(row)

@@ -59,6 +59,7 @@ mod pipe;
 mod publication;
 mod pump;
 mod session;
+mod silence;
 mod slot;
 mod socket;
 mod sql;

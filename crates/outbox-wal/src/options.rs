@@ -3,8 +3,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{fmt, io};
 
-use tokio::net::lookup_host;
-
 use outbox_net::{SecretSource, Tls, Verification};
 
 /// How to reach PostgreSQL.
@@ -59,7 +57,7 @@ impl Server {
         match &self.host {
             Host::Socket(_) => Ok(vec![self.clone()]),
             Host::Tcp(host) => {
-                let found = lookup_host((host.as_str(), self.port)).await?;
+                let found = outbox_net::addresses(host, self.port).await?.into_iter();
                 Ok(found.map(|found| Self { address: Some(found.ip()), ..self.clone() }).collect())
             }
         }
@@ -206,11 +204,11 @@ impl Timeouts {
         Self { statement: timeout, ..self }
     }
 
-    /// Sets how long the server may send nothing while it streams or hands over decoded changes. The default is 20
-    /// seconds.
+    /// Sets how long the server may send nothing while it streams or hands over decoded changes: neither a whole message nor 16
+    /// KiB of one. The default is 20 seconds.
     ///
-    /// Sets the longest silence of the stream. A walsender that decodes sends nothing. After this time the server is
-    /// asked over another connection whether it does.
+    /// A walsender that decodes sends nothing. After this time the server is asked over another connection whether it
+    /// does. A chunk of a catch-up may be decoded for this time, in addition to that for its WAL.
     #[must_use]
     pub fn silence(self, timeout: Duration) -> Self {
         Self { silence: timeout, ..self }

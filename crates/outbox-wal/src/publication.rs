@@ -1,8 +1,11 @@
+use std::fmt::{self, Display};
+
 use super::error::{Error, Operation};
 use super::options::ConnectOptions;
 use super::session::{Purpose, Session, TextRow};
 use super::slot::Source;
 use super::sql::literal;
+use super::start::{Opened, StartAt, open_with};
 use super::table::{CatalogueColumn, CustomTypes, FoundTable, TableName, read_columns, read_tables, read_types};
 
 /// A connection that reads from the catalogs how a publication publishes tables.
@@ -51,6 +54,10 @@ pub struct PublishedTable {
     pub has_row_filter: bool,
     /// The table's columns that it leaves out.
     pub hidden_columns: Vec<String>,
+    /// The table and its partitions, as far as PostgreSQL does not decode their rows: unlogged tables and foreign tables.
+    pub undecoded: Vec<TableName>,
+    /// The partitioned table as whose rows it publishes those of this table, if that is not the table itself.
+    pub published_as: Option<TableName>,
     /// Whether it may be newer than WAL that the slot has still to read. The slot's oldest transaction, from which this
     /// is known, may be older than that WAL.
     pub may_be_newer_than_slot: bool,
@@ -73,6 +80,15 @@ impl PublicationCatalog {
         Ok(Self { session, publication: source.publication().into(), tables: Vec::new(), has_schemas })
     }
 
+    /// Takes the slot as [`open`](crate::open) does. If the role may open only one connection more, which the stream
+    /// needs, this one reads the slot's state.
+    ///
+    /// # Errors
+    /// As those of [`open`](crate::open).
+    pub async fn open_slot(&mut self, options: &ConnectOptions, source: &Source, at: StartAt) -> Result<Opened, Error> {
+        open_with(options, source, at, Some(&mut self.session)).await
+    }
+
     /// Sets the tables that versions are about. They need not exist.
     pub fn watch(&mut self, tables: Vec<TableName>) {
         self.tables = tables;
@@ -84,14 +100,7 @@ impl PublicationCatalog {
             "SELECT schemaname, tablename FROM pg_catalog.pg_publication_tables WHERE pubname = {} ORDER BY 1, 2",
             literal(&self.publication)
         );
-        Ok(self
-            .session
-            .query(&sql, Operation::Query)
-            .await?
-            .into_iter()
-            .filter_map(pair)
-            .map(TableName::from)
-            .collect())
+        self.names(&sql).await
     }
 
     /// Reads the tables of the database that are not the server's own.
@@ -166,28 +175,40 @@ impl PublicationCatalog {
             return Err(Error::protocol("a publication of the catalogs"));
         };
         let oid = oid.and_then(|oid| oid.parse().ok());
+        let known = format!("{}::pg_catalog.oid", oid.unwrap_or(0_u32));
         let is = |value: Option<String>| value.is_some_and(is_true);
 
         // The view has the columns from version 15 on.
         let hidden = format!(
             "SELECT a.attname FROM pg_catalog.pg_publication p JOIN {member}
-             JOIN pg_catalog.pg_attribute a ON a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped
+             JOIN pg_catalog.pg_attribute a ON a.attrelid = {known} AND a.attnum > 0 AND NOT a.attisdropped
              WHERE p.pubname = {} AND NOT pg_catalog.jsonb_exists(pg_catalog.to_jsonb(m) -> 'attnames', a.attname)",
-            oid.unwrap_or(0_u32),
             literal(&self.publication)
         );
-        let partitions = format!(
-            "WITH RECURSIVE below AS (
-                 SELECT {}::pg_catalog.oid AS oid
-                 UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN below ON below.oid = i.inhparent)
-             SELECT below.oid FROM below JOIN pg_catalog.pg_class c ON c.oid = below.oid WHERE c.relispartition",
-            oid.unwrap_or(0)
+        let partitions = format!("{} SELECT oid FROM below", below(&known));
+        let undecoded = format!(
+            "{} SELECT s.nspname, f.relname FROM (SELECT oid FROM below UNION ALL SELECT {known}) b
+             JOIN pg_catalog.pg_class f ON f.oid = b.oid
+             JOIN pg_catalog.pg_namespace s ON s.oid = f.relnamespace WHERE {UNDECODED} ORDER BY 1, 2",
+            below(&known)
+        );
+        // With `publish_via_partition_root`, the view has the root in place of its partitions.
+        let ancestor = format!(
+            "{} SELECT s.nspname, f.relname FROM above b JOIN pg_catalog.pg_class f ON f.oid = b.oid
+             JOIN pg_catalog.pg_namespace s ON s.oid = f.relnamespace
+             JOIN pg_catalog.pg_publication p ON p.pubname = {} AND p.pubviaroot
+             JOIN pg_catalog.pg_publication_tables m
+                 ON m.pubname = p.pubname AND m.schemaname = s.nspname AND m.tablename = f.relname",
+            above(&known),
+            literal(&self.publication)
         );
         Ok(PublishedTable {
             name,
             oid,
             is_partitioned: is(is_partitioned),
             partitions: self.texts(&partitions).await?.iter().filter_map(|oid| oid.parse().ok()).collect(),
+            undecoded: self.names(&undecoded).await?,
+            published_as: self.names(&ancestor).await?.pop(),
             is_member: is(is_member),
             has_row_filter: is(filter),
             hidden_columns: self.texts(&hidden).await?,
@@ -206,25 +227,31 @@ impl PublicationCatalog {
     }
 
     async fn look(&mut self) -> Result<Seen, Error> {
-        let (version, changers) = match self.has_schemas {
+        let (version, changers, schemas, schemas_above) = match self.has_schemas {
             true => (
                 ", n.oid, n.xmin, CASE WHEN n.oid IS NOT NULL THEN c.xmin END, c.relnamespace",
                 ", nullif(n.xmax::pg_catalog.text, '0')",
+                "LEFT JOIN pg_catalog.pg_publication_namespace n ON n.pnpubid = p.oid AND n.pnnspid = c.relnamespace",
+                ", f.relnamespace IN (SELECT pnnspid FROM pg_catalog.pg_publication_namespace WHERE pnpubid = p.oid)",
             ),
-            false => ("", ""),
-        };
-        let schemas = match self.has_schemas {
-            true => {
-                "LEFT JOIN pg_catalog.pg_publication_namespace n ON n.pnpubid = p.oid AND n.pnnspid = c.relnamespace"
-            }
-            false => "",
+            false => ("", "", "", ""),
         };
         let sql = format!(
             "SELECT pg_catalog.jsonb_build_array(
-                 p.oid, p.xmin, r.oid, r.xmin, c.oid, c.relkind, c.relpersistence, c.relispartition {version}),
+                 p.oid, p.xmin, r.oid, r.xmin, c.oid, c.relkind, c.relpersistence, c.relispartition {version},
+                 CASE WHEN c.relkind = 'p' THEN (
+                     {} SELECT pg_catalog.jsonb_agg(f.oid ORDER BY f.oid)
+                     FROM below b JOIN pg_catalog.pg_class f ON f.oid = b.oid WHERE {UNDECODED}) END,
+                 CASE WHEN c.relispartition THEN (
+                     {} SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(f.oid, m.oid, m.xmin {schemas_above})
+                         ORDER BY f.oid)
+                     FROM above b JOIN pg_catalog.pg_class f ON f.oid = b.oid
+                     LEFT JOIN pg_catalog.pg_publication_rel m ON m.prpubid = p.oid AND m.prrelid = f.oid) END),
                  pg_catalog.concat_ws(',', nullif(p.xmax::pg_catalog.text, '0'), nullif(r.xmax::pg_catalog.text, '0'),
                      nullif(c.xmax::pg_catalog.text, '0') {changers})
              FROM {} {schemas} ORDER BY number",
+            below("c.oid"),
+            above("c.oid"),
             self.origin(&self.tables)
         );
         let rows = self.session.query(&sql, Operation::Query).await?;
@@ -259,10 +286,39 @@ impl PublicationCatalog {
         let rows = self.session.query(sql, Operation::Query).await?;
         Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
     }
+
+    /// Returns the schemas and names that a query results in.
+    async fn names(&mut self, sql: &str) -> Result<Vec<TableName>, Error> {
+        let rows = self.session.query(sql, Operation::Query).await?;
+        Ok(rows.into_iter().filter_map(pair).map(TableName::from).collect())
+    }
 }
 
-impl std::fmt::Debug for PublicationCatalog {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// The condition that PostgreSQL does not decode the rows of the table `f`, because it writes no WAL for them.
+const UNDECODED: &str = "(f.relkind = 'f' OR (f.relkind = 'r' AND f.relpersistence <> 'p'))";
+
+/// Returns a clause that defines `below`, the partitions of a table at all levels.
+fn below(table: impl Display) -> String {
+    format!(
+        "WITH RECURSIVE below AS (
+             SELECT i.inhrelid AS oid FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class l ON l.oid = i.inhrelid
+             WHERE i.inhparent = {table} AND l.relispartition
+             UNION ALL SELECT i.inhrelid FROM below b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.oid)"
+    )
+}
+
+/// Returns a clause that defines `above`, the partitioned tables at all levels that a table is a partition of.
+fn above(table: impl Display) -> String {
+    format!(
+        "WITH RECURSIVE above AS (
+             SELECT i.inhparent AS oid FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class l ON l.oid = i.inhrelid
+             WHERE i.inhrelid = {table} AND l.relispartition
+             UNION ALL SELECT i.inhparent FROM above b JOIN pg_catalog.pg_inherits i ON i.inhrelid = b.oid)"
+    )
+}
+
+impl fmt::Debug for PublicationCatalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PublicationCatalog").field("publication", &self.publication).finish_non_exhaustive()
     }
 }

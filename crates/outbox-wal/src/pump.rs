@@ -14,8 +14,10 @@ use super::frames::{Frame, bodies};
 use super::options::ConnectOptions;
 use super::pipe::PipeSender;
 use super::session::Session;
+use super::silence::Silence;
 use super::slot::{self, Source};
 use crate::Lsn;
+use outbox_net::wall_clock;
 
 /// Confirmations are gathered for this long: each one takes locks on the server.
 const GATHER: Duration = Duration::from_millis(50);
@@ -45,6 +47,7 @@ pub struct Pump {
     interval: Duration,
     /// The bytes that were read of the transaction that is being sent.
     unfinished: usize,
+    silence: Silence,
     /// How often the server has asked for an answer since the last status that went out by itself.
     pings: u32,
     /// Whether a warning of the walsender was logged.
@@ -73,6 +76,7 @@ impl Pump {
             options,
             interval,
             unfinished: 0,
+            silence: Silence::new(),
             pings: 0,
             has_warned: false,
         }
@@ -80,7 +84,7 @@ impl Pump {
 
     pub async fn run(mut self) -> Result<(), Error> {
         let mut waiting: Option<Bytes> = None;
-        let (mut last_status, mut last_word) = (Instant::now(), Instant::now());
+        let mut last_status = Instant::now();
         let mut last_sent = Lsn::default();
         let timer = sleep_until(last_status);
         tokio::pin!(timer);
@@ -96,12 +100,12 @@ impl Pump {
                 () = &mut timer => {
                     // Bytes that are not read may hold the server's words.
                     if length.is_some() {
-                        last_word = Instant::now();
-                    } else if last_word.elapsed() > self.session.timeouts.silence {
+                        self.silence.break_off();
+                    } else if self.silence.exceeds(self.session.timeouts.silence) {
                         if !self.is_decoding().await && !self.has_answered().await? {
                             return Err(Error::silent(self.session.timeouts.silence));
                         }
-                        last_word = Instant::now();
+                        self.silence.break_off();
                     }
                     let (stuck, pressed) = (length.is_some() && last_sent == *self.confirmed.borrow(), self.pings > 1);
                     if (stuck || pressed) && last_status.elapsed() >= self.interval && self.has_server_ended().await {
@@ -130,8 +134,7 @@ impl Pump {
                     }
                 }
                 filled = self.session.received.fill_after(nap, &mut self.session.socket), if length.is_none() => {
-                    filled?;
-                    last_word = Instant::now();
+                    self.silence.received(filled?);
                 }
             }
         }
@@ -158,9 +161,11 @@ impl Pump {
                 if wants_reply && self.pings == 1 {
                     self.send_status(false).await?;
                 }
+                self.silence.break_off();
                 return Ok(Some(run));
             }
             let Some(Frame { tag, body }) = self.session.received.frame()? else { return Ok(None) };
+            self.silence.break_off();
             let changes = Operation::ReadChanges { slot: self.source.slot(), publication: self.source.publication() };
             match tag {
                 b'E' => return Err(ServerError::parse(&body).while_doing(changes)),
@@ -202,10 +207,16 @@ impl Pump {
         matches!(timeout(limit, slot::is_decoding(&self.options, &self.source)).await, Ok(Ok(true)))
     }
 
-    /// Returns whether bytes have come. The walsender may have ended its work just before it was looked at.
+    /// Returns whether a message has come. The walsender may have ended its work just before it was looked at.
     async fn has_answered(&mut self) -> Result<bool, Error> {
-        let filled = self.session.received.fill(&mut self.session.socket);
-        timeout(SHORTEST_INTERVAL, filled).await.map_or(Ok(false), |filled| filled.map(|()| true))
+        let Session { received, socket, .. } = &mut self.session;
+        let message = async {
+            while !received.has_frame()? {
+                received.fill(socket).await?;
+            }
+            Ok(true)
+        };
+        timeout(SHORTEST_INTERVAL, message).await.unwrap_or(Ok(false))
     }
 
     /// Reports what was confirmed last, and waits until the server has let go of the slot.
@@ -309,7 +320,7 @@ pub fn status_update(confirmed: Lsn, asks_for_reply: bool) -> BytesMut {
 /// Returns microseconds since 2000.
 fn now() -> i64 {
     const EPOCH: u128 = 946_684_800_000_000;
-    let unix = SystemTime::UNIX_EPOCH.elapsed().map_or(EPOCH, |elapsed| elapsed.as_micros());
+    let unix = wall_clock().duration_since(SystemTime::UNIX_EPOCH).map_or(EPOCH, |elapsed| elapsed.as_micros());
     i64::try_from(unix.saturating_sub(EPOCH)).unwrap_or_default()
 }
 

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use postgres_protocol::authentication;
@@ -11,6 +12,7 @@ use tracing::debug;
 use super::error::{Error, Kind, Operation, ServerError};
 use super::frames::{Frame, Received};
 use super::options::{ConnectOptions, Timeouts};
+use super::silence::Silence;
 use super::socket::Socket;
 
 /// A connection that is ready for a query.
@@ -134,6 +136,13 @@ impl Session {
         timeout(limit, sent).await.map_err(|_| Error::silent(limit))?.map_err(Error::lost)
     }
 
+    /// Reads from the socket once. Fails if the server has been silent for too long.
+    pub async fn fill_within(&mut self, silence: &mut Silence, limit: Duration) -> Result<(), Error> {
+        let filled = timeout(silence.left(limit), self.received.fill(&mut self.socket)).await;
+        silence.received(filled.unwrap_or_else(|_| Err(Error::silent(limit)))?);
+        Ok(())
+    }
+
     pub async fn frame(&mut self) -> Result<Frame, Error> {
         loop {
             if let Some(frame) = self.received.frame()? {
@@ -220,7 +229,9 @@ async fn answer(
         || password.as_ref().map(|secret| secret.expose().as_bytes()).ok_or_else(|| Error::new(Kind::NoPassword));
     let mut out = BytesMut::new();
     match (code, scram.as_mut()) {
-        (0, _) => return Ok(()),
+        // A server that has not proved that it knows the password ends the proof, or begins another one.
+        (0 | 3 | 5 | 10, Some(_)) => return Err(Error::new(Kind::Impostor)),
+        (0, None) => return Ok(()),
         (3, _) => frontend::password_message(password()?, &mut out).map_err(Error::lost)?,
         (5, _) => {
             let salt = data.first_chunk().ok_or_else(malformed)?;
@@ -243,11 +254,40 @@ async fn answer(
             frontend::sasl_initial_response(mechanism, begun.message(), &mut out).map_err(Error::lost)?;
         }
         (11, Some(begun)) => {
-            begun.update(data).map_err(|source| Error::new(Kind::Impostor).because(source))?;
+            begun.update(data).map_err(|source| Error::new(rejected_challenge(data)).because(source))?;
             frontend::sasl_response(begun.message(), &mut out).map_err(Error::lost)?;
         }
-        (12, Some(begun)) => return begun.finish(data).map_err(|source| Error::new(Kind::Impostor).because(source)),
+        (12, Some(begun)) => {
+            begun.finish(data).map_err(|source| Error::new(Kind::Impostor).because(source))?;
+            *scram = None;
+            return Ok(());
+        }
         _ => return Err(Error::new(Kind::NoPassword)),
     }
     session.send(&out).await
+}
+
+/// The most iterations that `postgres-protocol` computes.
+const MOST_ITERATIONS: u32 = 100_000;
+
+/// Returns why a server's part of SCRAM is rejected. It ends with the number of iterations (RFC 5802, "i=").
+fn rejected_challenge(data: &[u8]) -> Kind {
+    let iterations = std::str::from_utf8(data).ok().and_then(|text| text.rsplit_once(",i=")?.1.parse().ok());
+    match iterations {
+        Some(iterations) if iterations > MOST_ITERATIONS => Kind::ScramIterations { iterations },
+        _ => Kind::Impostor,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_iterations_are_named() {
+        assert_eq!(rejected_challenge(b"r=abc,s=QQ==,i=200000"), Kind::ScramIterations { iterations: 200_000 });
+        for other in [b"r=abc,s=QQ==,i=4096".as_slice(), b"r=abc,s=QQ==,i=x", b"r=abc", b"\xff,i=200000"] {
+            assert_eq!(rejected_challenge(other), Kind::Impostor);
+        }
+    }
 }

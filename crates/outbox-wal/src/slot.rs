@@ -110,8 +110,10 @@ pub(super) async fn require_free(session: &mut Session, slot: &str) -> Result<()
     if let Some(pid) = holder(session, slot).await? {
         return Err(Error::new(Kind::SlotActive { slot: slot.into(), pid: Some(pid) }));
     }
+    // Before version 16 a standby decodes nothing.
     let sql = format!(
-        "SELECT pg_catalog.pg_is_in_recovery() AND state ->> 'synced' = 'true'
+        "SELECT pg_catalog.pg_is_in_recovery() AND (state ->> 'synced' = 'true'
+             OR pg_catalog.current_setting('server_version_num')::pg_catalog.int4 < 160000)
          FROM pg_catalog.pg_replication_slots s, LATERAL pg_catalog.to_jsonb(s) state WHERE slot_name = {}",
         literal(slot)
     );
@@ -119,6 +121,12 @@ pub(super) async fn require_free(session: &mut Session, slot: &str) -> Result<()
         Some("t") => Err(Error::new(Kind::Standby { slot: slot.into() })),
         _ => Ok(()),
     }
+}
+
+/// Returns whether the server is a standby.
+pub(super) async fn is_in_recovery(session: &mut Session) -> Result<bool, Error> {
+    let rows = session.query("SELECT 1 WHERE pg_catalog.pg_is_in_recovery()", Operation::Query).await?;
+    Ok(!rows.is_empty())
 }
 
 /// Returns the end of the WAL that may be read.

@@ -65,20 +65,21 @@ const WAITING: (u64, u64) = (8 << 20, 512 << 20);
 ///
 /// Taking it by a stream keeps every other reader out, and does not move what is confirmed.
 pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Result<Opened, Error> {
+    open_with(options, source, at, None).await
+}
+
+/// Takes the slot as [`open`] does. If the role has no connection left for the state of the slot, `spare` reads it.
+pub(super) async fn open_with(
+    options: &ConnectOptions,
+    source: &Source,
+    at: StartAt,
+    spare: Option<&mut Session>,
+) -> Result<Opened, Error> {
     let name = source.slot();
-    let (session, other) =
-        tokio::join!(Session::open(options, Purpose::Replication), Session::open(options, Purpose::Sql));
-    let mut session = session?;
-    let identified = session.query("IDENTIFY_SYSTEM", Operation::Identify).await?;
-    let Some([Some(system), Some(timeline), Some(flushed), ..]) = identified.first().map(Vec::as_slice) else {
-        return Err(Error::protocol("the answer to IDENTIFY_SYSTEM"));
-    };
-    let system = system.parse().map_err(|_| Error::protocol("the system's identifier"))?;
-    let timeline = timeline.parse().map_err(|_| Error::protocol("the timeline"))?;
-    let before = SlotState::read(&mut session, name).await?;
-    slot::require_free(&mut session, name).await?;
-    slot::require_publication(&mut session, source.publication()).await?;
-    let flushed: Lsn = flushed.parse()?;
+    // The stream comes first: if only one more connection is free, it is for the stream.
+    let mut session = Session::open(options, Purpose::Replication).await?;
+    let (identified, other) = tokio::join!(identify(&mut session, source), Session::open(options, Purpose::Sql));
+    let (system, flushed, before) = identified?;
     let backlog = flushed.as_u64().saturating_sub(before.confirmed_flush_lsn.as_u64());
     let (requested, until) = match at {
         StartAt::Confirmed => (Lsn::default(), Lsn::default()),
@@ -98,27 +99,48 @@ pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Res
         started => started?,
     };
     // Until now another reader may have moved the slot.
-    let mut session = other?;
-    let slot = SlotState::read(&mut session, name).await?;
     let has_more = requested < flushed;
-    let flushed = slot::flushed(&mut session).await?;
-    let (system, start) = (SystemId { system, timeline }, until.max(slot.confirmed_flush_lsn));
-    Ok(Opened {
-        system,
-        stream: stream.floor(slot.confirmed_flush_lsn),
-        start,
-        has_more,
-        slot,
-        flushed,
-        session: Some(session),
-    })
+    let (slot, flushed, session) = match (other, spare) {
+        (Err(error), Some(spare)) if matches!(error.kind(), Kind::NoConnection) => {
+            (SlotState::read(spare, name).await?, slot::flushed(spare).await?, None)
+        }
+        (other, _) => {
+            let mut session = other?;
+            (SlotState::read(&mut session, name).await?, slot::flushed(&mut session).await?, Some(session))
+        }
+    };
+    let start = until.max(slot.confirmed_flush_lsn);
+    Ok(Opened { system, stream: stream.floor(slot.confirmed_flush_lsn), start, has_more, slot, flushed, session })
+}
+
+/// Returns the WAL of the server, its end, and the slot's state. Fails if the slot cannot be taken.
+async fn identify(session: &mut Session, source: &Source) -> Result<(SystemId, Lsn, SlotState), Error> {
+    let identified = session.query("IDENTIFY_SYSTEM", Operation::Identify).await?;
+    let Some([Some(system), Some(timeline), Some(flushed), ..]) = identified.first().map(Vec::as_slice) else {
+        return Err(Error::protocol("the answer to IDENTIFY_SYSTEM"));
+    };
+    let system = SystemId {
+        system: system.parse().map_err(|_| Error::protocol("the system's identifier"))?,
+        timeline: timeline.parse().map_err(|_| Error::protocol("the timeline"))?,
+    };
+
+    let name = source.slot();
+    let slot = match SlotState::read(session, name).await {
+        // The standby may get the slot, or become the primary without it, which the next attempt shows.
+        Err(error) if error.is_slot_missing() && slot::is_in_recovery(session).await? => {
+            return Err(error.with_kind(Kind::Standby { slot: name.into() }));
+        }
+        slot => slot?,
+    };
+    slot::require_free(session, name).await?;
+    slot::require_publication(session, source.publication()).await?;
+    Ok((system, flushed.parse()?, slot))
 }
 
 /// Returns the reason why the server does not let the slot be read: its state, if that says so.
 async fn unreadable(error: Error, options: &ConnectOptions, slot: &str) -> Result<Error, Error> {
     let mut session = Session::open(options, Purpose::Sql).await?;
-    let rows = session.query("SELECT pg_catalog.pg_is_in_recovery()", Operation::Query).await?;
-    if rows.into_iter().flatten().flatten().next().as_deref() == Some("t") {
+    if slot::is_in_recovery(&mut session).await? {
         return Ok(error.with_kind(Kind::Standby { slot: slot.into() }));
     }
     SlotState::read(&mut session, slot).await.map(|_| error)
@@ -201,7 +223,9 @@ impl ConnectOptions {
         if self.role == ServerRole::Any {
             return Ok(());
         }
-        let standby = session.query("SELECT 1 WHERE pg_catalog.pg_is_in_recovery()", Operation::Query).await?;
-        if standby.is_empty() { Ok(()) } else { Err(Error::new(Kind::NotPrimary)) }
+        match slot::is_in_recovery(&mut session).await? {
+            true => Err(Error::new(Kind::NotPrimary)),
+            false => Ok(()),
+        }
     }
 }

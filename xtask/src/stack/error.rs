@@ -2,6 +2,8 @@ use std::error::Error;
 use std::fmt;
 use std::path::Path;
 
+use outbox_testkit::PostgresError;
+
 /// A failure of the servers or on the way to them.
 ///
 /// `Display` says what happened, where, and what to do about it; the cause below, if there is
@@ -23,6 +25,12 @@ impl StackError {
     /// Creates a function for `map_err` on file operations: `action` is a verb phrase such as "create".
     pub(crate) fn file<'a>(action: &'a str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Self + 'a {
         move |error| Self::caused(format!("cannot {action} {}", path.display()), error)
+    }
+}
+
+impl From<PostgresError> for StackError {
+    fn from(error: PostgresError) -> Self {
+        Self::caused("cannot prepare PostgreSQL", error)
     }
 }
 

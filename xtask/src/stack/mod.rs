@@ -1,6 +1,5 @@
 //! A running set of PostgreSQL, Kafka and Kafka Connect with Debezium.
 
-mod account;
 mod connect;
 mod connect_rest;
 mod error;

@@ -1,8 +1,8 @@
 use std::net::TcpStream;
 
+use outbox_testkit::local::Account;
 use postgres::Config;
 
-use super::account::Account;
 use super::error::StackError;
 use super::guarded::GuardedProcess;
 use super::paths::{self, OwnDirectory};

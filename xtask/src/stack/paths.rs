@@ -4,7 +4,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::account::{Account, effective_user};
+use outbox_testkit::local::Account;
+
 use super::error::StackError;
 use super::process::ProcessIdentity;
 use super::service::Service;
@@ -76,7 +77,7 @@ impl Paths {
         Err(StackError::new(format!(
             "PostgreSQL refuses to run as root, and the user `{}` can reach neither {} nor {}; \
              let it pass through the directories above (chmod o+x) or run this as an ordinary user",
-            account.name,
+            account.name(),
             directory.display(),
             substitute.display()
         )))
@@ -179,7 +180,7 @@ fn open_to_all(directory: &Path) -> Result<(), StackError> {
 /// Rejects a directory of another user. In a directory that all may write to, someone else may have been there first.
 fn refuse_a_strangers(directory: &Path) -> Result<(), StackError> {
     let found = fs::symlink_metadata(directory).map_err(StackError::file("look at", directory))?;
-    if found.is_dir() && found.uid() == effective_user() {
+    if found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() {
         return Ok(());
     }
     Err(StackError::new(format!("{} belongs to another user; remove it", directory.display())))

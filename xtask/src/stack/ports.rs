@@ -38,7 +38,7 @@ impl Ports {
             }
             // Held until all are chosen, so that no two get the same.
             held.push(listener);
-            Ok(chosen)
+            Ok::<_, StackError>(chosen)
         };
         Ok(Self {
             postgres: choose("PostgreSQL", wanted.postgres)?,

@@ -3,15 +3,15 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use outbox_testkit::local::{Account, Programs as PostgresPrograms};
 use postgres::error::SqlState;
 
-use super::account::Account;
 use super::error::StackError;
 use super::options::StackOptions;
 use super::paths;
 use super::ports::Ports;
 use super::process::{Launch, base_environment};
-use super::provision::{Programs, Task, major_version, once};
+use super::provision::{Programs, Task, once};
 use super::readiness::Probed;
 use super::service::Service;
 use super::sql;
@@ -39,7 +39,7 @@ pub(crate) fn prepare(
     if let (true, Some(account)) = (home != planned, account) {
         (options.report)(&format!(
             "the user `{}`, whom PostgreSQL runs as, cannot reach {}: its data is in {}",
-            account.name,
+            account.name(),
             planned.display(),
             home.display()
         ));
@@ -65,7 +65,7 @@ pub(crate) fn prepare(
         args.push(format!("{name}={value}"));
     }
     Ok(Launch {
-        program: programs.postgres.join("postgres"),
+        program: programs.postgres.directory().join("postgres"),
         args,
         env: base_environment(),
         directory: home,
@@ -107,7 +107,7 @@ fn initialise(
         account.own(&password)?;
         account.own(data)?;
     }
-    let mut initdb = Command::new(programs.postgres.join("initdb"));
+    let mut initdb = Command::new(programs.postgres.directory().join("initdb"));
     initdb
         .arg("-D")
         .arg(data)
@@ -125,11 +125,11 @@ fn initialise(
     fs::remove_file(&password).map_err(StackError::file("remove", &password))
 }
 
-fn refuse_another_version(data: &Path, programs: &Path) -> Result<(), StackError> {
+fn refuse_another_version(data: &Path, programs: &PostgresPrograms) -> Result<(), StackError> {
     let file = data.join("PG_VERSION");
     let made_by = fs::read_to_string(&file).map_err(StackError::file("read", &file))?;
-    let found = major_version(programs).map_or_else(String::new, |version| version.to_string());
-    if made_by.trim() == found {
+    let found = programs.version();
+    if made_by.trim() == found.to_string() {
         return Ok(());
     }
     Err(StackError::new(format!(
@@ -137,6 +137,6 @@ fn refuse_another_version(data: &Path, programs: &Path) -> Result<(), StackError
          with `cargo xtask stack down --purge`",
         data.display(),
         made_by.trim(),
-        programs.display()
+        programs.directory().display()
     )))
 }

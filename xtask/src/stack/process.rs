@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
+use outbox_testkit::local::Account;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
-use super::account::Account;
 use super::error::StackError;
 
 /// One run of a program. A pid alone is not enough to signal a process: it may have ended and

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::account::Account;
+use outbox_testkit::local::Account;
+
 use super::error::StackError;
 use super::lifecycle::{self, Started};
 use super::options::{Data, StackOptions};
@@ -100,7 +101,7 @@ fn prepare(options: &StackOptions, known: Option<State>) -> Result<State, StackE
             .filter(|process| process.is_alive());
         services.insert(service, ServiceState { process, launch });
     }
-    Ok(State { ports, postgres_programs: programs.postgres, services })
+    Ok(State { ports, postgres_programs: programs.postgres.directory().to_path_buf(), services })
 }
 
 /// Rejects fewer brokers than an earlier run had. Topics of an earlier run may have all of their replicas on brokers

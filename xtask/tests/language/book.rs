@@ -1,6 +1,6 @@
 //! The book's table of contents.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::markdown::Page;
@@ -41,6 +41,33 @@ fn code_blocks_with_a_path_are_the_file() {
     assert!(blocks > 0, "no block of code names its file");
 }
 
+/// The file that compiles blocks of pages that are no whole programs.
+const PARTS: &str = "examples/shop/tests/pages.rs";
+
+/// A block of Rust in the book is a file, or a part of the one that compiles such parts, but for the indentation.
+#[test]
+fn each_block_of_rust_is_compiled() {
+    let compiled = std::fs::read_to_string(root().join(PARTS)).unwrap();
+    let compiled: Vec<_> = compiled.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+
+    let mut faults = Vec::new();
+    for page in files("md").into_iter().filter(|file| file.path.starts_with("docs")) {
+        let lines: Vec<_> = page.text.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let is_file = index > 0 && lines[index - 1].starts_with("<!-- ");
+            if !line.starts_with("```rust") || is_file {
+                continue;
+            }
+            let block = lines[index + 1..].iter().take_while(|line| !line.starts_with("```"));
+            let block: Vec<_> = block.map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
+            if !compiled.windows(block.len()).any(|part| part == block) {
+                faults.push(page.fault(index + 1, &format!("the block is no part of {PARTS}")));
+            }
+        }
+    }
+    none(&faults);
+}
+
 /// The reference names each method of the consumer's builder, and no other.
 #[test]
 fn the_settings_of_the_consumer_are_documented() {
@@ -74,4 +101,53 @@ fn the_predicates_of_errors_are_documented() {
         missing.extend(predicates.filter(|it| !documented(it)).map(|it| format!("errors.md lacks {it} of {name}")));
     }
     none(&missing);
+}
+
+/// Types of other crates that the pages name.
+const OTHERS_TYPES: [&str; 1] = ["PgConnectOptions"];
+
+/// A page that names a method, a variant or a field of a type, as in `Type::member`, names one that there is.
+#[test]
+fn members_of_types_that_pages_name_exist() {
+    let items = files("txt").into_iter().filter(|file| file.path.ends_with("public-items.txt"));
+    let texts: Vec<_> = items.map(|file| file.text).collect();
+    let known = members(texts.iter().flat_map(|text| text.lines()));
+
+    let mut faults = Vec::new();
+    for page in files("md").into_iter().filter(|file| is_public_page(&file.path)) {
+        for (line, text) in page.text.lines().enumerate() {
+            for (name, member) in text.split('`').skip(1).step_by(2).filter_map(named) {
+                let is_known = known.get(name).is_some_and(|members| member == "default" || members.contains(member));
+                if !is_known && !OTHERS_TYPES.contains(&name) {
+                    faults.push(page.fault(line + 1, &format!("there is no public {name}::{member}")));
+                }
+            }
+        }
+    }
+    none(&faults);
+}
+
+fn is_public_page(path: &Path) -> bool {
+    path == Path::new("README.md") || ["docs", "deploy", "crates"].iter().any(|part| path.starts_with(part))
+}
+
+/// Returns the type and the member that code names.
+fn named(code: &str) -> Option<(&str, &str)> {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let (before, after) = code.split_once("::")?;
+    let name = before.rsplit(|c: char| !is_part(c)).next()?;
+    let member = after.split(|c: char| !is_part(c)).next()?;
+    (name.starts_with(char::is_uppercase) && !member.is_empty()).then_some((name, member))
+}
+
+/// Returns the members of each type of the lists, whose lines are such as `a/struct.Type method.name: pub fn name()`.
+fn members<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+    let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for line in lines {
+        let item = line.split(": ").next().unwrap();
+        let (path, member) = item.split_once(' ').unwrap_or((item, ""));
+        let members = found.entry(path.rsplit('.').next().unwrap()).or_default();
+        members.extend(member.split('.').skip(1).step_by(2));
+    }
+    found
 }

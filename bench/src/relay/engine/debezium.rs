@@ -4,8 +4,8 @@ use serde_json::Value;
 use xtask::stack::{ConnectRest, Service, Stack};
 
 use crate::Outcome;
-use crate::relay::Setting;
-use crate::site::Site;
+use crate::relay::setting::Setting;
+use crate::run_env::RunEnv;
 
 /// A connector on the stack's worker.
 #[derive(Debug)]
@@ -16,11 +16,11 @@ pub(crate) struct Debezium {
 }
 
 impl Debezium {
-    pub(crate) fn start(setting: &Setting, site: &Site) -> Outcome<Self> {
+    pub(crate) fn start(setting: &Setting, env: &RunEnv) -> Outcome<Self> {
         let (stack, rest) = (setting.stack.clone(), setting.stack.connect_rest());
-        let config: Value = serde_json::to_value(site.config())?;
-        let connector = Self { stack, rest, name: Some(site.name().to_owned()) };
-        connector.rest.put_config(site.name(), &config)?;
+        let config: Value = serde_json::to_value(env.config())?;
+        let connector = Self { stack, rest, name: Some(env.name().to_owned()) };
+        connector.rest.put_config(env.name(), &config)?;
         Ok(connector)
     }
 
@@ -38,9 +38,9 @@ impl Debezium {
     /// Kills the whole worker: that is what a crash takes with it.
     pub(crate) fn crash(&self) -> Outcome<Instant> {
         self.stack.kill(Service::Connect)?;
-        let told = Instant::now();
+        let started = Instant::now();
         self.stack.start(Service::Connect)?;
-        Ok(told)
+        Ok(started)
     }
 
     pub(crate) fn stop(mut self) -> Outcome<()> {

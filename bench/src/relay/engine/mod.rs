@@ -11,9 +11,9 @@ use tokio::task::block_in_place;
 
 use self::debezium::Debezium;
 use self::native::Native;
-use super::Setting;
 use crate::Outcome;
-use crate::site::Site;
+use crate::relay::setting::Setting;
+use crate::run_env::RunEnv;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -31,14 +31,14 @@ pub(crate) enum Engine {
 
 impl Engine {
     /// Starts it, with the moment before that.
-    pub(crate) fn start(kind: Kind, setting: &Setting, site: &Site) -> Outcome<(Self, Instant)> {
+    pub(crate) fn start(kind: Kind, setting: &Setting, env: &RunEnv) -> Outcome<(Self, Instant)> {
         block_in_place(|| {
-            let told = Instant::now();
+            let started = Instant::now();
             let engine = match kind {
-                Kind::Relay => Self::Relay(Native::start(setting, site)?),
-                Kind::Debezium => Self::Debezium(Debezium::start(setting, site)?),
+                Kind::Relay => Self::Relay(Native::start(setting, env)?),
+                Kind::Debezium => Self::Debezium(Debezium::start(setting, env)?),
             };
-            Ok((engine, told))
+            Ok((engine, started))
         })
     }
 

@@ -8,8 +8,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use xtask::stack::log_tail;
 
 use crate::Outcome;
-use crate::relay::Setting;
-use crate::site::Site;
+use crate::relay::setting::Setting;
+use crate::run_env::RunEnv;
 
 const GRACE: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(10);
@@ -24,16 +24,16 @@ pub(crate) struct Native {
 }
 
 impl Native {
-    pub(crate) fn start(setting: &Setting, site: &Site) -> Outcome<Self> {
-        let connector = setting.runs.join(format!("{}.json", site.name()));
-        fs::write(&connector, site.config().to_json())?;
-        let log = setting.runs.join(format!("{}.log", site.name()));
+    pub(crate) fn start(setting: &Setting, env: &RunEnv) -> Outcome<Self> {
+        let connector = setting.runs.join(format!("{}.json", env.name()));
+        fs::write(&connector, env.config().to_json())?;
+        let log = setting.runs.join(format!("{}.log", env.name()));
         File::create(&log)?;
         let arguments = [
             "--connector".to_owned(),
             connector.display().to_string(),
             "--brokers".to_owned(),
-            site.brokers().to_owned(),
+            env.brokers().to_owned(),
         ];
         let child = spawn(&setting.relay, &arguments, &log)?;
         Ok(Self { program: setting.relay.clone(), arguments, log, child })
@@ -59,9 +59,9 @@ impl Native {
         self.check()?;
         self.child.kill()?;
         self.child.wait()?;
-        let told = Instant::now();
+        let started = Instant::now();
         self.child = spawn(&self.program, &self.arguments, &self.log)?;
-        Ok(told)
+        Ok(started)
     }
 
     pub(crate) fn stop(mut self) -> Outcome<()> {

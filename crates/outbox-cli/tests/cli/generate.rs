@@ -72,7 +72,10 @@ async fn the_compose_file_sets_up_everything_from_the_model() {
     for (name, service) in services {
         let image = service["image"].as_str().unwrap();
         // The digest of Debezium's image is not known.
-        assert!(image.contains("@sha256:") || ["connect", "connector"].contains(&name.as_str()), "{name} has no digest");
+        assert!(
+            image.contains("@sha256:") || ["connect", "connector"].contains(&name.as_str()),
+            "{name} has no digest"
+        );
         let tag = image.split('@').next().unwrap().rsplit_once(':').unwrap().1;
         assert!(tag.starts_with(|c: char| c.is_ascii_digit()), "{name} has no pinned tag");
         let ports = service["ports"].as_array().into_iter().flatten();

@@ -123,7 +123,8 @@ async fn a_deleted_connector_is_cleaned_up_as_far_as_the_user_accepts() {
     }
     let (code, shown) = terminal.end().await;
     assert_eq!(code, 0, "{shown}");
-    for text in [&*format!("also removed: slot {}", env.name()), "also removed: offsets", "remains: publication outbox"] {
+    for text in [&*format!("also removed: slot {}", env.name()), "also removed: offsets", "remains: publication outbox"]
+    {
         assert!(shown.contains(text), "{text}: {shown}");
     }
     assert_eq!(run_at(&env, &["slot", "show", env.name()]).await.code, 5);

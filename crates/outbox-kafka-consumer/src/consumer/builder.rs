@@ -44,10 +44,24 @@ pub struct Builder<D: Driver = TokioPostgres> {
     driver: PhantomData<fn() -> D>,
 }
 
+impl Consumer {
+    /// Starts a consumer of the cluster behind these brokers (`host:port`).
+    pub fn builder(brokers: impl IntoIterator<Item = impl Into<String>>) -> Builder {
+        Builder::new(brokers.into_iter().map(Into::into).collect())
+    }
+
+    /// Starts a consumer whose store is a [`PgPool`](::sqlx::PgPool), and whose [handlers](crate::sqlx) take
+    /// transactions of sqlx.
+    #[cfg(feature = "sqlx")]
+    pub fn sqlx_builder(brokers: impl IntoIterator<Item = impl Into<String>>) -> Builder<crate::Sqlx> {
+        Builder::new(brokers.into_iter().map(Into::into).collect())
+    }
+}
+
 impl<D: Driver> Builder<D> {
     const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
-    pub(super) fn new(brokers: Vec<String>) -> Self {
+    fn new(brokers: Vec<String>) -> Self {
         Self {
             brokers,
             security: Security::new(),
@@ -427,7 +441,7 @@ impl<D: Driver> Builder<D> {
         let registry = Registry::new(&pipeline, self.registrations, self.otherwise.into_iter().next())?;
         let store = Store::new(pool, &schema, group, self.lease, self.statement_caching);
         let shared = Shared::new(cluster, pipeline, registry, self.upcasts, store, self.options, concurrency);
-        Ok(Consumer { shared: Arc::new(shared) })
+        Ok(Consumer::new(Arc::new(shared)))
     }
 }
 

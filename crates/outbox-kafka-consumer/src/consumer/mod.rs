@@ -17,18 +17,6 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// Starts a consumer of the cluster behind these brokers (`host:port`).
-    pub fn builder(brokers: impl IntoIterator<Item = impl Into<String>>) -> Builder {
-        Builder::new(brokers.into_iter().map(Into::into).collect())
-    }
-
-    /// Starts a consumer whose store is a [`PgPool`](::sqlx::PgPool), and whose [handlers](crate::sqlx) take
-    /// transactions of sqlx.
-    #[cfg(feature = "sqlx")]
-    pub fn sqlx_builder(brokers: impl IntoIterator<Item = impl Into<String>>) -> Builder<crate::Sqlx> {
-        Builder::new(brokers.into_iter().map(Into::into).collect())
-    }
-
     /// Returns the migrations of this consumer's tables, in the [schema](Builder::schema) that it uses.
     ///
     /// Apply them at deployment, before [`run`](Self::run), as a role that may create tables. If there is no consumer
@@ -44,6 +32,10 @@ impl Consumer {
     #[must_use]
     pub fn migrations(&self) -> Migrations {
         self.shared.store.migrations()
+    }
+
+    fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -12,7 +12,8 @@ use crate::Received;
 ///
 /// # Delivery
 /// At least once: it is called before the fact that it was called is stored, so that a crash or a lost connection
-/// between the two repeats it. The event's id is what the other side can recognise a repetition by. All else that a
+/// between the two repeats it. The event's id is what the other side can recognise a repetition by. After a take-over,
+/// the last call of an owner that hangs may still run while the next owner makes the same call. All else that a
 /// [`Handler`](super::Handler) is promised holds here too.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no handler of events outside of a transaction",

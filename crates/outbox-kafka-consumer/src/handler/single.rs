@@ -18,13 +18,16 @@ use crate::Received;
 ///   COMMIT fails, and either pauses the partition at the event. Settings such as role and `search_path` have their
 ///   former values again for the next event, also after `SET`. Set them back yourself to keep sharing transactions.
 /// - The transaction is shared with other events that came at the same time; what it locks is kept until they are done.
-///   A statement waits at most 100 ms for a lock while several events share it. After a conflict, or if an event fails,
+///   A statement waits at most 100 ms for a lock while several events share it, and for nearly a quarter of the
+///   [lease](crate::Builder::lease_ttl) if an event is alone. After a conflict, or if an event fails,
 ///   the events are handed over again in smaller transactions.
 /// - An event is handed over again after an error, a crash or a lost connection, and then the effects of the earlier
 ///   attempt are not in the database. What a handler does outside of the transaction is repeated.
 /// - Events of one aggregate come in order, one after the other. Those of different aggregates come at the same time.
 /// - A statement, or a pause between two, may take nearly half of the [lease](crate::Builder::lease_ttl).
 /// - The future may be dropped at any await when the consumer stops; the transaction is then rolled back.
+/// - A handler must not block its thread, which other tasks of the runtime share, those that renew the leases among
+///   them: use `tokio::task::spawn_blocking`.
 ///
 /// # Another event in the same transaction
 /// A handler may enqueue events; they are published if, and only if, its effect commits:

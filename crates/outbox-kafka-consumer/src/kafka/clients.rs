@@ -8,7 +8,6 @@ use rskafka::BackoffConfig;
 use rskafka::client::{Client, ClientBuilder, Credentials, OauthBearerCredentials, SaslConfig};
 use tokio::time::timeout;
 
-use super::bounded;
 use crate::Error;
 use crate::brokers::Brokers;
 
@@ -104,5 +103,19 @@ fn sasl_config(credentials: outbox_kafka::Credentials, security: &Security) -> S
             })
         }
         _ => SaslConfig::Plain(password),
+    }
+}
+
+/// Waits for rskafka, for a bounded time.
+pub async fn bounded<T>(
+    doing: &str,
+    call: impl Future<Output = Result<T, rskafka::client::error::Error>>,
+) -> Result<T, Error> {
+    match timeout(Brokers::PATIENCE, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(e)) => Err(Error::kafka(doing).caused_by(e)),
+        Err(elapsed) => {
+            Err(Error::kafka(format!("{doing} within {} s", Brokers::PATIENCE.as_secs())).caused_by(elapsed))
+        }
     }
 }

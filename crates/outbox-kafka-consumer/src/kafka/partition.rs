@@ -8,8 +8,8 @@ use rskafka::client::error::{Error as KafkaError, ProtocolError};
 use rskafka::client::partition::{OffsetAt, PartitionClient};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::clients::SharedClient;
-use super::{Cluster, bounded};
+use super::clients::bounded;
+use super::connections::{Connections, Opened};
 use crate::Error;
 use crate::brokers::Brokers;
 use crate::source::{Fetched, Headers, Message, PartitionReader};
@@ -17,18 +17,12 @@ use crate::source::{Fetched, Headers, Message, PartitionReader};
 /// Reads one partition over rskafka.
 #[derive(Debug)]
 pub struct Reader {
-    cluster: Cluster,
+    connections: Connections,
     topic: Arc<Topic>,
     partition: i32,
     /// `None` after a failure.
     opened: Option<Opened>,
     max_bytes: i32,
-}
-
-#[derive(Debug)]
-struct Opened {
-    client: PartitionClient,
-    shared: Arc<SharedClient>,
 }
 
 /// How long the broker waits for new records before it answers with none.
@@ -43,28 +37,27 @@ const ONE_BATCH: i32 = 1;
 const GROWTH: i32 = 8;
 
 impl Reader {
-    pub fn new(cluster: Cluster, topic: Arc<Topic>, client: PartitionClient, shared: Arc<SharedClient>) -> Self {
-        let partition = client.partition();
-        Self { cluster, topic, partition, opened: Some(Opened { client, shared }), max_bytes: USUAL_BYTES }
+    pub fn new(connections: Connections, topic: Arc<Topic>, opened: Opened) -> Self {
+        let partition = opened.client.partition();
+        Self { connections, topic, partition, opened: Some(opened), max_bytes: USUAL_BYTES }
     }
 
     /// Returns the partition's client; connects to the current leader after a failure.
     async fn client(&mut self) -> Result<&PartitionClient, Error> {
         if self.opened.is_none() {
-            let current = self.cluster.0.brokers.topic(self.topic.name()).await?;
+            let current = self.connections.brokers().topic(self.topic.name()).await?;
             if current.id() != self.topic.id() {
                 let doing = format!("read on in topic {}", self.topic.name());
                 return Err(Error::kafka(doing).caused_by("the topic was deleted and created again"));
             }
-            let (client, shared) = self.cluster.partition_client(&current, self.partition).await?;
-            self.opened = Some(Opened { client, shared });
+            self.opened = Some(self.connections.open(&current, self.partition).await?);
         }
         self.opened.as_ref().map(|opened| &opened.client).ok_or_else(|| Error::kafka("open a partition"))
     }
 
     fn close(&mut self) {
-        if let Some(Opened { shared, .. }) = self.opened.take() {
-            self.cluster.0.clients.retire(&shared);
+        if let Some(failed) = self.opened.take() {
+            self.connections.retire(failed);
         }
     }
 
@@ -140,7 +133,7 @@ impl Reader {
     /// Returns the first offset of the aborted transaction that spans an offset. rskafka does not pass on what brokers
     /// say about them.
     async fn aborted(&self, offset: i64) -> Result<Option<i64>, Error> {
-        let found = self.cluster.0.brokers.cluster().aborted_transaction(&self.topic, self.partition, offset).await;
+        let found = self.connections.brokers().cluster().aborted_transaction(&self.topic, self.partition, offset).await;
         found.map_err(|e| Error::kafka("list the aborted transactions").caused_by(e))
     }
 }

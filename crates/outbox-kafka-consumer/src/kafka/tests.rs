@@ -6,7 +6,7 @@ use std::time::Duration;
 use outbox_kafka::Security;
 use outbox_testkit::{Broker, Fault};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
@@ -93,6 +93,26 @@ async fn discovery_connects_no_client_of_rskafka_and_partitions_share_connection
     // partition.
     assert_eq!(connections_to(&broker.address()), 22);
     assert_eq!(logged.count("Establishing new connection"), 21);
+    drop(readers);
+}
+
+/// rskafka has a connection for each partition, so `Reader::Auto` reads most of many partitions by the native reader.
+#[tokio::test]
+async fn the_default_reader_bounds_the_connections_of_a_process() {
+    const PARTITIONS: i32 = 60;
+    let broker = Broker::builder().start().await.unwrap();
+    broker.create_topic(TOPIC, PARTITIONS).unwrap();
+    let brokers = Brokers::new(vec![broker.address()], Security::new());
+    let choice = crate::source::Choice::new(crate::Reader::default(), &brokers);
+    let opened = futures_util::future::join_all((0..PARTITIONS).map(|partition| choice.open(TOPIC, partition))).await;
+    let read = opened.into_iter().map(|reader| async {
+        let mut reader = reader.unwrap();
+        assert!(matches!(reader.fetch(0).await.unwrap(), Fetched::Records { .. }));
+        reader
+    });
+    let readers = futures_util::future::join_all(read).await;
+    let connections = connections_to(&broker.address());
+    assert!(connections <= 22, "{connections} connections");
     drop(readers);
 }
 

@@ -25,6 +25,9 @@ pub enum FailureKind {
     /// No handler can take the event yet, and the policy [holds](crate::RecordPolicy::Park) it. No
     /// [`RetryPolicy`](crate::RetryPolicy) is asked.
     Unhandled,
+    /// Another transaction has locked a row or a table that the handler needs. No attempt is counted, and no
+    /// [`RetryPolicy`](crate::RetryPolicy) is asked.
+    Locked,
     /// The event did not fail: it waits behind an earlier event of its key.
     Behind,
     /// A newer version of this crate stored a kind that this one does not know.
@@ -32,7 +35,7 @@ pub enum FailureKind {
 }
 
 /// The kinds that are stored, with their names in the store.
-static NAMES: [(FailureKind, &str); 9] = [
+static NAMES: [(FailureKind, &str); 10] = [
     (FailureKind::Failed, "failed"),
     (FailureKind::Data, "data"),
     (FailureKind::Rejected, "rejected"),
@@ -41,6 +44,7 @@ static NAMES: [(FailureKind, &str); 9] = [
     (FailureKind::Crashed, "crashed"),
     (FailureKind::Undecodable, "undecodable"),
     (FailureKind::Unhandled, "unhandled"),
+    (FailureKind::Locked, "locked"),
     (FailureKind::Behind, "behind"),
 ];
 
@@ -79,8 +83,10 @@ impl fmt::Display for FailureKind {
 /// The error may be of any server. A statement on the store's connection shows whether that connection is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SqlFault {
-    /// It lost against another transaction, or waited too long for a lock: it is called again at once.
+    /// It lost against another transaction: it is called again at once.
     Conflict,
+    /// It waited too long for a lock that another transaction holds.
+    Locked,
     /// PostgreSQL rejects the data.
     Data,
     /// Anything else.
@@ -105,8 +111,9 @@ fn fault_of(error: &(dyn StdError + 'static)) -> Option<SqlFault> {
 }
 
 fn of_state(state: &str) -> SqlFault {
-    match SqlStateClass::of(state) {
-        SqlStateClass::Conflict | SqlStateClass::Locked => SqlFault::Conflict,
+    match SqlStateClass::from_sqlstate(state) {
+        SqlStateClass::Conflict => SqlFault::Conflict,
+        SqlStateClass::Locked => SqlFault::Locked,
         SqlStateClass::Data => SqlFault::Data,
         _ => SqlFault::Other,
     }
@@ -129,7 +136,7 @@ mod tests {
         for (state, fault) in [
             ("40001", SqlFault::Conflict),
             ("40P01", SqlFault::Conflict),
-            ("55P03", SqlFault::Conflict),
+            ("55P03", SqlFault::Locked),
             ("57P01", SqlFault::Other),
             ("08006", SqlFault::Other),
             ("22003", SqlFault::Data),

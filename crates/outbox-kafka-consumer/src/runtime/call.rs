@@ -1,4 +1,4 @@
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -329,7 +329,10 @@ impl Lane {
             traceparent = event.traceparent.as_ref().map(|traceparent| traceparent.as_str()),
         );
         if let Some(hook) = &self.shared.options.span {
-            hook(&span, event);
+            // Neither the event nor its worker suffers from it.
+            if catch_unwind(AssertUnwindSafe(|| hook(&span, event))).is_err() {
+                tracing::error!(target: "outbox.consumer", topic = &*self.in_flight.topic, "span hook panicked");
+            }
         }
         span
     }

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
 use super::{Shared, TopicPartition};
 use crate::Error;
@@ -10,6 +11,8 @@ use outbox_net::{Backoff, ErrorChain};
 
 /// How often new topics and partitions are looked for.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// How often a topic is looked for that never existed: its first event creates it and waits for this.
+const EARLY_INTERVAL: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// After how many answers without it a topic counts as deleted. A broker that has just started may not know it yet.
 const DELETED_AFTER: u32 = 2;
@@ -22,7 +25,7 @@ impl Shared {
         let mut discovery = Discovery::new(self.registry.topics().into_iter().map(str::to_owned).collect());
         let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE);
         loop {
-            let pause = match self.cluster.partitions(&discovery.topics).await {
+            match self.cluster.partitions(&discovery.topics).await {
                 Ok(answer) => {
                     backoff.reset();
                     self.set_rejected(discovery.learn(answer));
@@ -31,17 +34,29 @@ impl Shared {
                         found.clone_from(&discovery.found);
                         is_new
                     });
-                    INTERVAL
+                    self.until_topic_appears(&discovery, Instant::now() + INTERVAL).await;
                 }
                 Err(e) => {
                     let pause = backoff.delay();
                     tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), retry_in = ?pause, "cannot list topics");
                     self.set_rejected(Some(e));
-                    pause
+                    sleep(pause).await;
                 }
-            };
-            tokio::time::sleep(pause).await;
+            }
         }
+    }
+
+    /// Waits until a topic exists that never did, at most until `deadline`. An error is left to the next regular look.
+    async fn until_topic_appears(&self, discovery: &Discovery, deadline: Instant) {
+        let awaited = &discovery.awaited;
+        while !awaited.is_empty() && Instant::now() + EARLY_INTERVAL < deadline {
+            sleep(EARLY_INTERVAL).await;
+            let Ok(answer) = self.cluster.partitions(&discovery.topics).await else { break };
+            if awaited.iter().any(|topic| answer.get(topic).is_some_and(Result::is_ok)) {
+                return;
+            }
+        }
+        tokio::time::sleep_until(deadline).await;
     }
 }
 
@@ -70,6 +85,8 @@ impl Found {
 /// The partitions that exist, as far as the answers have shown so far.
 struct Discovery {
     topics: BTreeSet<String>,
+    /// The topics that no answer had so far.
+    awaited: BTreeSet<String>,
     found: Found,
     /// How many answers in a row had the same number of partitions.
     agreeing: BTreeMap<String, u32>,
@@ -82,6 +99,7 @@ struct Discovery {
 impl Discovery {
     fn new(topics: BTreeSet<String>) -> Self {
         Self {
+            awaited: topics.clone(),
             topics,
             found: Found::default(),
             agreeing: BTreeMap::new(),
@@ -97,6 +115,7 @@ impl Discovery {
         for topic in &self.topics {
             match answer.remove(topic) {
                 Some(Ok(partitions)) => {
+                    self.awaited.remove(topic);
                     self.missing.remove(topic);
                     self.failing.remove(topic);
                     let count = i32::try_from(partitions.len()).unwrap_or(i32::MAX);
@@ -148,6 +167,7 @@ mod tests {
         let mut discovery = Discovery::new(["orders".to_owned()].into());
         assert!(discovery.learn(answer(2)).is_none());
         assert_eq!(places(&discovery), [0, 1]);
+        assert!(discovery.awaited.is_empty());
 
         let failed = [("orders".to_owned(), Err(Error::kafka("describe a topic")))].into();
         assert!(discovery.learn(failed).is_some());

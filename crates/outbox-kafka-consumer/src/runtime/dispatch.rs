@@ -27,6 +27,7 @@ pub struct Dispatcher {
     memory: Option<OwnedSemaphorePermit>,
     /// Of the last record.
     hints: DecodeHints,
+    tasks: WaitingTasks,
     /// Behind the records, and the offsets without one that were read with them.
     read_to: i64,
     /// Sorted, and waiting for room.
@@ -34,6 +35,26 @@ pub struct Dispatcher {
     earlier: EarlierAttempts,
     /// How many offsets are isolated after the first event that the inbox does not know; `None` behind that one.
     isolated: Option<i64>,
+}
+
+/// Tasks for which their lane had no room.
+#[derive(Default)]
+struct WaitingTasks {
+    waiting: VecDeque<(usize, HeldEventTask)>,
+    /// The last one that was taken went before a record, whose turn it is.
+    is_records_turn: bool,
+}
+
+impl WaitingTasks {
+    /// Returns the task that a lane gets before its next record: every other time if there are many.
+    fn take(&mut self, lane: usize) -> Option<HeldEventTask> {
+        if std::mem::take(&mut self.is_records_turn) {
+            return None;
+        }
+        let first = self.waiting.iter().position(|(of, _)| *of == lane)?;
+        self.is_records_turn = true;
+        self.waiting.remove(first).map(|(_, task)| task)
+    }
 }
 
 /// The attempts that may have been begun before the partition was opened.
@@ -80,6 +101,7 @@ impl Dispatcher {
             records: VecDeque::new(),
             memory: None,
             hints: DecodeHints::default(),
+            tasks: WaitingTasks::default(),
             read_to: 0,
             next: None,
             earlier,
@@ -144,20 +166,25 @@ impl Dispatcher {
                 return Ok(());
             }
             let Some(item) = &self.next else { return Ok(()) };
-            let (cost, lane) = (self.cost(item), lane_of(item.message.key(), item.offset, self.lanes.len()));
-            let Some(lane) = self.lanes.get(lane) else { return Ok(()) };
+            let (cost, index) = (self.cost(item), lane_of(item.message.key(), item.offset, self.lanes.len()));
+            let Some(lane) = self.lanes.get(index) else { return Ok(()) };
             match (Arc::clone(&self.budget).try_acquire_many_owned(cost), lane.try_reserve()) {
-                (Ok(permit), Ok(room)) => hand_over(&self.in_flight, &mut self.next, &mut self.memory, permit, room),
+                (Ok(permit), Ok(room)) => match self.tasks.take(index) {
+                    Some(task) => room.send(Work::HeldEventTask(task)),
+                    None => hand_over(&self.in_flight, &mut self.next, &mut self.memory, permit, room),
+                },
                 _ => break,
             }
         }
         // There is no room at the moment.
         let Some(item) = &self.next else { return Ok(()) };
-        let lane = lane_of(item.message.key(), item.offset, self.lanes.len());
+        let index = lane_of(item.message.key(), item.offset, self.lanes.len());
         let permit = Arc::clone(&self.budget).acquire_many_owned(self.cost(item)).await;
-        let Some(lane) = self.lanes.get(lane) else { return Ok(()) };
-        if let (Ok(permit), Ok(room)) = (permit, lane.reserve().await) {
-            hand_over(&self.in_flight, &mut self.next, &mut self.memory, permit, room);
+        let Some(lane) = self.lanes.get(index) else { return Ok(()) };
+        let (Ok(permit), Ok(room)) = (permit, lane.reserve().await) else { return Ok(()) };
+        match self.tasks.take(index) {
+            Some(task) => room.send(Work::HeldEventTask(task)),
+            None => hand_over(&self.in_flight, &mut self.next, &mut self.memory, permit, room),
         }
         Ok(())
     }
@@ -181,6 +208,7 @@ impl Dispatcher {
     /// Handles one event at a time, and records its start first: should it end the process, its successor knows.
     async fn deal_alone(&mut self) -> Result<(), Error> {
         while !self.in_flight.is_idle() {
+            self.deal_waiting_tasks();
             self.in_flight.progress.notified().await;
         }
         self.skip_known().await?;
@@ -250,13 +278,27 @@ impl Dispatcher {
         (id.into_iter().chain(ahead.filter_map(|(_, message)| of(message, &mut hints))).collect(), until)
     }
 
-    /// Gives what is due and what was asked for to the lanes of its keys; what finds no room comes up again.
-    pub fn deal_tasks(&self, tasks: Vec<HeldEventTask>) {
+    /// Gives what is due and what was asked for to the lanes of its keys. A task without room waits for it: the lane of
+    /// a backlog takes such tasks and records in turns.
+    pub fn deal_tasks(&mut self, tasks: Vec<HeldEventTask>) {
         for task in tasks {
             let lane = lane_of(task.key.as_deref(), task.offset, self.lanes.len());
-            if let Some(room) = self.lanes.get(lane).and_then(|lane| lane.try_reserve().ok()) {
-                self.in_flight.tasks.fetch_add(1, Ordering::Relaxed);
-                room.send(Work::HeldEventTask(task));
+            self.in_flight.tasks.fetch_add(1, Ordering::Relaxed);
+            match self.lanes.get(lane).and_then(|lane| lane.try_reserve().ok()) {
+                Some(room) => room.send(Work::HeldEventTask(task)),
+                None => self.tasks.waiting.push_back((lane, task)),
+            }
+        }
+    }
+
+    /// Gives tasks that found no room to lanes that have some now, also if no record follows.
+    pub fn deal_waiting_tasks(&mut self) {
+        let (lanes, waiting) = (&self.lanes, &mut self.tasks.waiting);
+        for _ in 0..waiting.len() {
+            let Some((index, task)) = waiting.pop_front() else { return };
+            match lanes.get(index).and_then(|lane| lane.try_reserve().ok()) {
+                Some(room) => room.send(Work::HeldEventTask(task)),
+                None => waiting.push_back((index, task)),
             }
         }
     }

@@ -1,5 +1,6 @@
 use std::any::Any;
 use std::error::Error as StdError;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use deadpool_postgres::tokio_postgres::error::SqlState;
@@ -32,6 +33,8 @@ pub enum Fault {
     Event(Failed),
     /// It lost against another transaction.
     Conflict(Error),
+    /// It did not get a lock that another transaction holds.
+    Locked(Error),
     /// The store is unreachable, the lease is lost, or the outcome of the commit is not known.
     Store(Error),
     /// The payload of one of its events cannot be read, and the policy stops there.
@@ -72,6 +75,23 @@ impl Failed {
         }
     }
 
+    /// Creates the outcome of an event whose handler did not get a lock.
+    pub fn locked(error: &Error) -> Self {
+        Self::new(FailureKind::Locked, ErrorChain::new(error).to_string())
+    }
+
+    /// Parks the event until the lock may be free. The attempt, which is among `attempts`, does not count.
+    fn until_unlocked(&self, attempts: i32, random: f64) -> Disposition<'_> {
+        Disposition {
+            state: EventState::Parked,
+            blocks: true,
+            attempts: attempts.saturating_sub(1),
+            kind: self.kind,
+            error: &self.error,
+            next_attempt: Some(RetryPolicy::jittered(LOCKED_PAUSE, random)),
+        }
+    }
+
     /// Returns the outcome of an event that ended the process each time gets no other attempt.
     pub fn poison(error: &str) -> Self {
         Self { hint: RetryHint::Reject, ..Self::new(FailureKind::Crashed, error) }
@@ -84,7 +104,8 @@ impl Failed {
 
     /// Returns whether the reason may lie in something that the handler depends on, and not in the event.
     pub fn may_be_a_dependency(&self) -> bool {
-        self.hint == RetryHint::Unsaid && matches!(self.kind, FailureKind::Failed | FailureKind::TimedOut)
+        self.hint == RetryHint::Unsaid
+            && matches!(self.kind, FailureKind::Failed | FailureKind::TimedOut | FailureKind::Locked)
     }
 
     pub fn panicked(panic: &(dyn Any + Send)) -> Self {
@@ -97,7 +118,7 @@ impl Fault {
     /// Converts into an error that blames no event.
     pub fn into_error(self) -> Error {
         match self {
-            Self::Store(e) | Self::Conflict(e) => e,
+            Self::Store(e) | Self::Conflict(e) | Self::Locked(e) => e,
             Self::Event(failed) => Error::store("keep an event that failed", failed.error),
             Self::Stop(e) => Error::store("keep an event that failed", e),
             Self::Ended => Error::store("keep a transaction", ENDED),
@@ -108,6 +129,7 @@ impl Fault {
     pub fn of_store(doing: &str, error: PgError) -> Self {
         match sql_fault(error.as_source()) {
             SqlFault::Conflict => Self::Conflict(Error::store(doing, error)),
+            SqlFault::Locked => Self::Locked(Error::store(doing, error)),
             _ => Self::Store(Error::store(doing, error)),
         }
     }
@@ -160,11 +182,23 @@ impl Fault {
             (RetryHint::Unsaid, SqlFault::Conflict) => {
                 return Self::Conflict(Error::store(format!("take a handler's statement: {text}"), "a conflict"));
             }
+            (RetryHint::Unsaid, SqlFault::Locked) => {
+                return Self::Locked(Error::store(format!("take a handler's statement: {text}"), "a lock is held"));
+            }
             (RetryHint::Unsaid, SqlFault::Data) => FailureKind::Data,
             (RetryHint::Reject, _) => FailureKind::Rejected,
             _ => FailureKind::Failed,
         };
         Self::Event(Failed { hint, source: Some(error.into_source()), ..Failed::new(kind, text) })
+    }
+
+    /// Converts a lock that was waited for this long into an event to be parked, so that its lane continues. A handler
+    /// that does not wait for locks is called again at once, as after a conflict.
+    pub fn after(self, took: Duration, lease: Duration) -> Self {
+        match self {
+            Self::Locked(e) if took >= lease / SHORT_WAIT => Self::Event(Failed::locked(&e)),
+            fault => fault,
+        }
     }
 
     /// Adds the settings of the handler that failed.
@@ -217,6 +251,7 @@ impl Fault {
     pub fn of_commit(error: PgError) -> Self {
         let kind = match sql_fault(error.as_source()) {
             SqlFault::Conflict => return Self::Conflict(Error::store("commit", error)),
+            SqlFault::Locked => return Self::Locked(Error::store("commit", error)),
             SqlFault::Data => FailureKind::Data,
             SqlFault::Other => FailureKind::Failed,
         };
@@ -270,15 +305,22 @@ impl Shared {
         attempts: i32,
         random: f64,
     ) -> Disposition<'a> {
-        if failed.kind == FailureKind::Unhandled {
-            return failed.until_handled(attempts);
+        match failed.kind {
+            FailureKind::Unhandled => return failed.until_handled(attempts),
+            FailureKind::Locked => return failed.until_unlocked(attempts, random),
+            _ => {}
         }
         let policy = failed.policy.as_ref().or(route.and_then(Route::policy));
         let retry = policy.and_then(|policy| policy.retry.as_ref()).unwrap_or(&self.options.retry);
         let on_failure = policy.and_then(|policy| policy.on_failure).unwrap_or(self.options.on_failure);
         let attempt = u32::try_from(attempts).unwrap_or(1).max(1);
         let error = failed.source.as_ref().map(|error| &**error as &(dyn StdError + 'static));
-        let next_attempt = match (retry.delay(&FailedAttempt { attempt, kind: failed.kind, error }), failed.hint) {
+        let failed_attempt = FailedAttempt { attempt, kind: failed.kind, error };
+        let delay = catch_unwind(AssertUnwindSafe(|| retry.delay(&failed_attempt))).unwrap_or_else(|_| {
+            tracing::error!(target: "outbox.consumer", "retry policy panicked: the default policy decides");
+            RetryPolicy::default().delay(&failed_attempt)
+        });
+        let next_attempt = match (delay, failed.hint) {
             (None, _) | (_, RetryHint::Reject) => None,
             (Some(_), RetryHint::RetryAfter(delay)) => Some(delay.min(LONGEST_DELAY)),
             (Some(delay), _) => Some(RetryPolicy::jittered(delay.min(LONGEST_DELAY), random)),
@@ -294,6 +336,10 @@ impl Shared {
     }
 }
 
+/// How long an event waits for a lock before it is parked: this part of the lease at least.
+const SHORT_WAIT: u32 = 8;
+/// How long an event is parked that did not get a lock.
+const LOCKED_PAUSE: Duration = Duration::from_secs(5);
 /// Of the second between two looks at an event that nobody can take yet.
 const MOST_DOUBLINGS: u32 = 5;
 /// The longest delay that is stored: PostgreSQL's intervals end somewhere.

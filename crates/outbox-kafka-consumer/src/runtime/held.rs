@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use outbox_core::record::DecodeHints;
 use outbox_net::ErrorChain;
 
@@ -114,8 +116,10 @@ impl Lane {
         }
         let mut conflicts = 0;
         let outcome = loop {
-            match self.attempt_held(held, &mut item, event.id.is_some(), conflicts).await {
-                Err(Fault::Conflict(_)) if conflicts < CONFLICTS => {
+            let begun = Instant::now();
+            let attempted = self.attempt_held(held, &mut item, event.id.is_some(), conflicts).await;
+            match attempted.map_err(|fault| fault.after(begun.elapsed(), self.shared.store.lease)) {
+                Err(Fault::Conflict(_) | Fault::Locked(_)) if conflicts < CONFLICTS => {
                     conflicts += 1;
                     pause_after(conflicts).await;
                 }
@@ -131,6 +135,7 @@ impl Lane {
             Err(Fault::Store(e)) => Err(e),
             Err(Fault::Ended) => Err(self.ended(event.offset)),
             Err(Fault::Event(failed)) => self.hold_again(held, &failed, route, attempts).await,
+            Err(Fault::Locked(e)) => self.hold_again(held, &Failed::locked(&e), route, attempts).await,
             Err(fault) => {
                 let kind =
                     if matches!(fault, Fault::Stop(..)) { FailureKind::Undecodable } else { FailureKind::Failed };

@@ -55,8 +55,9 @@ impl InFlight {
         self.called_until.load(Ordering::Relaxed)
     }
 
+    /// Notes the end of the partition. An earlier one is of a fetch that was waiting.
     pub fn set_end(&self, end: i64) {
-        self.end.store(end, Ordering::Relaxed);
+        self.end.fetch_max(end, Ordering::Relaxed);
     }
 
     pub fn end(&self) -> Option<i64> {

@@ -2,7 +2,7 @@ use outbox_net::ErrorChain;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{RwLockReadGuard, RwLockWriteGuard, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -130,7 +130,7 @@ impl Lane {
             };
             match &fault {
                 Fault::Store(_) => return Err(fault.into_error()),
-                Fault::Conflict(_) => {
+                Fault::Conflict(_) | Fault::Locked(_) => {
                     measure::conflict(topic);
                     measure::split(topic, "conflict");
                     size.conflicted(events);
@@ -167,8 +167,12 @@ impl Lane {
     }
 
     async fn attempt_alone(&self, conflicts: u32, item: &mut Item) -> Result<(), Fault> {
-        self.call_outside(item).await?;
-        self.attempt_after(conflicts, std::slice::from_mut(item)).await.map_err(|aborted| aborted.fault)
+        let begun = Instant::now();
+        let attempted = async {
+            self.call_outside(item).await?;
+            self.attempt_after(conflicts, std::slice::from_mut(item)).await.map_err(|aborted| aborted.fault)
+        };
+        attempted.await.map_err(|fault| fault.after(begun.elapsed(), self.shared.store.lease))
     }
 
     /// Handles an event whose transaction came to nothing.
@@ -195,7 +199,8 @@ impl Lane {
                     let failed = Failed::new(FailureKind::Failed, ErrorChain::new(&e).to_string());
                     return self.park(item, &failed).await;
                 }
-                Fault::Conflict(_) => {
+                Fault::Locked(e) if conflicts >= CONFLICTS => return self.park(item, &Failed::locked(&e)).await,
+                Fault::Conflict(_) | Fault::Locked(_) => {
                     measure::conflict(&self.in_flight.topic);
                     conflicts += 1;
                     pause_after(conflicts).await;

@@ -27,6 +27,8 @@ pub struct Membership {
     /// The topics whose first number of partitions is in the store.
     subscribed: BTreeSet<String>,
     client: Option<Connection>,
+    /// The group knows this consumer.
+    is_member: bool,
     clock: LeaseClock,
     began: Instant,
     owned: HashMap<TopicPartition, Owned>,
@@ -48,6 +50,7 @@ impl Membership {
             found,
             subscribed: BTreeSet::new(),
             client: None,
+            is_member: false,
             clock: LeaseClock::new(shared.store.lease, Duration::ZERO),
             began: Instant::now(),
             owned: HashMap::new(),
@@ -73,8 +76,9 @@ impl Membership {
                         self.shared.forget_stopped(&place);
                     }
                 }
+                Ok(()) = self.found.changed() => next = Instant::now(),
                 () = sleep_until(next) => {
-                    self.tick(next == self.began).await;
+                    self.tick().await;
                     next = Instant::now() + pause;
                 }
             }
@@ -99,10 +103,9 @@ impl Membership {
     }
 
     /// Renews what is due, and takes or gives back what the shares say.
-    async fn tick(&mut self, is_first: bool) {
-        let begun = self.began.elapsed();
+    async fn tick(&mut self) {
         let patience = self.shared.store.lease / 3;
-        let worked = timeout(patience, self.keep(is_first || self.clock.is_due(begun))).await;
+        let worked = timeout(patience, self.keep()).await;
         let worked = worked.unwrap_or_else(|e| Err(Error::store("answer in time", e)));
         if let Err(e) = worked {
             tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "leases not renewed");
@@ -119,7 +122,7 @@ impl Membership {
         }
     }
 
-    async fn keep(&mut self, is_due: bool) -> Result<(), Error> {
+    async fn keep(&mut self) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
         let store = &shared.store;
         if self.client.as_ref().is_none_or(|client| client.is_closed()) {
@@ -127,8 +130,9 @@ impl Membership {
         }
         let Some(client) = &mut self.client else { return Ok(()) };
         let begun = self.began.elapsed();
-        if is_due {
+        if !self.is_member || self.clock.is_due(begun) {
             let still = store.renew(client, self.owner, &self.topics, &self.handles).await?;
+            self.is_member = true;
             self.clock.renewed(begun);
             self.owned.retain(|place, owned| {
                 let is_ours = still.contains(place);

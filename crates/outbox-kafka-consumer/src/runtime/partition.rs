@@ -86,7 +86,7 @@ impl Partition {
 
     async fn report_stopped(&self, error: Error) {
         measure::stopped(&self.topic, self.partition, true);
-        let text = ErrorChain::new(&error).to_string().replace('\0', "\u{fffd}");
+        let text = ErrorChain::new(&error).to_string();
         let noted = self.shared.store.set_stopped(&self.topic, self.partition, self.owner, Some(&text)).await;
         if let Err(e) = noted {
             tracing::debug!(target: "outbox.consumer", error = %ErrorChain::new(&e), "reason of the stopped partition not stored");
@@ -129,6 +129,7 @@ impl Partition {
                 }
                 _ = tick.tick(), if !dispatch.is_next_alone() || dispatch.is_paused() => {
                     dispatch.pass_read();
+                    dispatch.deal_waiting_tasks();
                     let done = dispatch.in_flight().prefix().done();
                     let is_past = has_read && !dispatch.has_work() && dispatch.in_flight().prefix().is_idle();
                     if done > first {
@@ -259,6 +260,14 @@ impl Partition {
         self.was_abandoned = false;
         let in_flight = InFlight::new(Arc::clone(&self.topic), self.partition, taken.fence, taken.next_offset);
         in_flight.set_end(end);
+        let earlier = EarlierAttempts {
+            called_until: self.shared.upkeep.called_until(&self.topic, self.partition),
+            isolate_until: taken.careful_until,
+            // Each loss of a connection counts as the end of a process does, where the losses are what it is about.
+            attempt_owner: if self.losses >= LOSSES { Uuid::now_v7() } else { self.owner },
+        };
+        let (dispatch, queues) = Dispatcher::new(&self.shared, in_flight, earlier);
+
         let (sender, chunks) = mpsc::channel(1);
         let mut readers = JoinSet::new();
         if let (Some(known), Some(found)) = (taken.topic_id, reader.topic_id())
@@ -267,17 +276,9 @@ impl Partition {
             let earliest = reader.earliest().await?;
             let _ = sender.try_send(Chunk::Failed(self.recreated(taken.next_offset, earliest)));
         } else {
-            let (shared, topic) = (Arc::clone(&self.shared), Arc::clone(&self.topic));
-            let feed = Feed::new(shared, topic, self.partition, reader.topic_id());
+            let feed = Feed::new(Arc::clone(&self.shared), Arc::clone(dispatch.in_flight()), reader.topic_id());
             readers.spawn(feed.run(reader, taken.next_offset, sender));
         }
-        let earlier = EarlierAttempts {
-            called_until: self.shared.upkeep.called_until(&self.topic, self.partition),
-            isolate_until: taken.careful_until,
-            // Each loss of a connection counts as the end of a process does, where the losses are what it is about.
-            attempt_owner: if self.losses >= LOSSES { Uuid::now_v7() } else { self.owner },
-        };
-        let (dispatch, queues) = Dispatcher::new(&self.shared, in_flight, earlier);
         Ok(Opened { dispatch, queues, chunks, reader: readers })
     }
 

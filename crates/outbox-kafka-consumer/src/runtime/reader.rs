@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::Shared;
+use super::in_flight::InFlight;
 use crate::Error;
 use crate::source::{Chosen, Fetched, Message, PartitionReader, RecordSource as _};
 
@@ -60,6 +61,28 @@ pub struct Interrupted {
     pub error: Error,
 }
 
+/// How often the end of a partition is read while nothing is fetched, because handlers are slow or paused.
+const END_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Waits for room for another chunk, and passes on the end of the partition meanwhile. `None` if nobody takes chunks.
+async fn room<'a>(
+    reader: &mut impl PartitionReader,
+    chunks: &'a mpsc::Sender<Chunk>,
+    note_end: &impl Fn(i64),
+) -> Option<mpsc::Permit<'a, Chunk>> {
+    let reserved = chunks.reserve();
+    tokio::pin!(reserved);
+    loop {
+        if let Ok(room) = timeout(END_INTERVAL, &mut reserved).await {
+            return room.ok();
+        }
+        // An error shows again at the next fetch.
+        if let Ok(end) = reader.end().await {
+            note_end(end);
+        }
+    }
+}
+
 /// Fetches ahead, one chunk beyond what is taken. Returns why fetching failed; `None` after the last chunk.
 pub async fn read(
     mut reader: impl PartitionReader,
@@ -68,10 +91,11 @@ pub async fn read(
     mut offset: i64,
     memory: Memory,
     chunks: mpsc::Sender<Chunk>,
+    note_end: impl Fn(i64),
 ) -> Option<Interrupted> {
     loop {
         // Room first: what is fetched is held by nobody else.
-        let Ok(room) = chunks.reserve().await else { return None };
+        let room = room(&mut reader, &chunks, &note_end).await?;
         let (chunk, next) = match reader.fetch(offset).await {
             Ok(Fetched::Records { records, next, end }) => {
                 let memory = memory.take(&records).await;
@@ -100,20 +124,23 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// reader takes up at the next offset.
 pub struct Feed {
     shared: Arc<Shared>,
-    topic: Arc<str>,
-    partition: i32,
+    in_flight: Arc<InFlight>,
     topic_id: Option<Uuid>,
 }
 
 impl Feed {
-    pub fn new(shared: Arc<Shared>, topic: Arc<str>, partition: i32, topic_id: Option<Uuid>) -> Self {
-        Self { shared, topic, partition, topic_id }
+    pub fn new(shared: Arc<Shared>, in_flight: Arc<InFlight>, topic_id: Option<Uuid>) -> Self {
+        Self { shared, in_flight, topic_id }
     }
 
     pub async fn run(self, mut reader: Chosen, mut offset: i64, chunks: mpsc::Sender<Chunk>) {
+        let (topic, partition) = (&*self.in_flight.topic, self.in_flight.partition);
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         while let Some(Interrupted { next, mut error }) =
-            read(reader, self.topic.to_string(), self.partition, offset, self.memory(), chunks.clone()).await
+            read(reader, topic.to_owned(), partition, offset, self.memory(), chunks.clone(), |end| {
+                self.in_flight.set_end(end);
+            })
+            .await
         {
             if next > offset {
                 backoff.reset();
@@ -122,7 +149,7 @@ impl Feed {
             reader = loop {
                 let retry_in = backoff.delay();
                 tracing::warn!(
-                    target: "outbox.consumer", topic = &*self.topic, partition = self.partition, offset,
+                    target: "outbox.consumer", topic, partition, offset,
                     error = %ErrorChain::new(&error), ?retry_in, "reading interrupted"
                 );
                 if chunks.send(Chunk::Interrupted(error)).await.is_err() {
@@ -147,7 +174,7 @@ impl Feed {
     }
 
     async fn reopen(&self, offset: i64) -> Result<Reopened, Error> {
-        let mut reader = self.shared.cluster.open(&self.topic, self.partition).await?;
+        let mut reader = self.shared.cluster.open(&self.in_flight.topic, self.in_flight.partition).await?;
         match (self.topic_id, reader.topic_id()) {
             (Some(known), Some(found)) if known != found => {
                 Ok(Reopened::Recreated(Chunk::Recreated { offset, earliest: reader.earliest().await? }))

@@ -68,6 +68,7 @@ impl Shared {
         let failed = match fault {
             Fault::Event(failed) => failed,
             Fault::Stop(e) => Failed::new(FailureKind::Undecodable, ErrorChain::new(&*e).to_string()),
+            Fault::Locked(e) => Failed::locked(&e),
             fault => Failed::new(FailureKind::Failed, ErrorChain::new(&fault.into_error()).to_string()),
         };
         // Without the random part of the delay.

@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use outbox_core::uuid::Uuid;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Fetched, PartitionReader, RecordSource};
 use crate::brokers::Brokers;
@@ -13,12 +15,18 @@ pub struct Choice {
     brokers: Brokers,
     rskafka: kafka::Cluster,
     native: native::Source,
+    /// A permit for each partition that [`Reader::Auto`] reads by rskafka.
+    auto: Arc<Semaphore>,
 }
+
+/// How many partitions of a process [`Reader::Auto`] reads by rskafka at a time, which has a connection and fetches for
+/// each of them.
+const MOST_BY_RSKAFKA: usize = 16;
 
 impl Choice {
     pub fn new(reader: Reader, brokers: &Brokers) -> Self {
         let (rskafka, native) = (kafka::Cluster::new(brokers.clone()), native::Source::new(brokers.clone()));
-        Self { reader, brokers: brokers.clone(), rskafka, native }
+        Self { reader, brokers: brokers.clone(), rskafka, native, auto: Arc::new(Semaphore::new(MOST_BY_RSKAFKA)) }
     }
 
     pub fn brokers(&self) -> &Brokers {
@@ -40,13 +48,17 @@ impl RecordSource for Choice {
         Ok(match self.reader {
             Reader::Native => Chosen::Native(self.native.open(topic, partition).await?),
             Reader::Rskafka => Chosen::Rskafka(self.rskafka.open(topic, partition).await?),
-            Reader::Auto => Chosen::Auto(Box::new(Auto {
-                reader: self.rskafka.open(topic, partition).await?,
-                native: self.native.clone(),
-                topic: topic.to_owned(),
-                partition,
-                has_producer_time: false,
-            })),
+            Reader::Auto => match Arc::clone(&self.auto).try_acquire_owned() {
+                Ok(permit) => Chosen::Auto(Box::new(Auto {
+                    reader: self.rskafka.open(topic, partition).await?,
+                    native: self.native.clone(),
+                    topic: topic.to_owned(),
+                    partition,
+                    has_producer_time: false,
+                    _permit: permit,
+                })),
+                Err(_) => Chosen::Native(self.native.open(topic, partition).await?),
+            },
         })
     }
 }
@@ -68,6 +80,7 @@ pub struct Auto {
     partition: i32,
     /// The first batch was looked at: its timestamps are the producer's.
     has_producer_time: bool,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Auto {

@@ -90,7 +90,9 @@ impl Store {
         let mut client = self.connection().await?;
         let mut executor = self.on_client(&mut client);
         let members = executor.query(&self.statements.lease.members, &[&self.group]).await.map_err(failed)?;
-        if !members.is_empty() {
+        // Those that have ended within the last hour are listed, too.
+        let are_alive = members.iter().map(|member| member.try_get(3)).collect::<Result<Vec<bool>, _>>();
+        if are_alive.map_err(unread)?.contains(&true) {
             return Err(Error::refused("a consumer of the group runs: stop it, or wait until its lease has ended"));
         }
         executor.query(&self.statements.operator.remove_group, &[&self.group]).await.map_err(failed)?;

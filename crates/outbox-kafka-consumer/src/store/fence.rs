@@ -13,6 +13,9 @@ use crate::{Error, Isolation};
 /// immutable.
 const GUARD: &str = "DECLARE outbox_guard NO SCROLL CURSOR WITH HOLD FOR \
      SELECT concat('a handler must not COMMIT its transaction', NULL)::int";
+/// A bound for whole transactions (PostgreSQL 17), which a role or a database may have, would end a handler's session.
+const UNBOUNDED: &str = "SELECT set_config(name, '0', true) FROM (VALUES ('transaction_timeout')) AS bound (name) \
+     WHERE current_setting(name, true) <> '0'";
 const FIND_GUARD: &str = "MOVE 0 IN outbox_guard";
 /// Notifications that a handler listens to would otherwise come to every later user of the session.
 const CLOSE_GUARD: &str = "CLOSE outbox_guard; UNLISTEN *";
@@ -60,16 +63,25 @@ impl Store {
     /// at the end.
     ///
     /// The statements of a batch wait for other locks for 100 ms. Two batches that wait for each other then end before
-    /// PostgreSQL looks for a deadlock, which it does after 1 s, and their events are handled in smaller ones.
+    /// PostgreSQL looks for a deadlock, which it does after 1 s, and their events are handled in smaller ones. A single
+    /// event waits for half of the time that its statement has, unless the session has a bound: so PostgreSQL reports
+    /// that a lock is held, and not only that the statement took too long.
     pub fn bounds(&self, fence: Fence, isolation: Isolation, events: usize) -> String {
-        let locks = if events > 1 { "; SET LOCAL lock_timeout = 100" } else { "" };
         let each =
             (self.lease / 2).saturating_sub(Duration::from_millis(250)).max(Duration::from_millis(250)).as_millis();
+        let locks = if events > 1 {
+            "SET LOCAL lock_timeout = 100".to_owned()
+        } else {
+            format!(
+                "SELECT set_config('lock_timeout', '{}', true) WHERE current_setting('lock_timeout') = '0'",
+                each / 2
+            )
+        };
         format!(
             "SET TRANSACTION ISOLATION LEVEL {}; {}; {}; \
              SET LOCAL statement_timeout = {each}; SET LOCAL idle_in_transaction_session_timeout = {each}; \
-             SET LOCAL application_name = '{}'; {}; \
-             SELECT pg_advisory_xact_lock_shared(hashtextextended({}, {})){locks}; {}",
+             {UNBOUNDED}; SET LOCAL application_name = '{}'; {}; \
+             SELECT pg_advisory_xact_lock_shared(hashtextextended({}, {})); {locks}; {}",
             isolation.sql(),
             UNLOCK,
             record_as("session"),

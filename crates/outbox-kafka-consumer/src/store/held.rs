@@ -1,4 +1,3 @@
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -60,8 +59,9 @@ impl Store {
     pub async fn hold(&self, tx: &mut Transaction<'_>, held: &NewlyHeld<'_>) -> Result<(), PgError> {
         let NewlyHeld { topic, message, partition, offset, id, event_type, disposition } = held;
         let (names, values): (Vec<_>, Vec<_>) =
-            message.headers().into_iter().map(|(name, value)| (storable(name), value)).unzip();
-        let error = storable(disposition.error);
+            message.headers().into_iter().map(|(name, value)| (self.storable(name), value)).unzip();
+        let error = self.storable(disposition.error);
+        let event_type = event_type.map(|name| self.storable(name));
         let (key, value) = (message.key(), message.value());
         let blocks = disposition.blocks && key.is_some();
         let next = disposition.next_attempt.map(super::seconds);
@@ -82,7 +82,7 @@ impl Store {
             &disposition.kind.name(),
             &error,
             &next,
-            event_type,
+            &event_type,
         ];
         self.in_transaction(tx).query(&self.statements.held.hold, &params).await.map(drop)
     }
@@ -118,10 +118,9 @@ impl Store {
     ) -> Result<(), PgError> {
         let (mut executor, next) = (self.in_transaction(tx), disposition.next_attempt.map(super::seconds));
         let sql = &self.statements.held.hold_again;
-        let error = storable(disposition.error);
-        executor
-            .query(sql, &[&id, &disposition.state.name(), &disposition.blocks, &disposition.kind.name(), &error, &next])
-            .await?;
+        let error = self.storable(disposition.error);
+        let Disposition { state, blocks, attempts, kind, .. } = disposition;
+        executor.query(sql, &[&id, &state.name(), blocks, &kind.name(), &error, &next, attempts]).await?;
         if disposition.next_attempt.is_none() && !disposition.blocks {
             executor.query(&self.statements.held.release_next, &[&id]).await?;
         }
@@ -172,12 +171,6 @@ impl Store {
         let postponed = self.on_client(&mut client).query(&self.statements.held.postpone, &[&id]).await;
         postponed.map(drop).map_err(|e| Error::store("postpone a held event", e))
     }
-}
-
-/// Replaces what PostgreSQL cannot store. PostgreSQL's text has no NUL, and what comes from outside may have one.
-fn storable<'a>(text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
-    let text = text.into();
-    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text }
 }
 
 /// Returns the record as it was received.

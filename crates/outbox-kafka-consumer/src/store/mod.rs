@@ -19,6 +19,8 @@ mod session;
 mod setup;
 mod statements;
 
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use outbox_core::Identifier;
@@ -50,12 +52,23 @@ pub struct Store {
     fence: String,
     statements: Statements,
     sending: Sending,
+    /// The database's encoding has every character, as far as is known.
+    has_all_characters: AtomicBool,
 }
 
 impl Store {
     pub fn new(pool: Pool, schema: &Identifier, group: String, lease: Duration, sending: Sending) -> Self {
         let fence = statements::literal(&statements::fence_name(schema));
-        Self { pool, group, lease, schema: schema.clone(), fence, statements: Statements::new(schema), sending }
+        Self {
+            pool,
+            group,
+            lease,
+            schema: schema.clone(),
+            fence,
+            statements: Statements::new(schema),
+            sending,
+            has_all_characters: AtomicBool::new(true),
+        }
     }
 
     pub fn migrations(&self) -> Migrations {
@@ -89,6 +102,21 @@ impl Store {
     /// Runs statements in a transaction.
     pub async fn execute(&self, tx: &mut Transaction<'_>, text: &str) -> Result<(), PgError> {
         self.in_transaction(tx).execute(text).await
+    }
+
+    /// Replaces what PostgreSQL cannot store: NUL, and the characters that the database's encoding may not have.
+    fn storable<'a>(&self, text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
+        let text = text.into();
+        let has_all = self.has_all_characters.load(Ordering::Relaxed);
+        if !text.contains('\0') && (has_all || text.is_ascii()) {
+            return text;
+        }
+        let replaced = |character: char| match character {
+            '\0' if has_all => "\u{fffd}".to_owned(),
+            _ if has_all || (character.is_ascii() && character != '\0') => character.to_string(),
+            _ => character.escape_unicode().to_string(),
+        };
+        text.chars().map(replaced).collect::<String>().into()
     }
 
     fn on_client<'a>(&self, connection: &'a mut Connection) -> Executor<'a> {

@@ -39,7 +39,7 @@ impl Store {
     /// Pauses for a time, or until it is resumed. A pause without an end is not shortened.
     pub async fn pause(&self, what: &Paused, reason: &str, time: Option<Duration>) -> Result<(), Error> {
         let mut client = self.connection().await?;
-        let (time, reason) = (time.map(seconds), reason.replace('\0', "\u{fffd}"));
+        let (time, reason) = (time.map(seconds), self.storable(reason));
         let sql = &self.statements.operator.pause;
         let paused =
             self.on_client(&mut client).query(sql, &[&self.group, &what.topic, &what.event_type, &reason, &time]).await;

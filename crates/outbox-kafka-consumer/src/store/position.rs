@@ -149,6 +149,7 @@ impl Store {
 
     /// Records why a partition is paused, if this consumer still has its lease.
     pub async fn set_stopped(&self, topic: &str, partition: i32, owner: Uuid, why: Option<&str>) -> Result<(), Error> {
+        let why = why.map(|why| self.storable(why));
         let mut client = self.connection().await?;
         let sql = &self.statements.position.set_stopped;
         let set = self.on_client(&mut client).query(sql, &[&self.group, &topic, &partition, &why, &owner]).await;

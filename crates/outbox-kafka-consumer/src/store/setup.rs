@@ -1,5 +1,7 @@
 //! Whether the consumer's tables are ready to be used.
 
+use std::sync::atomic::Ordering;
+
 use deadpool_postgres::tokio_postgres::types::Type;
 
 use super::lease::unread;
@@ -73,7 +75,8 @@ const INSPECT: &str = "
         coalesce(array_agg(wanted.field) FILTER (WHERE attname IS NULL), '{}'),
         ARRAY(SELECT privilege FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
               WHERE NOT has_table_privilege(class.oid, privilege)),
-        coalesce(has_schema_privilege(namespace.oid, 'USAGE'), true), quote_ident(current_user), current_database()::text
+        coalesce(has_schema_privilege(namespace.oid, 'USAGE'), true), quote_ident(current_user), current_database()::text,
+        current_setting('server_encoding') IN ('UTF8', 'SQL_ASCII')
     FROM unnest($2::text[], $3::text[]) AS wanted (name, field)
     LEFT JOIN pg_catalog.pg_namespace AS namespace ON nspname = $1
     LEFT JOIN pg_catalog.pg_class AS class ON relnamespace = namespace.oid AND relname = wanted.name
@@ -89,6 +92,7 @@ const CAN_READ_VERSION: &str = "
 #[derive(Default)]
 struct Findings {
     database: String,
+    has_all_characters: bool,
     role: String,
     has_usage: bool,
     /// Tables, and columns of tables that exist.
@@ -107,6 +111,7 @@ impl Store {
         let mut client = self.connection().await?;
         let mut executor = self.on_client(&mut client);
         let findings = self.inspect(&mut executor).await?;
+        self.has_all_characters.store(findings.has_all_characters, Ordering::Relaxed);
         let mut problems = findings.problems(&self.schema.to_string());
         if findings.has_usage {
             problems.extend(self.version_problem(&mut executor).await?);
@@ -159,6 +164,7 @@ impl Findings {
         let (is_missing, columns, lacking): (bool, Vec<String>, Vec<String>) =
             (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
         (self.has_usage, self.role, self.database) = (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?);
+        self.has_all_characters = row.try_get(7)?;
 
         if is_missing {
             self.missing.push(table);

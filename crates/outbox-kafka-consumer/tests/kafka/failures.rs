@@ -4,7 +4,7 @@ use std::time::Duration;
 use outbox_core::{DomainEvent, OutboxEvent};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{
-    DeadLetterMode, EventState, FailureKind, HandlerError, HandlerResult, Received, RecordPolicy, RetryPolicy,
+    DeadLetterMode, EventState, FailureKind, HandlerError, HandlerResult, Received, RecordPolicy, RetryPolicy, with,
 };
 
 use crate::bench::{Fixture, OrderCreated, Running};
@@ -59,6 +59,32 @@ async fn an_event_that_fails_is_tried_again_and_its_key_keeps_its_order() {
         bench.position(0, 8).await;
         running.stop().await.unwrap();
     }
+}
+
+/// Fails the first step of order 13 twice.
+async fn slow_and_flaky(left: &AtomicU32, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    let is_bad = event.event().order_id == 13;
+    if is_bad && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
+        return Err("not today".into());
+    }
+    store(tx, event).await
+}
+
+/// A worker whose queue is always full.
+#[tokio::test]
+async fn retries_and_requests_get_their_turn_in_a_backlog() {
+    const ORDERS: i64 = 800;
+    let bench = Fixture::with_partitions(1).await;
+    bench.produce_order(0, 13).await;
+    crate::batches::produce_orders(&bench, 100..100 + ORDERS).await;
+    let one = std::num::NonZeroUsize::MIN;
+    let consumer = bench.consumer().partition_concurrency(one).max_batch_size(one);
+    let running = Running::start(consumer.on(with(AtomicU32::new(2), slow_and_flaky)).build().unwrap());
+    let steps = bench.steps(1 + usize::try_from(ORDERS).unwrap()).await;
+    let place = steps.iter().position(|(order, _)| *order == 13).unwrap();
+    assert!(place < usize::try_from(ORDERS).unwrap() / 2, "after {place} of {ORDERS} events");
+    running.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -54,3 +54,24 @@ async fn records_larger_than_the_memory_of_the_process_are_handled() {
     assert_eq!(bench.effects(1_000).await, (0..1_000).collect::<Vec<_>>());
     running.stop().await.unwrap();
 }
+
+/// Positions follow about once a second. Inbox and epoch keep effects exact.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_do_not_write_the_position() {
+    let bench = Fixture::with_partitions(1).await;
+    let client = bench.client().await;
+    let count = "CREATE TABLE moved (n bigint);
+         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO moved VALUES (1); RETURN NULL; END$$;
+         CREATE TRIGGER note AFTER UPDATE ON outbox.consumer_position FOR EACH ROW EXECUTE FUNCTION note()";
+    client.batch_execute(count).await.unwrap();
+    fill(&bench, 1, 400).await;
+    let running = Running::start(bench.consumer().max_batch_size(NonZeroUsize::MIN).on(store).build().unwrap());
+    assert_eq!(bench.effects(400).await.len(), 400);
+    running.stop().await.unwrap();
+
+    let sql = "SELECT (SELECT count(*) FROM moved), (SELECT count(DISTINCT xmin::text) FROM effect)";
+    let row = client.query_one(sql, &[]).await.unwrap();
+    let (moves, transactions): (i64, i64) = (row.get(0), row.get(1));
+    assert_eq!(transactions, 400);
+    assert!(moves < transactions / 4, "{moves} writes of the position for {transactions} transactions");
+}

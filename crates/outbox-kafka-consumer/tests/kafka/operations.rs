@@ -4,6 +4,9 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
+use kafka_protocol::messages::{FindCoordinatorRequest, GroupId, OffsetFetchRequest};
+use kafka_protocol::protocol::StrBytes;
 use outbox_kafka::Security;
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{
@@ -15,6 +18,7 @@ use xtask::stack::Stack;
 
 use crate::bench::{Fixture, OrderCreated, Running};
 use crate::positions::store;
+use crate::wire::{Wire, topic_name};
 
 /// Fails while it is set.
 struct Gateway {
@@ -201,10 +205,13 @@ async fn a_group_is_removed_with_all_that_it_has_unless_a_consumer_runs() {
     assert!(bench.group().remove().await.unwrap_err().is_refused());
     running.stop().await.unwrap();
     bench.group().pause(&PauseTarget::Group, "before it goes").await.unwrap();
+    // A consumer that has crashed is listed for an hour.
+    let client = bench.client().await;
+    let crashed = "INSERT INTO outbox.consumer_member VALUES ('test', gen_random_uuid(), '{}', clock_timestamp())";
+    client.batch_execute(crashed).await.unwrap();
 
     bench.group().remove().await.unwrap();
-    let client = bench.client().await;
-    for table in ["inbox", "held", "position", "lease", "member", "request", "pause"] {
+    for table in ["inbox", "held", "position", "lease", "member", "request", "pause", "subscription"] {
         let row = client.query_one(&format!("SELECT count(*) FROM outbox.consumer_{table}"), &[]).await.unwrap();
         assert_eq!(row.get::<_, i64>(0), 0, "{table}");
     }
@@ -222,7 +229,19 @@ async fn kafkas_own_tool_shows_the_positions_and_the_lag() {
         bench.produce_order(0, order).await;
     }
     let running = Running::start(bench.consumer().group(&group).on(store).build().unwrap());
-    bench.position(0, 4).await;
+    let find = FindCoordinatorRequest::default().with_key(StrBytes::from_string(group.clone()));
+    let of = OffsetFetchRequestTopic::default().with_name(topic_name(&bench)).with_partition_indexes(vec![0]);
+    let fetch = OffsetFetchRequest::default()
+        .with_group_id(GroupId(StrBytes::from_string(group.clone())))
+        .with_topics(Some(vec![of]));
+    let mut wire = Wire::connect(bench.brokers()).await;
+    eventually("the position in Kafka, while the consumer runs".to_owned(), async || {
+        wire.call(1, find.clone()).await;
+        let answer = wire.call(5, fetch.clone()).await;
+        let found = answer.topics.first().map(|topic| topic.partitions[0].committed_offset);
+        if found == Some(4) { Ok(()) } else { Err(answer) }
+    })
+    .await;
     running.stop().await.unwrap();
     bench.produce_order(0, 9).await;
 

@@ -3,12 +3,18 @@
 use std::collections::HashSet;
 use std::sync::Mutex;
 
+use kafka_protocol::messages::CreatePartitionsRequest;
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{EventState, HandlerError, HandlerResult, MovePolicy, Received, RetryPolicy, with};
-use outbox_test_support::eventually;
+use outbox_kafka_consumer::{
+    Consumer, EventState, HandlerError, HandlerResult, MovePolicy, Received, RetryPolicy, with,
+};
+use outbox_test_support::{connect_kafka, eventually};
+use outbox_testkit::Broker;
 
-use crate::bench::{Fixture, OrderCreated, Running};
+use crate::bench::{Fixture, LEASE, OrderCreated, Running};
 use crate::positions::store;
+use crate::wire::{Wire, topic_name};
 
 type Seen = Mutex<HashSet<i64>>;
 
@@ -48,6 +54,66 @@ async fn held_events_of_keys_that_have_moved_to_another_partition_take_effect_on
     steps.sort_unstable();
     let expected: Vec<(i64, i64)> = (0..ORDERS).flat_map(|order| (0..3).map(move |step| (order, step))).collect();
     assert_eq!(steps, expected);
+}
+
+/// Raises the number of partitions of a topic.
+async fn raise_partitions(bench: &Fixture, count: i32) {
+    let topic = CreatePartitionsTopic::default().with_name(topic_name(bench)).with_count(count).with_assignments(None);
+    let request = CreatePartitionsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
+    let answer = Wire::connect(bench.brokers()).await.call(1, request).await;
+    assert_eq!(answer.results[0].error_code, 0);
+}
+
+#[tokio::test]
+async fn a_partition_that_is_added_is_read_and_a_parked_event_blocks_its_key_there() {
+    let bench = Fixture::with_partitions(1).await;
+    bench.produce_step(0, 7, 0).await;
+    let running = Running::start(bench.consumer().on(rejects).build().unwrap());
+    let dead = bench.held(EventState::Dead, 1).await;
+    raise_partitions(&bench, 2).await;
+    // The leader of the new partition is elected.
+    eventually("the new partition".to_owned(), async || {
+        let topics = bench.kafka().list_topics().await.unwrap();
+        let found =
+            topics.into_iter().find(|topic| topic.name == bench.topic()).map_or(0, |topic| topic.partitions.len());
+        if found == 2 { Ok(()) } else { Err(found) }
+    })
+    .await;
+    bench.produce_step(1, 7, 1).await;
+    bench.produce_step(1, 8, 1).await;
+    assert_eq!(bench.steps(1).await, [(8, 1)]);
+    bench.position(1, 2).await;
+    bench.held(EventState::Parked, 1).await;
+
+    bench.group().discard(dead[0].id).await.unwrap();
+    assert_eq!(bench.steps(2).await, [(8, 1), (7, 1)]);
+    bench.held(EventState::Parked, 0).await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_topic_that_is_deleted_is_not_created_again_and_its_leases_go() {
+    let bench = Fixture::without_topic().await;
+    // Any request for metadata by a client that lets topics be created would create it.
+    let broker = Broker::start().await.unwrap();
+    broker.create_topic(bench.topic(), 2).unwrap();
+    let consumer = Consumer::builder([broker.address()]).pipeline(bench.pipeline().clone()).group("test");
+    let running = Running::start(consumer.pool(bench.pool()).lease_ttl(LEASE).on(store).build().unwrap());
+    let client = bench.client().await;
+    let leases = async |count: i64| {
+        eventually(format!("{count} leases"), async || {
+            let row = client.query_one("SELECT count(*) FROM outbox.consumer_lease", &[]).await.unwrap();
+            let found: i64 = row.get(0);
+            if found == count { Ok(()) } else { Err(found) }
+        })
+        .await;
+    };
+    leases(2).await;
+    let kafka = connect_kafka(&broker.address()).await;
+    kafka.controller_client().unwrap().delete_topic(bench.topic(), 5_000).await.unwrap();
+    leases(0).await;
+    assert!(broker.create_topic(bench.topic(), 1).is_ok(), "the topic was created again");
+    running.stop().await.unwrap();
 }
 
 async fn rejects(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {

@@ -88,6 +88,27 @@ async fn a_handler_has_retries_by_error_and_a_timeout_and_a_failure_mode() {
 }
 
 #[tokio::test]
+async fn a_retry_policy_and_a_span_hook_that_panic_harm_no_event() {
+    let bench = Fixture::with_partitions(1).await;
+    async fn fails_once(calls: &AtomicU32, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+        if calls.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Err("not at first".into());
+        }
+        store(tx, event).await
+    }
+    bench.produce_order(0, 1).await;
+    let panics = RetryPolicy::by_failure(|_| panic!("the policy panics"));
+    let consumer = bench.consumer().retry(panics).on_span(|_, _| panic!("the hook panics"));
+    let running = Running::start(consumer.on(with(AtomicU32::new(0), fails_once)).build().unwrap());
+    assert_eq!(bench.effects(1).await, [1]);
+    bench.held(EventState::Parked, 0).await;
+    bench.position(0, 1).await;
+    let epoch = "SELECT epoch FROM outbox.consumer_position";
+    assert_eq!(bench.client().await.query_one(epoch, &[]).await.unwrap().get::<_, i64>(0), 1, "opened once");
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_handler_limits_the_batches_that_it_is_called_in() {
     let bench = Fixture::with_partitions(1).await;
     produce_orders(&bench, 0..40).await;

@@ -1,6 +1,8 @@
 //! Handlers that change their database session.
 
-use outbox_kafka_consumer::{EventState, HandlerError, HandlerResult, Received, StatementCaching};
+use std::time::Duration;
+
+use outbox_kafka_consumer::{EventState, HandlerError, HandlerResult, Received, RetryPolicy, StatementCaching};
 
 use crate::bench::{Fixture, OrderCreated, Running};
 use crate::driver::{self, DRIVERS, Pool, Tx, consumer, each};
@@ -121,6 +123,39 @@ async fn a_transaction_that_a_handler_makes_read_only_fails_no_other_event() {
         bench.position(0, 3).await;
         bench.held(EventState::Dead, 0).await;
         bench.held(EventState::Parked, 0).await;
+        running.stop().await.unwrap();
+    }
+}
+
+/// Takes longer than the role's timeouts.
+async fn takes_its_time(tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
+    tx.run("SELECT pg_sleep(0.7)").await?;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    driver::store(tx, event).await
+}
+
+#[tokio::test]
+async fn timeouts_of_the_role_or_the_database_end_no_handler() {
+    for driver in DRIVERS {
+        let bench = Fixture::with_partitions(1).await;
+        let name = bench.name();
+        let bounds = format!(
+            "ALTER DATABASE {name} SET statement_timeout = 500;
+             ALTER DATABASE {name} SET idle_in_transaction_session_timeout = 500;
+             DO $$BEGIN
+                 IF current_setting('transaction_timeout', true) IS NOT NULL THEN
+                     EXECUTE 'ALTER DATABASE {name} SET transaction_timeout = 1000';
+                 END IF;
+             END$$"
+        );
+        bench.client().await.batch_execute(&bounds).await.unwrap();
+        let pool = driver.pool(bench.url(), 4);
+        bench.produce_order(0, 1).await;
+        let handler = each(|tx, event| Box::pin(takes_its_time(tx, event)));
+        let running = Running::start(consumer!(pool, bench, on(handler), retry(RetryPolicy::never())));
+        assert_eq!(bench.effects(1).await, [1], "{driver:?}");
+        bench.position(0, 1).await;
+        bench.held(EventState::Dead, 0).await;
         running.stop().await.unwrap();
     }
 }

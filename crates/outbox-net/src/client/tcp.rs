@@ -24,11 +24,18 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(40);
 /// The name has no address, or none accepts within `limit`. The error names each address that was tried.
 pub async fn connect(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
     let deadline = Instant::now() + limit;
-    let addresses: Vec<SocketAddr> = timeout_at(deadline, lookup_host((host, port)))
-        .await
-        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, format!("the name {host} was not resolved"))))?
-        .collect();
-    connect_first(host, &addresses, deadline).await
+    let found = timeout_at(deadline, addresses(host, port)).await.unwrap_or_else(|_| {
+        Err(io::Error::new(io::ErrorKind::TimedOut, format!("the name {host} was not resolved")))
+    })?;
+    connect_first(host, &found, deadline).await
+}
+
+/// Returns all addresses of a host.
+///
+/// # Errors
+/// The name cannot be resolved.
+pub async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    Ok(lookup_host((host, port)).await?.collect())
 }
 
 /// Splits `HOST:PORT`, where an IPv6 address is in brackets; `None` if it is not of this form.

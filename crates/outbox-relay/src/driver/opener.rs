@@ -76,19 +76,19 @@ impl<'a> Opener<'a> {
     async fn take_slot(
         &self,
         Begin { at, streamed_before }: Begin,
-        catalog: CheckedCatalog,
+        mut catalog: CheckedCatalog,
         tables: OutboxTables,
     ) -> Result<(Session, Window), outbox_wal::Error> {
         let Shared { settings, status, .. } = self.shared;
-        let CheckedCatalog { options, source, .. } = &catalog;
-        let mut opened = match outbox_wal::open(options, source, at).await {
+        let CheckedCatalog { options, source, catalog: connection, .. } = &mut catalog;
+        let mut opened = match connection.open_slot(options, source, at).await {
             // The server may not know yet that an earlier connection of this relay is dead.
             Err(e)
                 if e.is_slot_active()
                     && status.mode() != Mode::Standby
                     && outbox_wal::end_own_walsender(options, source).await? =>
             {
-                outbox_wal::open(options, source, at).await?
+                connection.open_slot(options, source, at).await?
             }
             opened => opened?,
         };

@@ -87,7 +87,8 @@ fn problem_with(table: &PublishedTable, published: &Published, scope: &Scope) ->
         return table.is_member.then(|| {
             format!(
                 "the router's predicate does not match the table {name}: Debezium would write its rows as change events, \
-                 which the relay does not write: leave it out of table.include.list, or of the publication {publication}"
+                 which the relay does not write: leave it out of table.include.list, or of the publication {publication}, and \
+                 read it with a connector of its own (docs/replace-debezium.md)"
             )
         });
     }
@@ -118,6 +119,17 @@ fn problem_with(table: &PublishedTable, published: &Published, scope: &Scope) ->
         format!(
             "the outbox table {name} is partitioned, and the publication {publication} publishes its partitions under \
              their own names: run ALTER PUBLICATION {publication} SET (publish_via_partition_root = true)"
+        )
+    } else if let Some(undecoded) = table.undecoded.first() {
+        format!(
+            "rows of {undecoded} are not in the WAL, because it is an unlogged table or a foreign table: run ALTER TABLE {} \
+             SET LOGGED, or detach it from the outbox table {name}",
+            undecoded.quoted()
+        )
+    } else if let Some(root) = &table.published_as {
+        format!(
+            "the publication {publication} publishes rows of the partition {name} as rows of {root}: run ALTER PUBLICATION \
+             {publication} SET (publish_via_partition_root = false), or include {root} in its place"
         )
     } else if !table.is_member {
         format!(

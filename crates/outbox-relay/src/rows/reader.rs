@@ -233,7 +233,7 @@ impl RowReader {
         // The slot skips it once it is confirmed beyond its first byte.
         let end = Lsn::new(lsn.as_u64().saturating_add(1));
         self.pending.extend([row, Ok(WalEvent::Commit { end })]);
-        Ok(WalEvent::Begin { commit: lsn, committed_at: SystemTime::now() })
+        Ok(WalEvent::Begin { commit: lsn, committed_at: outbox_net::wall_clock() })
     }
 
     fn update(&mut self, relation: u32) -> Result<Option<WalEvent>, DecodeError> {

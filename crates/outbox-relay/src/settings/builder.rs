@@ -1,9 +1,12 @@
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
 
 use super::check::ConfigurationCheck;
+use super::connect_rest::ConnectorUrl;
+use super::connector_file::read_connector_file;
 use super::context_headers::ContextHeaders;
 use super::finding::{Finding, Findings};
 use super::heartbeat::Heartbeats;
@@ -12,10 +15,10 @@ use super::placeholders::{Process, Providers, Surroundings, WithProviders};
 use super::postgres::PostgresSettings;
 use super::produce::{CompressionType, PoisonPolicy, max_request_size, metadata_max_age};
 use super::resolved::Resolved;
-use super::table::{Assumed, LIST, named};
+use super::table::{Assumed, LIST, named, not_routed};
 use super::topics::TopicCreation;
 use super::updates::OnUpdate;
-use super::{RelaySettings, SettingsError, columns, names, worker};
+use super::{RelaySettings, SettingsError, columns, names, rejected_by_debezium, worker};
 use crate::position::RowPosition;
 use crate::tables::{ACCEPTED_LOSSES, Candidates, Included};
 use outbox_net::{Properties, SecretSource};
@@ -38,6 +41,53 @@ pub struct RelaySettingsBuilder {
     catch_up_step: u64,
     postgres_password: Option<SecretSource>,
     postgres_timeouts: Timeouts,
+}
+
+impl RelaySettings {
+    /// Creates a builder from a connector's configuration and the brokers.
+    pub fn builder(
+        config: ConnectorConfig,
+        brokers: impl IntoIterator<Item = impl Into<String>>,
+    ) -> RelaySettingsBuilder {
+        RelaySettingsBuilder::new(config, brokers.into_iter().map(Into::into).collect())
+    }
+
+    /// Creates a builder from the connector's JSON: a file of deploy/, or the answer of Connect to `GET
+    /// /connectors/NAME/config`.
+    ///
+    /// # Errors
+    /// It is not the JSON object that Connect takes, in either form ([`ConnectorConfig::from_json`]).
+    pub fn from_connector_json(
+        json: &str,
+        brokers: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<RelaySettingsBuilder, SettingsError> {
+        let config = ConnectorConfig::from_json(json).map_err(SettingsError::form)?;
+        Ok(Self::builder(config, brokers))
+    }
+
+    /// Creates a builder from a connector's file, in the forms of [`read_connector_file`].
+    ///
+    /// # Errors
+    /// The file cannot be read, or has no configuration in the form that its name's ending says.
+    pub fn from_connector_file(
+        path: impl AsRef<Path>,
+        brokers: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<RelaySettingsBuilder, SettingsError> {
+        Ok(Self::builder(read_connector_file(path)?, brokers))
+    }
+
+    /// Creates a builder from a connector that Kafka Connect has, at `http://HOST:8083/connectors/NAME`. Its worker
+    /// returns placeholders as they were written: they are resolved here.
+    ///
+    /// # Errors
+    /// The worker does not answer, or has no such connector.
+    pub async fn from_connect(
+        url: &str,
+        brokers: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<RelaySettingsBuilder, SettingsError> {
+        let json = ConnectorUrl::parse(url)?.configuration().await?;
+        Self::from_connector_json(&json, brokers)
+    }
 }
 
 impl RelaySettingsBuilder {
@@ -184,8 +234,8 @@ impl RelaySettingsBuilder {
             columns::check(config, config.router_of(table), Some(table), findings);
             names::check(config, config.router_of(table), Some(table), findings);
         }
-        findings.take(lists_exclude_each_other(config));
-        findings.take(queue_holds_a_batch(config));
+        rejected_by_debezium::check(config, findings);
+        not_routed(config, &named, findings);
         if config.decodes_all_messages() {
             let reason =
                 "it is absent: each logical decoding message is taken for an event, and one that is none is poison";
@@ -272,31 +322,6 @@ fn without_list(config: &Resolved) -> Finding {
     match config.get("table.whitelist") {
         Some(_) => finding.with_remedy("rename table.whitelist, which is its old name"),
         None => finding,
-    }
-}
-
-/// Checks that no include list stands next to its exclude list. Debezium rejects a configuration with both.
-fn lists_exclude_each_other(config: &Resolved) -> Result<(), Finding> {
-    for what in ["table", "schema", "column"] {
-        let (included, excluded) = (format!("{what}.include.list"), format!("{what}.exclude.list"));
-        let has = |key: &str| config.get(key).is_some_and(|list| !list.is_empty());
-        if has(&included) && has(&excluded) {
-            let reason = format!("Debezium rejects a configuration that has {included} as well");
-            return Err(Finding::new(excluded, reason).with_remedy("remove one of the two"));
-        }
-    }
-    Ok(())
-}
-
-/// Checks that Debezium's queue is larger than its batches. Debezium rejects a configuration where it is not.
-fn queue_holds_a_batch(config: &Resolved) -> Result<(), Finding> {
-    let number = |key: &str, default: i64| config.get(key).map_or(Ok(default), str::parse).unwrap_or_default();
-    // Values that are no numbers are rejected by their rules.
-    match (number("max.queue.size", 8192), number("max.batch.size", 2048)) {
-        (queue, batch) if queue > 0 && batch > 0 && queue <= batch => {
-            Err(Finding::new("max.queue.size", "Debezium rejects a queue that is not larger than max.batch.size"))
-        }
-        _ => Ok(()),
     }
 }
 

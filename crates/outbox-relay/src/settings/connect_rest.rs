@@ -7,7 +7,6 @@ use hyper::header::{ACCEPT, HOST};
 use hyper::http::uri::{Authority, Scheme};
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use super::SettingsError;
 
@@ -99,7 +98,7 @@ impl ConnectorUrl {
 
     async fn exchange(&self, path: &str) -> Result<(StatusCode, String), Box<dyn std::error::Error + Send + Sync>> {
         let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
-        let stream = TcpStream::connect((host, self.authority.port_u16().unwrap_or(PORT))).await?;
+        let stream = outbox_net::connect(host, self.authority.port_u16().unwrap_or(PORT), PATIENCE).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let request = Request::get(path)
             .header(HOST, self.authority.as_str())

@@ -1,7 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use super::Finding;
+use super::finding::{Finding, Findings};
 
 /// Why the relay does not take a configuration. It names keys, and never a value that may hold a secret.
 pub struct SettingsError(Box<Inner>);
@@ -94,6 +94,20 @@ impl SettingsError {
             Kind::Rejected { warnings, .. } => warnings,
             _ => &[],
         }
+    }
+}
+
+impl Findings {
+    /// Returns the warnings, if there is no reason to reject the configuration.
+    pub(super) fn into_result(self) -> Result<Vec<Finding>, SettingsError> {
+        let (rejected, warnings) = self.into_parts();
+        if rejected.is_empty() { Ok(warnings) } else { Err(SettingsError::rejected(rejected, warnings)) }
+    }
+
+    /// Returns the error of a configuration that is rejected.
+    pub(super) fn into_error(self) -> SettingsError {
+        let (rejected, warnings) = self.into_parts();
+        SettingsError::rejected(rejected, warnings)
     }
 }
 

@@ -2,8 +2,6 @@ use std::fmt;
 
 use outbox_core::ConnectorConfig;
 
-use super::SettingsError;
-
 /// A key of a configuration that the relay rejects, or that has another effect than in Debezium.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -117,18 +115,6 @@ impl Findings {
     pub(super) fn into_parts(mut self) -> (Vec<Finding>, Vec<Finding>) {
         self.warnings.retain(|warning| !self.rejected.iter().any(|rejected| rejected.key == warning.key));
         (self.rejected, self.warnings)
-    }
-
-    /// Returns the warnings, if there is no reason to reject the configuration.
-    pub(super) fn into_result(self) -> Result<Vec<Finding>, SettingsError> {
-        let (rejected, warnings) = self.into_parts();
-        if rejected.is_empty() { Ok(warnings) } else { Err(SettingsError::rejected(rejected, warnings)) }
-    }
-
-    /// Returns the error of a configuration that is rejected.
-    pub(super) fn into_error(self) -> SettingsError {
-        let (rejected, warnings) = self.into_parts();
-        SettingsError::rejected(rejected, warnings)
     }
 
     fn with_value(&self, finding: Finding) -> Finding {

@@ -14,6 +14,7 @@ mod names;
 mod placeholders;
 mod postgres;
 mod produce;
+mod rejected_by_debezium;
 mod resolved;
 mod table;
 #[cfg(test)]
@@ -23,11 +24,10 @@ mod updates;
 mod worker;
 
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
 use outbox_core::connector::keys::KeyTable;
-use outbox_core::{ConnectorConfig, Identifier, Pipeline};
+use outbox_core::{Identifier, Pipeline};
 
 use self::finding::Findings;
 use self::resolved::Resolved;
@@ -95,51 +95,6 @@ pub struct RelaySettings {
 }
 
 impl RelaySettings {
-    /// Creates a builder from a connector's configuration and the brokers.
-    pub fn builder(
-        config: ConnectorConfig,
-        brokers: impl IntoIterator<Item = impl Into<String>>,
-    ) -> RelaySettingsBuilder {
-        RelaySettingsBuilder::new(config, brokers.into_iter().map(Into::into).collect())
-    }
-
-    /// Creates a builder from the connector's JSON: a file of deploy/, or the answer of Connect to `GET
-    /// /connectors/NAME/config`.
-    ///
-    /// # Errors
-    /// It is not the JSON object that Connect takes, in either form ([`ConnectorConfig::from_json`]).
-    pub fn from_connector_json(
-        json: &str,
-        brokers: impl IntoIterator<Item = impl Into<String>>,
-    ) -> Result<RelaySettingsBuilder, SettingsError> {
-        let config = ConnectorConfig::from_json(json).map_err(SettingsError::form)?;
-        Ok(Self::builder(config, brokers))
-    }
-
-    /// Creates a builder from a connector's file, in the forms of [`read_connector_file`].
-    ///
-    /// # Errors
-    /// The file cannot be read, or has no configuration in the form that its name's ending says.
-    pub fn from_connector_file(
-        path: impl AsRef<Path>,
-        brokers: impl IntoIterator<Item = impl Into<String>>,
-    ) -> Result<RelaySettingsBuilder, SettingsError> {
-        Ok(Self::builder(read_connector_file(path)?, brokers))
-    }
-
-    /// Creates a builder from a connector that Kafka Connect has, at `http://HOST:8083/connectors/NAME`. Its worker
-    /// returns placeholders as they were written: they are resolved here.
-    ///
-    /// # Errors
-    /// The worker does not answer, or has no such connector.
-    pub async fn from_connect(
-        url: &str,
-        brokers: impl IntoIterator<Item = impl Into<String>>,
-    ) -> Result<RelaySettingsBuilder, SettingsError> {
-        let json = connect_rest::ConnectorUrl::parse(url)?.configuration().await?;
-        Self::from_connector_json(&json, brokers)
-    }
-
     /// Returns what a key of a connector's configuration means to the relay, where its EventRouter is called `router`;
     /// nothing where the key is unknown. Of a key that is honoured, some values may still be refused.
     #[must_use]

@@ -8,7 +8,6 @@ mod server;
 mod tests;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -20,7 +19,7 @@ use self::health::{LoopHeartbeat, Movement, Problems, StandbyWait};
 use self::metrics::Metrics;
 use crate::progress::Counters;
 use crate::rows::Ignored;
-use outbox_net::ErrorChain;
+use outbox_net::{ErrorChain, wall_clock};
 use outbox_wal::{Lsn, SlotStatus};
 
 pub(crate) use self::health::Work;
@@ -119,17 +118,8 @@ impl RelayStatus {
             let state = self.lock();
             (state.mode, state.oldest, state.server.as_u64().saturating_sub(state.confirmed.as_u64()))
         };
-        let age = oldest.and_then(|oldest| oldest.elapsed().ok()).unwrap_or_default();
+        let age = oldest.and_then(|oldest| wall_clock().duration_since(oldest).ok()).unwrap_or_default();
         self.0.metrics.render(mode, behind, age)
-    }
-
-    /// Answers `GET /metrics`, `/ready` and `/live` on this address (port 0 for any that is free), until the task that
-    /// this starts is aborted. `/ready?standby=ok` also answers 200 if the relay is [`Readiness::Standby`].
-    ///
-    /// # Errors
-    /// The address cannot be listened on.
-    pub async fn serve(&self, address: SocketAddr) -> std::io::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
-        server::start(self.clone(), address).await
     }
 
     fn readiness_at(&self, now: Instant) -> Readiness {

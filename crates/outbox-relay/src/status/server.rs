@@ -1,6 +1,6 @@
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,30 +10,35 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::{Readiness, RelayStatus};
 
-/// Who asks for longer, or holds a connection without asking, is cut off.
+/// A connection that takes longer, or that sends no request, is closed.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Answers at once; more wait.
+/// The connections that are open at once. One more closes the oldest: it is not a probe, which is answered at once.
 const CONNECTIONS: usize = 16;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-pub async fn start(status: RelayStatus, address: SocketAddr) -> std::io::Result<(SocketAddr, JoinHandle<()>)> {
-    let listener = TcpListener::bind(address).await?;
-    Ok((listener.local_addr()?, tokio::spawn(serve(status, listener))))
+impl RelayStatus {
+    /// Answers `GET /metrics`, `/ready` and `/live` on this address (port 0 for any that is free), until the task that
+    /// this starts is aborted. `/ready?standby=ok` also answers 200 if the relay is [`Readiness::Standby`].
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub async fn serve(&self, address: SocketAddr) -> std::io::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
+        let listener = TcpListener::bind(address).await?;
+        Ok((listener.local_addr()?, tokio::spawn(accept(self.clone(), listener))))
+    }
 }
 
-async fn serve(status: RelayStatus, listener: TcpListener) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+async fn accept(status: RelayStatus, listener: TcpListener) {
+    let mut open: VecDeque<Connection> = VecDeque::new();
     loop {
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -42,15 +47,28 @@ async fn serve(status: RelayStatus, listener: TcpListener) {
                 continue;
             }
         };
-        let status = status.clone();
-        tokio::spawn(async move {
-            let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(&status, &request))));
-            let connection = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
-            // Who went away does not want to know.
-            let _ = tokio::time::timeout(PATIENCE, connection).await;
-            drop(permit);
-        });
+        open.retain(|connection| !connection.0.is_finished());
+        if open.len() == CONNECTIONS {
+            open.pop_front();
+        }
+        open.push_back(Connection(tokio::spawn(serve(status.clone(), stream))));
     }
+}
+
+/// A connection that is being served. It is closed when this value is dropped.
+struct Connection(JoinHandle<()>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn serve(status: RelayStatus, stream: TcpStream) {
+    let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(&status, &request))));
+    let connection = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
+    // A client that has gone needs no answer.
+    _ = tokio::time::timeout(PATIENCE, connection).await;
 }
 
 fn answer<B>(status: &RelayStatus, request: &Request<B>) -> Response<Full<Bytes>> {

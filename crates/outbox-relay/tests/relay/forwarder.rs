@@ -1,5 +1,8 @@
+use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use socket2::{SockFilter, SockRef};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -42,16 +45,27 @@ impl Forwarder {
     }
 }
 
-/// A proxy whose connections freeze: both ends stay open, and nothing is forwarded any more.
-pub(crate) struct FreezingProxy {
+/// A proxy whose connections fail, and are never closed by it.
+pub(crate) struct FaultyProxy {
     port: u16,
-    freeze: watch::Sender<Freeze>,
-    frozen: watch::Receiver<usize>,
+    stage: watch::Sender<Stage>,
+    failed: watch::Receiver<usize>,
 }
 
-/// The connections that freeze.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Freeze {
+/// What becomes of a connection.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Fault {
+    /// Packets are acknowledged, and nothing is forwarded.
+    Freeze,
+    /// Packets of both ends are dropped by the kernel: nobody acknowledges them.
+    Drop,
+    /// Single bytes are forwarded, ten in a second.
+    Trickle,
+}
+
+/// The connections that fail.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Stage {
     None,
     /// Those that are opened from now on.
     New,
@@ -64,58 +78,98 @@ pub(crate) enum Freeze {
     },
 }
 
-impl FreezingProxy {
-    pub(crate) async fn to(target: SocketAddr) -> Self {
+impl FaultyProxy {
+    pub(crate) async fn to(target: SocketAddr, fault: Fault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (freeze, watched) = watch::channel(Freeze::None);
-        let (count, frozen) = watch::channel(0);
+        let (stage, watched) = watch::channel(Stage::None);
+        let (count, failed) = watch::channel(0);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (freeze, count) = (watched.clone(), count.clone());
+                let (stage, count) = (watched.clone(), count.clone());
                 tokio::spawn(async move {
                     let server = TcpStream::connect(target).await.unwrap();
-                    if let Some(kept_open) = forward(client, server, freeze).await {
-                        count.send_modify(|frozen| *frozen += 1);
-                        std::future::pending::<()>().await;
-                        drop(kept_open);
+                    if let Some(connection) = forward(client, server, stage).await {
+                        count.send_modify(|failed| *failed += 1);
+                        connection.fail(fault).await;
                     }
                 });
             }
         });
-        Self { port, freeze, frozen }
+        Self { port, stage, failed }
     }
 
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// Sets which connections freeze.
-    pub(crate) fn freeze(&self, freeze: Freeze) {
-        self.freeze.send_replace(freeze);
+    /// Sets which connections fail, and returns how many have failed before.
+    pub(crate) fn fail(&self, stage: Stage) -> usize {
+        let before = *self.failed.borrow();
+        self.stage.send_replace(stage);
+        before
     }
 
-    /// Waits until a connection is frozen, and lets all others through from then on.
-    pub(crate) async fn has_frozen(&self) {
-        self.frozen.clone().wait_for(|frozen| *frozen > 0).await.unwrap();
-        self.freeze(Freeze::None);
+    /// Waits until more connections have failed, and lets all others through from then on.
+    pub(crate) async fn has_failed(&self, before: usize) {
+        self.failed.clone().wait_for(|failed| *failed > before).await.unwrap();
+        self.fail(Stage::None);
     }
 }
 
-/// Forwards until the connection freezes, and returns it then; `None` if it was closed.
-async fn forward(
-    mut client: TcpStream,
-    mut server: TcpStream,
-    freeze: watch::Receiver<Freeze>,
-) -> Option<(TcpStream, TcpStream)> {
+/// A connection at the moment when it fails.
+struct Failing {
+    client: TcpStream,
+    server: TcpStream,
+    /// The server's bytes that were read and not forwarded.
+    rest: Vec<u8>,
+}
+
+/// The pause between two bytes.
+const TRICKLE: Duration = Duration::from_millis(100);
+
+impl Failing {
+    async fn fail(mut self, fault: Fault) {
+        match fault {
+            Fault::Freeze => {}
+            Fault::Drop => {
+                // Classic BPF: return 0, which accepts no byte of any packet.
+                let drop_all = [SockFilter::new(6, 0, 0, 0)];
+                for socket in [&self.client, &self.server] {
+                    SockRef::from(socket).attach_filter(&drop_all).unwrap();
+                }
+            }
+            Fault::Trickle => _ = self.trickle().await,
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// Forwards byte by byte, until an end is closed.
+    async fn trickle(&mut self) -> io::Result<()> {
+        for byte in std::mem::take(&mut self.rest) {
+            self.client.write_all(&[byte]).await?;
+            tokio::time::sleep(TRICKLE).await;
+        }
+        loop {
+            tokio::select! {
+                byte = self.client.read_u8() => self.server.write_u8(byte?).await?,
+                byte = self.server.read_u8() => self.client.write_u8(byte?).await?,
+            }
+            tokio::time::sleep(TRICKLE).await;
+        }
+    }
+}
+
+/// Forwards until the connection fails, and returns it then; `None` if it was closed.
+async fn forward(mut client: TcpStream, mut server: TcpStream, stage: watch::Receiver<Stage>) -> Option<Failing> {
     let (mut up, mut down) = (vec![0; 8_192], vec![0; 8_192]);
-    let mut left = if *freeze.borrow() == Freeze::New { 0 } else { usize::MAX };
+    let (mut left, mut rest) = (if *stage.borrow() == Stage::New { 0 } else { usize::MAX }, Vec::new());
     while left > 0 {
         tokio::select! {
-            () = is_open_frozen(freeze.clone()) => break,
+            () = is_open_and_fails(stage.clone()) => break,
             read = client.read(&mut up) => {
                 let sent = &up[..read.ok().filter(|length| *length > 0)?];
-                if let Freeze::Sending { text, answer } = *freeze.borrow()
+                if let Stage::Sending { text, answer } = *stage.borrow()
                     && sent.windows(text.len()).any(|window| window == text.as_bytes())
                 {
                     left = answer;
@@ -123,17 +177,22 @@ async fn forward(
                 server.write_all(sent).await.ok()?;
             }
             read = server.read(&mut down) => {
-                let length = read.ok().filter(|length| *length > 0)?.min(left);
-                client.write_all(&down[..length]).await.ok()?;
+                let length = read.ok().filter(|length| *length > 0)?;
+                let (now, later) = down[..length].split_at(length.min(left));
+                client.write_all(now).await.ok()?;
+                rest.extend_from_slice(later);
                 if left != usize::MAX {
-                    left -= length;
+                    left -= now.len();
                 }
             }
         }
     }
-    Some((client, server))
+    Some(Failing { client, server, rest })
 }
 
-async fn is_open_frozen(mut freeze: watch::Receiver<Freeze>) {
-    freeze.wait_for(|freeze| *freeze == Freeze::Open).await.unwrap();
+async fn is_open_and_fails(mut stage: watch::Receiver<Stage>) {
+    // Without the proxy, its connections stay as they are.
+    if stage.wait_for(|stage| *stage == Stage::Open).await.is_err() {
+        std::future::pending().await
+    }
 }

@@ -5,43 +5,78 @@ use outbox_test_support::{TestEnv, eventually, stack};
 use outbox_testkit::{Broker, Postgres};
 
 use crate::fixture::{Fixture, Running};
-use crate::forwarder::{Freeze, FreezingProxy};
+use crate::forwarder::{Fault, FaultyProxy, Stage};
 
 /// A relay that reaches the shared PostgreSQL through a proxy, and gives it two seconds.
 struct Scene {
     fixture: Fixture,
-    proxy: FreezingProxy,
+    proxy: FaultyProxy,
+    /// The number of rows that were written.
+    rows: i64,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    async fn new(fault: Fault) -> Self {
         let mut fixture = Fixture::new(1).await;
-        let proxy = FreezingProxy::to(([127, 0, 0, 1], stack().postgres_port()).into()).await;
+        let proxy = FaultyProxy::to(([127, 0, 0, 1], stack().postgres_port()).into(), fault).await;
         fixture.config = fixture.config.with("database.port", proxy.port().to_string());
         // The server never gives up a walsender by itself.
         fixture.set("wal_sender_timeout", "0").await;
-        Self { fixture, proxy }
+        Self { fixture, proxy, rows: 0 }
     }
 
     fn start(&self) -> Running {
         self.fixture.start_with(impatient)
     }
 
-    /// Freezes one connection of a relay that starts; the relay has to open another one.
-    async fn starts_although(&self, freeze: Freeze, rows: i64) {
-        self.fixture.enqueue_at_once(5, 0..rows).await;
-        self.proxy.freeze(freeze);
+    /// Lets one connection of a relay fail that starts; the relay has to open another one.
+    async fn starts_although(&mut self, stage: Stage, backlog: i64) {
+        self.fixture.enqueue_at_once(5, self.rows..self.rows + backlog).await;
+        self.rows += backlog;
+        let before = self.proxy.fail(stage);
         let relay = self.start();
-        self.proxy.has_frozen().await;
-        self.arrives(rows).await;
+        self.proxy.has_failed(before).await;
+        self.write(5).await;
+        self.all_arrives().await;
         assert_eq!(relay.status.liveness(), Ok(()));
         relay.stop().await;
     }
 
-    async fn arrives(&self, rows: i64) {
-        let records = self.fixture.records(usize::try_from(rows).unwrap()).await;
+    /// Lets the open connections of a relay fail that is at work; the relay has to open others, and end its walsender.
+    async fn continues_although(&mut self) {
+        let relay = self.start();
+        self.write(20).await;
+        self.all_arrives().await;
+        let walsender = self.fixture.walsender().await;
+
+        let before = self.proxy.fail(Stage::Open);
+        self.proxy.has_failed(before).await;
+        self.write(20).await;
+        self.all_arrives().await;
+        assert_eq!(relay.status.liveness(), Ok(()));
+        assert_ne!(self.fixture.walsender().await, walsender);
+        relay.stop().await;
+    }
+
+    /// Lets the open connections of a relay fail that is about to stop.
+    async fn stops_although(&mut self) {
+        let relay = self.start();
+        self.write(20).await;
+        self.all_arrives().await;
+        let before = self.proxy.fail(Stage::Open);
+        self.proxy.has_failed(before).await;
+        relay.stop().await;
+    }
+
+    async fn write(&mut self, rows: i64) {
+        self.fixture.enqueue_each(5, self.rows..self.rows + rows).await;
+        self.rows += rows;
+    }
+
+    async fn all_arrives(&self) {
+        let records = self.fixture.records(usize::try_from(self.rows).unwrap()).await;
         self.fixture.confirmed().await;
-        self.fixture.check(&records, rows);
+        self.fixture.check(&records, self.rows);
     }
 }
 
@@ -58,52 +93,47 @@ fn impatient(settings: RelaySettingsBuilder) -> RelaySettingsBuilder {
     settings.postgres_timeouts(Timeouts::new().connect(limit).statement(limit).silence(limit))
 }
 
-#[tokio::test]
-async fn a_connection_that_freezes_at_its_startup_is_replaced() {
-    Scene::new().await.starts_although(Freeze::New, 20).await;
+/// The stages of a connection at which it fails, and how many rows wait in the slot.
+const STAGES: [(Stage, i64); 8] = [
+    (Stage::New, 20),
+    // Within the login.
+    (Stage::Sending { text: "client_encoding", answer: 5 }, 20),
+    // Within the answer to the first statement, and to one about the catalogs.
+    (Stage::Sending { text: "IDENTIFY_SYSTEM", answer: 10 }, 20),
+    (Stage::Sending { text: "pg_publication_rel", answer: 10 }, 20),
+    // The server has given the slot to a walsender whose answer never comes.
+    (Stage::Sending { text: "START_REPLICATION", answer: 0 }, 20),
+    // Within the first message of the stream, or the second one.
+    (Stage::Sending { text: "START_REPLICATION", answer: 40 }, 20),
+    // For as long as the server may decode a chunk, a connection that is dead looks the same.
+    (Stage::Sending { text: "pg_logical_slot_get_binary_changes", answer: 0 }, 20),
+    (Stage::Sending { text: "pg_logical_slot_get_binary_changes", answer: 100_000 }, 3_000),
+];
+
+/// Lets a connection fail at each of its stages.
+async fn at_each_stage(fault: Fault) {
+    let mut scene = Scene::new(fault).await;
+    for (stage, backlog) in STAGES {
+        scene.starts_although(stage, backlog).await;
+        eprintln!("{fault:?} at {stage:?} is survived");
+    }
+    scene.continues_although().await;
+    scene.stops_although().await;
 }
 
 #[tokio::test]
-async fn a_connection_that_freezes_at_its_first_statement_is_replaced() {
-    let first = Freeze::Sending { text: "IDENTIFY_SYSTEM", answer: 0 };
-    Scene::new().await.starts_although(first, 20).await;
-}
-
-/// The server has given the slot to a walsender whose answer never comes.
-#[tokio::test]
-async fn a_connection_that_freezes_when_it_takes_the_slot_is_replaced() {
-    let start = Freeze::Sending { text: "START_REPLICATION", answer: 0 };
-    Scene::new().await.starts_although(start, 20).await;
+async fn a_connection_that_freezes_at_any_stage_is_replaced() {
+    at_each_stage(Fault::Freeze).await;
 }
 
 #[tokio::test]
-async fn a_connection_that_freezes_within_a_chunk_is_replaced() {
-    let chunk = Freeze::Sending { text: "pg_logical_slot_get_binary_changes", answer: 100_000 };
-    Scene::new().await.starts_although(chunk, 3_000).await;
-}
-
-/// For as long as the server may decode, a connection that is dead looks the same.
-#[tokio::test]
-async fn a_connection_that_freezes_before_a_chunk_is_decoded_is_replaced() {
-    let copy = Freeze::Sending { text: "pg_logical_slot_get_binary_changes", answer: 0 };
-    Scene::new().await.starts_although(copy, 20).await;
+async fn a_connection_whose_packets_are_dropped_at_any_stage_is_replaced() {
+    at_each_stage(Fault::Drop).await;
 }
 
 #[tokio::test]
-async fn a_stream_that_freezes_is_replaced_and_its_walsender_ended() {
-    let scene = Scene::new().await;
-    let relay = scene.start();
-    scene.fixture.enqueue_each(5, 0..20).await;
-    scene.arrives(20).await;
-    let walsender = scene.fixture.walsender().await;
-
-    scene.proxy.freeze(Freeze::Open);
-    scene.proxy.has_frozen().await;
-    scene.fixture.enqueue_each(5, 20..40).await;
-    scene.arrives(40).await;
-    assert_eq!(relay.status.liveness(), Ok(()));
-    assert_ne!(scene.fixture.walsender().await, walsender);
-    relay.stop().await;
+async fn a_connection_that_trickles_single_bytes_at_any_stage_is_replaced() {
+    at_each_stage(Fault::Trickle).await;
 }
 
 /// While a broker acknowledges nothing, nothing more of the copy is taken.
@@ -150,19 +180,30 @@ async fn limits_of_the_database_end_no_session_of_the_relay() {
 }
 
 #[tokio::test]
-async fn without_the_right_to_copy_the_slot_the_backlog_is_streamed() {
-    let fixture = Fixture::new(1).await;
+async fn without_a_right_or_a_connection_for_a_copy_of_the_slot_the_backlog_is_streamed() {
+    let mut fixture = Fixture::new(1).await;
     let role = format!("{}_relay", fixture.name());
-    let sql = format!(
-        "CREATE ROLE {role} LOGIN REPLICATION PASSWORD 'sesame';
-         REVOKE EXECUTE ON FUNCTION pg_copy_logical_replication_slot(name, name, boolean) FROM PUBLIC"
-    );
-    fixture.client().await.batch_execute(&sql).await.unwrap();
+    let client = fixture.client().await;
+    client.batch_execute(&format!("CREATE ROLE {role} LOGIN REPLICATION PASSWORD 'sesame'")).await.unwrap();
+    fixture.config = fixture.config.with("database.user", &*role).with("database.password", "sesame");
+
+    client.batch_execute(&format!("ALTER ROLE {role} CONNECTION LIMIT 0")).await.unwrap();
     fixture.enqueue_each(5, 0..20).await;
-    let config = fixture.config.clone().with("database.user", role).with("database.password", "sesame");
-    let fixture = Fixture { config, ..fixture };
     let relay = fixture.start();
+    let readiness = || relay.status.readiness().to_string();
+    eventually("the limit is the reason", async || readiness().contains("CONNECTION LIMIT")).await;
+    // It is for the catalogs. PostgreSQL does not count the one of the stream.
+    client.batch_execute(&format!("ALTER ROLE {role} CONNECTION LIMIT 1")).await.unwrap();
     fixture.check(&fixture.records(20).await, 20);
+    fixture.confirmed().await;
+    relay.stop().await;
+
+    client.batch_execute(&format!("ALTER ROLE {role} CONNECTION LIMIT -1")).await.unwrap();
+    let sql = "REVOKE EXECUTE ON FUNCTION pg_copy_logical_replication_slot(name, name, boolean) FROM PUBLIC";
+    client.batch_execute(sql).await.unwrap();
+    fixture.enqueue_each(5, 20..40).await;
+    let relay = fixture.start();
+    fixture.check(&fixture.records(40).await, 40);
     fixture.confirmed().await;
     relay.stop().await;
 }

@@ -90,6 +90,13 @@ async fn a_standby_says_so_and_becomes_ready_when_it_takes_over() {
     assert_eq!(get(address, "/ready?standby=yes").await.0, "HTTP/1.1 400 Bad Request");
     assert_eq!(get(address, "/live").await.0, "HTTP/1.1 200 OK");
     assert!(get(address, "/metrics").await.1.contains("outbox_relay_mode{mode=\"standby\"} 1\n"));
+    // Clients that send no request keep no probe from an answer.
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    assert_eq!(get(address, "/live").await.0, "HTTP/1.1 200 OK");
+    drop(silent);
     assert_eq!(get(address, "/").await.0, "HTTP/1.1 404 Not Found");
     first.stop().await;
     until(&second.status, Readiness::is_ready).await;

@@ -1,3 +1,5 @@
+mod partitions;
+
 use std::error::Error as _;
 
 use outbox_pg::tokio_postgres::Client;
@@ -369,51 +371,6 @@ async fn rows_of_a_table_that_was_renamed_for_a_while_arrive() {
     fixture.check(&fixture.records(3).await, 3);
     fixture.confirmed().await;
     relay.is_ready().await;
-    relay.stop().await;
-}
-
-async fn make_partitioned(client: &Client) {
-    let sql = "ALTER TABLE outbox.outbox_message RENAME TO plain;
-        CREATE TABLE outbox.outbox_message (LIKE outbox.plain INCLUDING DEFAULTS) PARTITION BY RANGE (created_at);
-        DROP TABLE outbox.plain;
-        CREATE TABLE outbox.outbox_message_p PARTITION OF outbox.outbox_message DEFAULT";
-    client.batch_execute(sql).await.unwrap();
-}
-
-#[tokio::test]
-async fn rows_that_were_published_as_those_of_partitions_arrive_once_the_root_is_published() {
-    let fixture = Fixture::new(1).await;
-    make_partitioned(&fixture.client().await).await;
-    fixture.run("ALTER PUBLICATION @ SET TABLE outbox.outbox_message").await;
-    fixture.run("ALTER PUBLICATION @ SET (publish_via_partition_root = false)").await;
-    fixture.enqueue_each(1, 0..2).await;
-    let refused = chain(&fixture.start().outcome().await.unwrap_err());
-    assert!(refused.contains("publish_via_partition_root = true"), "{refused}");
-    fixture.run("ALTER PUBLICATION @ SET (publish_via_partition_root = true)").await;
-    fixture.enqueue_each(1, 2..4).await;
-    let relay = fixture.start();
-    fixture.check(&fixture.records(4).await, 4);
-    fixture.confirmed().await;
-
-    // Also of a partition that was made meanwhile.
-    fixture.run("ALTER PUBLICATION @ SET (publish_via_partition_root = false)").await;
-    relay.is_not_ready("publish_via_partition_root = true").await;
-    fixture
-        .run(
-            "CREATE TABLE outbox.q PARTITION OF outbox.outbox_message FOR VALUES FROM ('2000-01-01') TO ('2000-01-02')",
-        )
-        .await;
-    fixture
-        .run(
-            "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload, created_at)
-         VALUES (gen_random_uuid(), 'order', 'agg-1', 'Numbered', '4', '2000-01-01')",
-        )
-        .await;
-    fixture.run("ALTER PUBLICATION @ SET (publish_via_partition_root = true)").await;
-    fixture.enqueue_each(1, 5..6).await;
-    fixture.check(&fixture.records(6).await, 6);
-    relay.is_ready().await;
-    fixture.confirmed().await;
     relay.stop().await;
 }
 

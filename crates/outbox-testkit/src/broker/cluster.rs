@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use kafka_protocol::ResponseError;
 use uuid::Uuid;
 
-use super::groups::Groups;
-use super::log::{Appended, Batch, Log, Outcome, Refusal};
+use super::log::{AppendTime, Batch, Log, Outcome, Refusal};
 use super::settings::LEADER_EPOCH;
-use super::topic::{Topic, TopicConfig, check_name};
-use super::transactions::{Initialized, Partitions, Transactions};
+use super::topic::{Topic, TopicConfig};
+use super::transactions::{Partitions, Transactions};
 
 /// The partitions of one topic; Kafka makes no more in one request.
 const MAX_PARTITIONS: i32 = 10_000;
@@ -62,7 +61,12 @@ impl Cluster {
     }
 
     /// Appends to a partition of the topic with this id; one of the same name that was made later is another.
-    pub(super) fn append(&mut self, topic: Uuid, partition: i32, batch: Batch) -> Result<Appended, ResponseError> {
+    pub(super) fn append(
+        &mut self,
+        topic: Uuid,
+        partition: i32,
+        batch: Batch,
+    ) -> Result<(i64, AppendTime), ResponseError> {
         let name = self.names.get(&topic).ok_or(ResponseError::UnknownTopicOrPartition)?.clone();
         self.log_mut(&name, partition)?.append(batch, LEADER_EPOCH)
     }
@@ -108,8 +112,7 @@ impl Cluster {
         now: i64,
     ) -> Result<(i64, i16), ResponseError> {
         let producer_ids = &mut self.producer_ids;
-        let initialized = self.transactions.init(transactional_id, claimed, || next(producer_ids));
-        let Initialized { producer, left_open } = initialized?;
+        let (producer, left_open) = self.transactions.init(transactional_id, claimed, || next(producer_ids))?;
         self.write_markers(&left_open, producer, Outcome::Abort, now);
         Ok(producer)
     }
@@ -133,4 +136,50 @@ fn next(producer_ids: &mut i64) -> i64 {
     let id = *producer_ids;
     *producer_ids += 1;
     id
+}
+
+/// Checks that a name is legal: 1 to 249 of the characters `a-z A-Z 0-9 . _ -`, and neither `.` nor `..`; and that it
+/// does not collide with another topic, because metrics do not distinguish `.` from `_`.
+fn check_name(name: &str, others: &BTreeMap<String, Topic>) -> Result<(), Refusal> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if name.is_empty() || name.len() > 249 || name == "." || name == ".." || !name.bytes().all(legal) {
+        return Err(Refusal::new(ResponseError::InvalidTopicException, "the topic name is illegal"));
+    }
+    let as_metric = |name: &str| name.replace('.', "_");
+    if name.contains(['.', '_'])
+        && let Some(other) = others.keys().find(|other| *other != name && as_metric(other) == as_metric(name))
+    {
+        return Err(Refusal::new(ResponseError::InvalidTopicException, format!("the name collides with {other}")));
+    }
+    Ok(())
+}
+
+/// A committed offset, with what the client noted next to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Committed {
+    pub(super) offset: i64,
+    pub(super) leader_epoch: i32,
+    pub(super) metadata: String,
+}
+
+/// The offsets of one group, by topic and partition.
+pub(super) type Offsets = BTreeMap<String, BTreeMap<i32, Committed>>;
+
+#[derive(Debug, Default)]
+pub(super) struct Groups(BTreeMap<String, Offsets>);
+
+impl Groups {
+    pub(super) fn commit(&mut self, group: &str, topic: &str, partition: i32, committed: Committed) {
+        let offsets = self.0.entry(group.to_owned()).or_default();
+        offsets.entry(topic.to_owned()).or_default().insert(partition, committed);
+    }
+
+    /// Returns the offsets of a group, if it ever committed one.
+    pub(super) fn offsets(&self, group: &str) -> Option<&Offsets> {
+        self.0.get(group)
+    }
+
+    fn forget_topic(&mut self, topic: &str) {
+        self.0.values_mut().for_each(|offsets| _ = offsets.remove(topic));
+    }
 }

@@ -4,7 +4,6 @@ mod api;
 mod cluster;
 mod error;
 mod faults;
-mod groups;
 mod imitation;
 mod log;
 mod server;

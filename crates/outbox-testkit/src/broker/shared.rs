@@ -82,7 +82,7 @@ impl Shared {
         let taken = batch.taken();
         let appended = self.write(|cluster| cluster.append(id, partition, batch)).map_err(Refusal::from);
         self.announce();
-        Ok((appended.map_err(refused)?.base_offset, taken))
+        Ok((appended.map_err(refused)?.0, taken))
     }
 
     /// Wakes all waiting fetches.

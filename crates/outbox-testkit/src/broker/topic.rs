@@ -1,12 +1,10 @@
 //! Topics: their names, their settings, their partitions.
 
-use std::collections::BTreeMap;
-
 use kafka_protocol::ResponseError;
 use uuid::Uuid;
 
 use super::imitation::Imitation;
-use super::log::{Keys, Log, Refusal, Rules, TimestampBounds, Timestamps};
+use super::log::{Keys, Log, Refusal, Rules, Timestamps};
 use super::settings::{Settings, now_ms};
 
 /// Topic settings of Kafka 4. Those with an effect here are in [`TopicConfig`]; the others are taken and do nothing.
@@ -134,12 +132,13 @@ impl TopicConfig {
         let now = now_ms();
         let timestamps = match self.timestamps {
             TimestampType::LogAppendTime => Timestamps::Append(now),
-            TimestampType::CreateTime => Timestamps::Create(TimestampBounds {
-                earliest: now.saturating_sub(self.before_max_ms),
-                latest: now.saturating_add(self.after_max_ms),
-            }),
+            TimestampType::CreateTime => {
+                let (earliest, latest) =
+                    (now.saturating_sub(self.before_max_ms), now.saturating_add(self.after_max_ms));
+                Timestamps::Create(earliest..=latest)
+            }
         };
-        Rules { max_bytes: self.max_message_bytes, timestamps, keys: self.keys, codecs: imitation.codecs().clone() }
+        Rules::new(self.max_message_bytes, timestamps, self.keys, imitation.codecs().clone())
     }
 }
 
@@ -149,20 +148,4 @@ fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, Refusal> {
 
 fn invalid_config(name: &str) -> Refusal {
     Refusal::new(ResponseError::InvalidConfig, format!("{name} is not known, or not with this value"))
-}
-
-/// Checks that a name is legal: 1 to 249 of the characters `a-z A-Z 0-9 . _ -`, and neither `.` nor `..`; and that it
-/// does not collide with another topic, because metrics do not distinguish `.` from `_`.
-pub(super) fn check_name(name: &str, others: &BTreeMap<String, Topic>) -> Result<(), Refusal> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if name.is_empty() || name.len() > 249 || name == "." || name == ".." || !name.bytes().all(legal) {
-        return Err(Refusal::new(ResponseError::InvalidTopicException, "the topic name is illegal"));
-    }
-    let as_metric = |name: &str| name.replace('.', "_");
-    if name.contains(['.', '_'])
-        && let Some(other) = others.keys().find(|other| *other != name && as_metric(other) == as_metric(name))
-    {
-        return Err(Refusal::new(ResponseError::InvalidTopicException, format!("the name collides with {other}")));
-    }
-    Ok(())
 }

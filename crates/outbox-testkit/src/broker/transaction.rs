@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::error::BrokerError;
-use super::log::{Outcome, Producing, RecordBatch, TRANSACTIONAL};
+use super::log::{Outcome, Producing, RecordBatch};
 use super::settings::now_ms;
 use super::shared::Shared;
 use super::transactions::Partitions;
@@ -52,8 +52,7 @@ impl Transaction {
     /// The topic or the partition does not exist, or the broker refuses the batch.
     pub fn append(&mut self, topic: &str, partition: i32, batch: impl Into<RecordBatch>) -> Result<i64, BrokerError> {
         let next = self.sequences.entry((topic.to_owned(), partition)).or_default();
-        let producer =
-            Producing { producer_id: self.producer_id, epoch: EPOCH, sequence: *next, attributes: TRANSACTIONAL };
+        let producer = Producing::transactional((self.producer_id, EPOCH), *next);
         let (base_offset, count) = self.shared.append(topic, partition, batch.into(), producer)?;
         *next = next.wrapping_add(count) & i32::MAX;
         Ok(base_offset)

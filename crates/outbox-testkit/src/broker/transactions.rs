@@ -26,15 +26,9 @@ enum State {
     Ended(Outcome),
 }
 
-/// A producer id with its epoch, and the partitions of the transaction that its predecessor left open.
-#[derive(Debug)]
-pub(super) struct Initialized {
-    pub(super) producer: (i64, i16),
-    pub(super) left_open: Partitions,
-}
-
 impl Transactions {
     /// Begins an epoch of a transactional id, which fences the epoch before. `fresh` gives a new producer id.
+    /// Returns the producer id with its epoch, and the partitions of the transaction that the epoch before left open.
     ///
     /// `claimed` is the id and the epoch that the client had, if it says so.
     pub(super) fn init(
@@ -42,14 +36,14 @@ impl Transactions {
         transactional_id: &str,
         claimed: Option<(i64, i16)>,
         fresh: impl FnOnce() -> i64,
-    ) -> Result<Initialized, ResponseError> {
+    ) -> Result<((i64, i16), Partitions), ResponseError> {
         if transactional_id.is_empty() {
             return Err(ResponseError::InvalidRequest);
         }
         let Some(coordinated) = self.0.get_mut(transactional_id) else {
             let producer = (fresh(), 0);
             self.0.insert(transactional_id.to_owned(), Coordinated { producer, state: State::Empty });
-            return Ok(Initialized { producer, left_open: Partitions::new() });
+            return Ok((producer, Partitions::new()));
         };
         if claimed.is_some_and(|claimed| claimed != coordinated.producer) {
             return Err(ResponseError::ProducerFenced);
@@ -62,7 +56,7 @@ impl Transactions {
             State::Ongoing(partitions) => partitions,
             State::Empty | State::Ended(_) => Partitions::new(),
         };
-        Ok(Initialized { producer: coordinated.producer, left_open })
+        Ok((coordinated.producer, left_open))
     }
 
     /// Adds partitions to the transaction of a producer, and begins it if it is the first.

@@ -4,19 +4,24 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use serde::{Deserialize, Serialize};
+
 use super::error::{Kind, PostgresError};
 
 /// The user that PostgreSQL runs as when we are root, which it refuses to run as.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Account {
-    pub(super) name: String,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    name: String,
     uid: u32,
     gid: u32,
 }
 
 impl Account {
     /// Returns the account of another user, none if the current user will do.
-    pub(super) fn for_postgres() -> Result<Option<Self>, PostgresError> {
+    ///
+    /// # Errors
+    /// There is no other user.
+    pub fn for_postgres() -> Result<Option<Self>, PostgresError> {
         if !rustix::process::geteuid().is_root() {
             return Ok(None);
         }
@@ -31,16 +36,28 @@ impl Account {
         })
     }
 
-    pub(super) fn run(&self, command: &mut Command) {
+    /// Returns the name of the user.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Makes a command run as the user.
+    pub fn run(&self, command: &mut Command) {
         command.uid(self.uid).gid(self.gid);
     }
 
-    pub(super) fn own(&self, path: &Path) -> Result<(), PostgresError> {
+    /// Gives a file or directory to the user.
+    ///
+    /// # Errors
+    /// This process may not do that, or there is no such file.
+    pub fn own(&self, path: &Path) -> Result<(), PostgresError> {
         chown(path, Some(self.uid), Some(self.gid)).map_err(PostgresError::file("change the owner of", path))
     }
 
     /// Returns whether the user may pass through every directory on the way to `path`, and through `path` itself.
-    pub(super) fn can_reach(&self, path: &Path) -> bool {
+    #[must_use]
+    pub fn can_reach(&self, path: &Path) -> bool {
         path.ancestors().filter_map(|directory| fs::metadata(directory).ok()).all(|directory| {
             let needed = if directory.uid() == self.uid {
                 0o100

@@ -1,6 +1,5 @@
-use std::fs;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -113,46 +112,4 @@ fn parent(account: Option<&Account>) -> Result<PathBuf, PostgresError> {
                 own.display()
             )))
         })
-}
-
-/// The most lines, and bytes, of a log in an error.
-const MAX_LINES: usize = 20;
-const MAX_TAIL: u64 = 16 * 1024;
-
-/// Returns the length of a log; 0 if there is none.
-pub(super) fn log_length(path: &Path) -> u64 {
-    path.metadata().map_or(0, |metadata| metadata.len())
-}
-
-/// Returns the last lines of what a log got after `start`; for messages, so that a log that cannot be read is an empty
-/// one.
-pub(super) fn log_tail(path: &Path, start: u64) -> String {
-    let start = start.max(log_length(path).saturating_sub(MAX_TAIL));
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|mut file| {
-        file.seek(SeekFrom::Start(start))?;
-        file.read_to_end(&mut bytes)
-    });
-    match read {
-        Ok(_) => last_lines(&String::from_utf8_lossy(&bytes)),
-        Err(_) => String::new(),
-    }
-}
-
-fn last_lines(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    lines.get(lines.len().saturating_sub(MAX_LINES)..).unwrap_or_default().join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_end_is_kept() {
-        let text = (1..=30).map(|n| format!("line {n}\n")).collect::<String>();
-        let end = last_lines(&text);
-        assert!(end.starts_with("line 11\n") && end.ends_with("\nline 30"), "{end}");
-        assert_eq!(last_lines("one"), "one");
-    }
 }

@@ -5,16 +5,13 @@ compile_error!("the feature `postgres` of outbox-testkit starts PostgreSQL by me
 
 mod account;
 mod admin;
-mod cluster;
 mod database;
 #[cfg(feature = "download")]
 mod download;
 mod error;
-mod guarded;
 mod home;
 mod programs;
 mod random;
-mod search;
 mod server;
 
 use std::collections::BTreeMap;
@@ -24,12 +21,12 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use self::account::Account;
-use self::cluster::{Cluster, SUPERUSER};
+pub use self::account::Account;
 pub use self::database::Database;
 use self::error::Kind;
 pub use self::error::PostgresError;
-use self::server::Server;
+pub use self::programs::Programs;
+use self::server::{Cluster, SUPERUSER, Server};
 
 /// A throw-away PostgreSQL server on a free port of 127.0.0.1, with logical decoding on.
 ///
@@ -107,7 +104,7 @@ impl Postgres {
 
 impl fmt::Debug for Postgres {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Postgres").field("address", &self.address()).field("cluster", &self.0.cluster).finish()
+        f.debug_struct("Postgres").field("server", &self.0).finish()
     }
 }
 
@@ -164,7 +161,7 @@ impl PostgresBuilder {
     /// Dropping the future ends what was started and removes it, `initdb` only when it has done its work.
     pub async fn start(self) -> Result<Postgres, PostgresError> {
         let account = Account::for_postgres()?;
-        let programs = search::find(self.downloaded, account.as_ref()).await?;
+        let programs = find(self.downloaded, account.as_ref()).await?;
         // It blocks, and continues to its end when nobody waits for it any more.
         let cluster = tokio::task::spawn_blocking(move || Cluster::initialise(programs, account))
             .await
@@ -176,6 +173,23 @@ impl PostgresBuilder {
         let server = Server::start(cluster, settings).await?;
         Ok(Postgres(Arc::new(server)))
     }
+}
+
+/// Finds the programs that the environment names, else installed ones, else downloaded ones.
+async fn find(downloaded: bool, account: Option<&Account>) -> Result<Programs, PostgresError> {
+    let owned = account.cloned();
+    // It runs the programs that it finds.
+    let search = tokio::task::spawn_blocking(move || {
+        let search = if downloaded { Programs::of_environment } else { Programs::find };
+        search(owned.as_ref())
+    });
+    if let Some(found) = search.await.map_err(|error| PostgresError::caused(Kind::Runtime, error))?? {
+        return Ok(found);
+    }
+    #[cfg(feature = "download")]
+    return download::get(account).await;
+    #[cfg(not(feature = "download"))]
+    return Err(PostgresError::new(Kind::NotInstalled));
 }
 
 /// The data that survives when the machine, not only the server, stops all of a sudden.

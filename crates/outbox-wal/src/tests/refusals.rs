@@ -1,3 +1,5 @@
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use super::error::Operation;
 use super::session::{Purpose, Session};
 use super::*;
@@ -54,6 +56,31 @@ async fn roles_and_passwords() {
     fixture.client.batch_execute(&format!("ALTER ROLE {} REPLICATION", fixture.env.name())).await.unwrap();
     let opened = open(&options, &fixture.source, StartAt::Now).await.unwrap();
     opened.stream.close().await.unwrap();
+}
+
+/// Somebody in between, who does not know the password, demands a proof and then accepts anything, or wants to see it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_breaks_off_its_proof_is_rejected() {
+    let accepted: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+    let cleartext: &[u8] = b"R\0\0\0\x08\0\0\0\x03";
+    for answer in [accepted, cleartext] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let impostor = tokio::spawn(async move {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1_024];
+            client.read(&mut request).await.unwrap();
+            client.write_all(b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0").await.unwrap();
+            client.read(&mut request).await.unwrap();
+            client.write_all(answer).await.unwrap();
+            client.read(&mut request).await
+        });
+        let options = ConnectOptions::new("127.0.0.1", port, "postgres", "x").password("sesame");
+        let error = Session::open(&options.tls_mode(TlsMode::Disable), Purpose::Sql).await.unwrap_err();
+        assert_eq!(error.kind(), &Kind::Impostor, "{error:?}");
+        // It closes the connection, and sends no password.
+        assert_eq!(impostor.await.unwrap().unwrap(), 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,6 @@ use std::process::Command;
 
 use super::search::on_path;
 use super::task::Task;
-use crate::stack::account::is_root;
 use crate::stack::error::StackError;
 
 /// The package manager of Debian and its relatives, where we may use it.
@@ -16,7 +15,7 @@ pub(crate) struct Debian {
 
 impl Debian {
     pub(crate) fn detect() -> Option<Self> {
-        if !is_root() || !Path::new("/etc/debian_version").exists() {
+        if !rustix::process::geteuid().is_root() || !Path::new("/etc/debian_version").exists() {
             return None;
         }
         Some(Self { apt_get: on_path("apt-get")?, updated: Cell::new(false) })

@@ -12,14 +12,14 @@ mod task;
 
 use std::path::PathBuf;
 
+use outbox_testkit::local::{Account, Programs as PostgresPrograms};
+
 pub use self::chromium::chromium;
 pub(crate) use self::maven::once;
 pub(crate) use self::pgbouncer::pgbouncer;
 pub use self::postgres::installed_postgres;
-pub(crate) use self::postgres::major_version;
 pub use self::preflight::prepare_for_tests;
 pub(crate) use self::task::Task;
-use super::account::Account;
 use super::error::StackError;
 use super::options::StackOptions;
 use super::paths;
@@ -28,8 +28,7 @@ use super::state::lock_file;
 /// The programs of all servers.
 #[derive(Debug)]
 pub(crate) struct Programs {
-    /// The directory of `initdb`, `postgres` and, if there is one, `psql`.
-    pub(crate) postgres: PathBuf,
+    pub(crate) postgres: PostgresPrograms,
     pub(crate) java: PathBuf,
     /// The directory of Kafka's and Kafka Connect's jars.
     pub(crate) kafka: PathBuf,

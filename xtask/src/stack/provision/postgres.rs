@@ -1,39 +1,30 @@
+//! PostgreSQL, which the testkit finds; here, a chosen version of it is downloaded.
+
 use std::env::consts::{ARCH, OS};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
+
+use outbox_testkit::local::{Account, Programs};
 
 use super::java::Java;
 use super::maven::{Maven, once};
-use super::search::on_path;
 use super::task::Task;
-use crate::stack::account::Account;
 use crate::stack::error::StackError;
 use crate::stack::options::StackOptions;
 use crate::stack::paths;
 use crate::stack::postgres_version::PostgresVersion;
 
-/// Directories that installations use, besides those in `PATH`; `*` is any version.
-const INSTALLED: [&str; 7] = [
-    "/usr/lib/postgresql/*/bin",
-    "/usr/pgsql-*/bin",
-    "/usr/local/pgsql/bin",
-    "/opt/homebrew/opt/postgresql@*/bin",
-    "/opt/homebrew/bin",
-    "/usr/local/opt/postgresql@*/bin",
-    "/Library/PostgreSQL/*/bin",
-];
-
-/// Returns the directory of PostgreSQL's programs: of the version that is asked for, which is downloaded, or else of
-/// the newest one that is installed, or of a downloaded one if none is.
+/// Returns PostgreSQL's programs: of the version that is asked for, which is downloaded, or else those that the testkit
+/// finds on this machine, or downloaded ones if there are none.
 pub(crate) fn find_or_get(
     task: &Task<'_>,
     options: &StackOptions,
     account: Option<&Account>,
     java: &Java,
-) -> Result<PathBuf, StackError> {
+) -> Result<Programs, StackError> {
     if options.postgres.is_none()
-        && let Some(found) = newest_installed()
+        && let Some(found) = Programs::find(account)?
     {
         return Ok(found);
     }
@@ -41,74 +32,22 @@ pub(crate) fn find_or_get(
     let directory = options.paths.reachable(&options.paths.dist().join("postgresql"), account)?.join(build);
     once(&directory, |partial| {
         download(task, java, build, partial)?;
-        match account {
-            Some(account) => account.own(partial),
-            None => Ok(()),
+        if let Some(account) = account {
+            account.own(partial)?;
         }
+        Ok(())
     })?;
-    Ok(directory.join("bin"))
-}
-
-/// Returns the major version of the PostgreSQL in a directory, if it is one.
-pub(crate) fn major_version(programs: &Path) -> Option<u32> {
-    if !programs.join("initdb").is_file() {
-        return None;
-    }
-    let output = Command::new(programs.join("postgres")).arg("--version").output().ok()?;
-    major(&String::from_utf8_lossy(&output.stdout))
+    let programs = directory.join("bin");
+    Programs::at(&programs, account).map_err(|missing| {
+        StackError::new(format!("PostgreSQL in {} is of no use: {missing}; remove that directory", directory.display()))
+    })
 }
 
 /// Returns the version of the PostgreSQL that stacks run by default, if it is installed and a known one.
 pub fn installed_postgres() -> Option<PostgresVersion> {
-    let version = major_version(&newest_installed()?)?;
+    let account = Account::for_postgres().ok()?;
+    let version = Programs::find(account.as_ref()).ok()??.version();
     PostgresVersion::all().find(|known| known.number() == version)
-}
-
-fn newest_installed() -> Option<PathBuf> {
-    let in_path = on_path("postgres").and_then(|program| Some(program.parent()?.to_path_buf()));
-    in_path
-        .into_iter()
-        .chain(reported_by_pg_config())
-        .chain(INSTALLED.iter().flat_map(|pattern| expand(pattern)))
-        .filter_map(|directory| Some((major_version(&directory)?, directory)))
-        .filter(|(version, _)| oldest().is_none_or(|oldest| *version >= oldest.number()))
-        .max_by_key(|(version, _)| *version)
-        .map(|(_, directory)| directory)
-}
-
-fn reported_by_pg_config() -> Option<PathBuf> {
-    let output = Command::new(on_path("pg_config")?).arg("--bindir").output().ok()?;
-    let directory = String::from_utf8(output.stdout).ok()?;
-    Some(PathBuf::from(directory.trim()))
-}
-
-/// Returns the existing directories that a pattern with at most one `*` stands for.
-fn expand(pattern: &str) -> Vec<PathBuf> {
-    let Some((before, after)) = pattern.split_once('*') else {
-        return vec![PathBuf::from(pattern)];
-    };
-    let Some((parent, prefix)) = before.rsplit_once('/') else {
-        return Vec::new();
-    };
-    let Ok(entries) = fs::read_dir(parent) else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
-        .map(|entry| entry.path().join(after.trim_start_matches('/')))
-        .collect()
-}
-
-fn major(version: &str) -> Option<u32> {
-    // "postgres (PostgreSQL) 15.18 (Debian …)", "postgres (PostgreSQL) 19beta1"
-    let (_, number) = version.split_once(") ")?;
-    let digits = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
-    number.get(..digits)?.parse().ok()
-}
-
-fn oldest() -> Option<PostgresVersion> {
-    PostgresVersion::all().next()
 }
 
 fn download(task: &Task<'_>, java: &Java, build: &str, directory: &Path) -> Result<(), StackError> {
@@ -144,26 +83,4 @@ fn download(task: &Task<'_>, java: &Java, build: &str, directory: &Path) -> Resu
     tar.args(["--no-same-owner", "-xJf"]).arg(&packed).arg("-C").arg(directory);
     task.run("unpack PostgreSQL (tar needs `xz` for it)", tar)?;
     fs::remove_dir_all(&archive).map_err(StackError::file("remove", &archive))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_major_version_is_read_from_what_postgres_prints() {
-        assert_eq!(major("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), Some(15));
-        assert_eq!(major("postgres (PostgreSQL) 19beta1\n"), Some(19));
-        assert_eq!(major("something else"), None);
-    }
-
-    #[test]
-    fn a_pattern_stands_for_what_exists() {
-        let root = std::env::temp_dir().join(format!("outbox-expand-{}", std::process::id()));
-        fs::create_dir_all(root.join("pg-15")).unwrap();
-        fs::create_dir_all(root.join("other")).unwrap();
-        let pattern = format!("{}/pg-*/bin", root.display());
-        assert_eq!(expand(&pattern), [root.join("pg-15/bin")]);
-        fs::remove_dir_all(&root).unwrap();
-    }
 }

@@ -25,7 +25,10 @@ async fn a_standby_is_found_and_nothing_is_said_of_what_only_its_primary_has() {
     server.crash().await.unwrap();
 
     let (failed, _) = findings(&env, &["--connector-config", file.path()], 1).await;
-    assert!(failed[0].starts_with("server: it is a standby") && failed[0].contains("-> set DATABASE_URL"), "{failed:#?}");
+    assert!(
+        failed[0].starts_with("server: it is a standby") && failed[0].contains("-> set DATABASE_URL"),
+        "{failed:#?}"
+    );
     assert!(!failed.iter().any(|one| one.contains("slot create")), "{failed:#?}");
 
     let promote = "SELECT pg_promote()";

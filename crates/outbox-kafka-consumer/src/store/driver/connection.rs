@@ -68,7 +68,7 @@ impl Connection {
             Inner::Pooled(client) => client,
             Inner::Own(client) => client,
             #[cfg(feature = "sqlx")]
-            Inner::Sqlx(connection) => return Box::pin(connection.transaction("BEGIN")),
+            Inner::Sqlx(connection) => return begin_on_sqlx(connection, "BEGIN"),
         };
         Box::pin(async { Ok(Transaction::TokioPostgres(client.transaction().await?)) })
     }
@@ -81,11 +81,19 @@ impl Connection {
             Inner::Pooled(client) => client,
             Inner::Own(client) => client,
             #[cfg(feature = "sqlx")]
-            Inner::Sqlx(connection) => return Box::pin(connection.transaction(super::executor::BEGIN_READ_COMMITTED)),
+            Inner::Sqlx(connection) => return begin_on_sqlx(connection, super::command::BEGIN_READ_COMMITTED),
         };
         Box::pin(async {
             let begun = client.build_transaction().isolation_level(ReadCommitted).start().await?;
             Ok(Transaction::TokioPostgres(begun))
         })
     }
+}
+
+#[cfg(feature = "sqlx")]
+fn begin_on_sqlx<'a>(
+    connection: &'a mut super::sqlx::Connection,
+    begin: &'static str,
+) -> BoxFuture<'a, Result<Transaction<'a>, PgError>> {
+    Box::pin(async move { connection.transaction(begin).await.map(Transaction::Sqlx) })
 }

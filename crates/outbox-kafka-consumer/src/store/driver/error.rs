@@ -53,7 +53,7 @@ impl PgError {
                 error.as_db_error().is_some_and(|error| error.parsed_severity() == Some(Severity::Error))
             }
             #[cfg(feature = "sqlx")]
-            Self::Sqlx(error) => super::sqlx::is_rejected_commit(error),
+            Self::Sqlx(error) => is_rejected_by_sqlx(error),
             Self::NoAnswer(_) => false,
         }
     }
@@ -91,5 +91,19 @@ impl From<PgError> for Box<dyn StdError + Send + Sync> {
             PgError::Sqlx(error) => error.into(),
             PgError::NoAnswer(error) => error.into(),
         }
+    }
+}
+
+/// Returns whether the COMMIT has certainly not happened, and the session is there.
+#[cfg(feature = "sqlx")]
+fn is_rejected_by_sqlx(error: &::sqlx::Error) -> bool {
+    use ::sqlx::postgres::{PgDatabaseError, PgSeverity};
+
+    match error {
+        ::sqlx::Error::InvalidArgument(_) => true,
+        error => error
+            .as_database_error()
+            .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
+            .is_some_and(|error| matches!(error.severity(), PgSeverity::Error)),
     }
 }

@@ -3,17 +3,13 @@ use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
 use deadpool_postgres::tokio_postgres::Error;
-use deadpool_postgres::tokio_postgres::types::ToSql;
 use futures_util::future::{BoxFuture, join_all};
 use outbox_pg::StatementCaching as Sending;
 
+use super::command::{BEGIN_READ_COMMITTED, Command, Params};
 use super::connection::Inner;
 use super::{Connection, PgError, Row, Transaction};
 use crate::store::statements::Sql;
-
-pub type Params<'a> = [&'a (dyn ToSql + Sync)];
-
-pub const BEGIN_READ_COMMITTED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// A connection or transaction that statements are sent to, and how they are sent.
 pub struct Executor<'a> {
@@ -28,14 +24,6 @@ enum Target<'a> {
     Transaction(&'a deadpool_postgres::Transaction<'a>),
     #[cfg(feature = "sqlx")]
     Sqlx(super::sqlx::SqlxExecutor<'a>),
-}
-
-/// One of several statements that are sent together.
-#[derive(Clone, Copy)]
-pub enum Command<'a> {
-    /// Statements without parameters, whose rows are not needed.
-    Script(&'a str),
-    Statement(&'a Sql, &'a Params<'a>),
 }
 
 /// The answers to statements that were sent together, up to the first error.

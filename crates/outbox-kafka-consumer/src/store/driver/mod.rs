@@ -3,6 +3,7 @@
 //! Every statement of the store is written once. Its parameters are those of tokio-postgres, in PostgreSQL's binary
 //! form, which sqlx sends as well.
 
+mod command;
 mod connection;
 mod error;
 mod executor;
@@ -12,9 +13,10 @@ mod row;
 mod sqlx;
 mod transaction;
 
+pub use self::command::Command;
 pub use self::connection::Connection;
 pub use self::error::PgError;
-pub use self::executor::{Command, Executor, in_time};
+pub use self::executor::{Executor, in_time};
 pub use self::pool::Pool;
 pub use self::row::Row;
 #[cfg(feature = "sqlx")]

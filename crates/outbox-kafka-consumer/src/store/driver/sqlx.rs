@@ -1,21 +1,18 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use deadpool_postgres::tokio_postgres::types::{FromSql, IsNull, ToSql, Type, WrongType};
+use deadpool_postgres::tokio_postgres::types::{IsNull, ToSql, Type};
 use futures_util::future::BoxFuture;
 use outbox_pg::StatementCaching as Sending;
 use sqlx::encode::{Encode, IsNull as SqlxIsNull};
 use sqlx::error::BoxDynError;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::types::Oid;
-use sqlx::postgres::{
-    PgArgumentBuffer, PgArguments, PgDatabaseError, PgQueryResult, PgRow, PgSeverity, PgTypeInfo, PgValueFormat,
-};
-use sqlx::{Arguments as _, AssertSqlSafe, Connection as _, Database, Executor as _, PgConnection, Postgres, Row as _};
+use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgQueryResult, PgRow, PgTypeInfo};
+use sqlx::{Arguments as _, AssertSqlSafe, Connection as _, Database, Executor as _, PgConnection, Postgres};
 use sqlx_core::transaction::TransactionManager as _;
 
-use super::executor::{BEGIN_READ_COMMITTED, Command, Params};
-use super::row::Column;
+use super::command::{BEGIN_READ_COMMITTED, Command, Params};
 use super::{PgError, Row};
 use crate::store::statements::Sql;
 
@@ -104,11 +101,11 @@ impl Connection {
     }
 
     /// Begins a transaction with this statement.
-    pub async fn transaction(&mut self, begin: &'static str) -> Result<super::Transaction<'_>, PgError> {
+    pub async fn transaction(&mut self, begin: &'static str) -> Result<Transaction<'_>, PgError> {
         let Self { connection, condition } = self;
         condition.is_unsure = true;
         let tx = connection.connection().begin_with(begin).await?;
-        Ok(super::Transaction::Sqlx(Transaction { tx, condition: ConditionOf::Store(condition) }))
+        Ok(Transaction { tx, condition: ConditionOf::Store(condition) })
     }
 
     pub fn executor(&mut self) -> SqlxExecutor<'_> {
@@ -277,17 +274,6 @@ fn fetch_all<'s>(
     connection.fetch_all(sqlx::query_with::<Postgres, _>(AssertSqlSafe(text), arguments).persistent(is_cached))
 }
 
-/// Returns whether the COMMIT has certainly not happened, and the session is there.
-pub fn is_rejected_commit(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::InvalidArgument(_) => true,
-        error => error
-            .as_database_error()
-            .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
-            .is_some_and(|error| matches!(error.severity(), PgSeverity::Error)),
-    }
-}
-
 /// A parameter in PostgreSQL's binary form.
 struct Param<'a> {
     value: &'a (dyn ToSql + Sync),
@@ -316,20 +302,4 @@ impl Encode<'_, Postgres> for Param<'_> {
     fn produces(&self) -> Option<PgTypeInfo> {
         Some(PgTypeInfo::with_oid(Oid(self.ty.oid())))
     }
-}
-
-/// Returns a value of a row in PostgreSQL's binary form.
-pub fn value<'a, I: Column, T: FromSql<'a>>(row: &'a PgRow, column: I) -> Result<T, sqlx::Error> {
-    let failed = |source: BoxDynError| sqlx::Error::ColumnDecode { index: column.to_string(), source };
-    let raw = row.try_get_raw(column)?;
-    let ty = sqlx::ValueRef::type_info(&raw).oid().and_then(|oid| Type::from_oid(oid.0)).unwrap_or(Type::UNKNOWN);
-    if !T::accepts(&ty) {
-        return Err(failed(Box::new(WrongType::new::<T>(ty))));
-    }
-    let is_null = sqlx::ValueRef::is_null(&raw);
-    if raw.format() != PgValueFormat::Binary {
-        return Err(failed("the value is not in binary form".into()));
-    }
-    let bytes = if is_null { None } else { Some(raw.as_bytes().map_err(failed)?) };
-    T::from_sql_nullable(&ty, bytes).map_err(failed)
 }

@@ -31,8 +31,8 @@ statements! {
                  next_attempt_at = clock_timestamp() + make_interval(secs => $2)
              WHERE id = $1";
 
-        hold_again(INT8, TEXT, BOOL, TEXT, TEXT, FLOAT8)
-            "UPDATE {s}.consumer_held SET state = $2, blocks = $3, kind = $4, error = $5, started = false,
+        hold_again(INT8, TEXT, BOOL, TEXT, TEXT, FLOAT8, INT4)
+            "UPDATE {s}.consumer_held SET state = $2, blocks = $3, kind = $4, error = $5, started = false, attempts = $7,
              last_failed_at = clock_timestamp(), next_attempt_at = clock_timestamp() + make_interval(secs => $6) WHERE id = $1";
 
         // It is tried at once where nothing of its key is before it, and in its turn otherwise.

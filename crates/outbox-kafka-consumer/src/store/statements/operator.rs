@@ -57,7 +57,8 @@ statements! {
                   request AS (DELETE FROM {s}.consumer_request WHERE consumer_group = $1),
                   pause AS (DELETE FROM {s}.consumer_pause WHERE consumer_group = $1),
                   lease AS (DELETE FROM {s}.consumer_lease WHERE consumer_group = $1),
-                  member AS (DELETE FROM {s}.consumer_member WHERE consumer_group = $1)
+                  member AS (DELETE FROM {s}.consumer_member WHERE consumer_group = $1),
+                  subscription AS (DELETE FROM {s}.consumer_subscription WHERE consumer_group = $1)
              DELETE FROM {s}.consumer_position WHERE consumer_group = $1";
 
         // In the order of the key: what was deleted before is not read again.

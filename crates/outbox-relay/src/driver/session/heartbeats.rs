@@ -3,7 +3,7 @@
 
 use std::error::Error as StdError;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use outbox_core::connector::HeartbeatRecord;
 use tokio::sync::Mutex;
@@ -154,7 +154,7 @@ impl RecordWriter {
             Some(topic) => topic,
             None => self.cluster.create_topic(&new_topic(self.record.topic(), self.creation.as_ref())).await?,
         };
-        let record = self.record.at(SystemTime::now());
+        let record = self.record.at(outbox_net::wall_clock());
         let partition = record.partition.unwrap_or_default();
         let timestamp = record.timestamp.unwrap_or_default();
         let record = record.borrowed();

@@ -200,7 +200,7 @@ impl Run {
             mode: feed.mode(),
             ignored: feed.take_ignored(),
             wal_end: feed.wal_end(),
-            read_at: SystemTime::now(),
+            read_at: outbox_net::wall_clock(),
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::fetch_request::FetchPartition;
 use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
@@ -11,7 +12,7 @@ use super::answer::{Isolation, check_epoch, topic_ref};
 use crate::broker::api::Answer;
 use crate::broker::cluster::{Cluster, TopicRef};
 use crate::broker::faults::Place;
-use crate::broker::log::{Minimum, Slice};
+use crate::broker::log::Minimum;
 use crate::broker::shared::Shared;
 use crate::broker::wire::request::Request;
 use crate::broker::wire::{Api, Malformed};
@@ -90,12 +91,12 @@ fn collect(shared: &Shared, cluster: &Cluster, fetch: &FetchRequest, refused: &R
             collected.partitions += 1;
             partitions.push(match read {
                 Ok(found) => {
-                    collected.bytes += found.slice.0.len();
+                    collected.bytes += found.slice.len();
                     data.with_high_watermark(found.end)
                         .with_last_stable_offset(found.last_stable)
                         .with_log_start_offset(found.start)
                         .with_aborted_transactions(found.aborted)
-                        .with_records(Some(found.slice.0))
+                        .with_records(Some(found.slice))
                 }
                 Err(error) => {
                     collected.errors += 1;
@@ -118,7 +119,7 @@ struct Found {
     end: i64,
     last_stable: i64,
     aborted: Option<Vec<AbortedTransaction>>,
-    slice: Slice,
+    slice: Bytes,
 }
 
 fn read(
@@ -132,10 +133,8 @@ fn read(
     check_epoch(wanted.current_leader_epoch)?;
     let max_bytes = usize::try_from(wanted.partition_max_bytes).unwrap_or(0).min(room);
     let slice = log.read(wanted.fetch_offset, isolation.end(log), max_bytes, minimum)?;
-    let aborted = log.aborted_from(wanted.fetch_offset).map(|aborted| {
-        AbortedTransaction::default()
-            .with_producer_id(aborted.producer_id.into())
-            .with_first_offset(aborted.first_offset)
+    let aborted = log.aborted_from(wanted.fetch_offset).map(|(producer_id, first_offset)| {
+        AbortedTransaction::default().with_producer_id(producer_id.into()).with_first_offset(first_offset)
     });
     let aborted = (isolation == Isolation::Committed).then(|| aborted.collect());
     Ok(Found { start: log.start(), end: log.end(), last_stable: log.last_stable(), aborted, slice })

@@ -15,9 +15,8 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::answer::{text, topic_name};
-use crate::broker::cluster::TopicRef;
+use crate::broker::cluster::{Committed, Offsets, TopicRef};
 use crate::broker::faults::Place;
-use crate::broker::groups::{Committed, Offsets};
 use crate::broker::settings::NODE_ID;
 use crate::broker::shared::Shared;
 use crate::broker::wire::Api;

@@ -12,7 +12,7 @@ use super::answer::{text, topic_ref};
 use crate::broker::api::Answer;
 use crate::broker::cluster::TopicRef;
 use crate::broker::faults::{Effect, LateAppend, Place};
-use crate::broker::log::{AppendTime, Appended, Batch, Refusal};
+use crate::broker::log::{AppendTime, Batch, Refusal};
 use crate::broker::shared::Shared;
 use crate::broker::wire::request::Request;
 use crate::broker::wire::{Api, Malformed};
@@ -97,10 +97,10 @@ fn partition(
             .with_log_start_offset(log_start_offset),
         Err(refusal) => {
             outcome.refused += 1;
-            let records = refusal.records.iter().map(|record| {
+            let records = refusal.records.iter().map(|(index, message)| {
                 BatchIndexAndErrorMessage::default()
-                    .with_batch_index(record.index)
-                    .with_batch_index_error_message(Some(text(&record.message)))
+                    .with_batch_index(*index)
+                    .with_batch_index_error_message(Some(text(message)))
             });
             response
                 .with_error_code(shared.code(refusal.error))
@@ -176,7 +176,7 @@ fn append(
         return Ok(UNANSWERED);
     }
     let done = shared.write(|cluster| {
-        let Appended { base_offset, time } = cluster.append(id, data.index, batch)?;
+        let (base_offset, time) = cluster.append(id, data.index, batch)?;
         let log_start_offset = cluster.log(TopicRef::Id(id), data.index)?.start();
         Ok::<_, ResponseError>(Done { base_offset, time, log_start_offset })
     });
@@ -189,8 +189,8 @@ fn late_append(shared: &Arc<Shared>, topic: Uuid, partition: i32, batch: Batch) 
     let broker = Arc::downgrade(shared);
     LateAppend::new(topic, partition, move || {
         let broker = broker.upgrade().ok_or(ResponseError::BrokerNotAvailable)?;
-        let appended = broker.write(|cluster| cluster.append(topic, partition, batch))?;
+        let (base_offset, _time) = broker.write(|cluster| cluster.append(topic, partition, batch))?;
         broker.announce();
-        Ok(appended.base_offset)
+        Ok(base_offset)
     })
 }

@@ -4,7 +4,6 @@ use outbox_core::bytes::Bytes;
 use outbox_core::record::Record;
 
 use super::compression::{Codec, compress};
-use super::transactions::Outcome;
 
 /// A record batch to append with [`Broker::append`](crate::Broker::append), from records or from its bytes.
 ///
@@ -72,15 +71,33 @@ pub(in crate::broker) enum Encoded {
 /// The producer of a batch.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::broker) struct Producing {
-    pub(in crate::broker) producer_id: i64,
-    pub(in crate::broker) epoch: i16,
-    pub(in crate::broker) sequence: i32,
-    pub(in crate::broker) attributes: i16,
+    producer_id: i64,
+    epoch: i16,
+    sequence: i32,
+    attributes: i16,
 }
 
 impl Producing {
     /// A producer that is not idempotent.
     pub(in crate::broker) const PLAIN: Self = Self { producer_id: -1, epoch: -1, sequence: -1, attributes: 0 };
+
+    /// Creates a producer by its id and epoch, whose transaction has the batch.
+    pub(in crate::broker) fn transactional((producer_id, epoch): (i64, i16), sequence: i32) -> Self {
+        Self { producer_id, epoch, sequence, attributes: super::batch::TRANSACTIONAL }
+    }
+
+    /// Creates an idempotent producer by its id and epoch.
+    #[cfg(test)]
+    pub(super) fn idempotent((producer_id, epoch): (i64, i16), sequence: i32) -> Self {
+        Self { producer_id, epoch, sequence, attributes: 0 }
+    }
+}
+
+/// The end of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::broker) enum Outcome {
+    Commit,
+    Abort,
 }
 
 fn encode(records: &[Record], codec: Option<Codec>, producer: Producing, now: i64) -> Vec<u8> {

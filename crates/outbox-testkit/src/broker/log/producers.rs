@@ -34,7 +34,7 @@ impl Producer {
 
 /// The meaning of the sequence of a batch.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum SequenceCheck {
     /// It is new, and is to be appended.
     Append,
     /// It was appended before, at this offset, with this largest timestamp (ms since 1970).
@@ -47,18 +47,20 @@ pub(super) struct Producers(BTreeMap<i64, Producer>);
 
 impl Producers {
     /// Checks a batch as Kafka does: by its producer's epoch and sequence range, not by its contents.
-    pub(super) fn check(&self, batch: &Batch) -> Result<Verdict, ResponseError> {
+    pub(super) fn check(&self, batch: &Batch) -> Result<SequenceCheck, ResponseError> {
         let Some(producer) = self.0.get(&batch.producer_id) else {
-            return Ok(Verdict::Append);
+            return Ok(SequenceCheck::Append);
         };
         let (first, last) = (batch.base_sequence, batch.last_sequence());
         let same_epoch = batch.producer_epoch == producer.epoch;
         let known = producer.batches.iter().find(|known| (known.first_sequence, known.last_sequence) == (first, last));
         match known {
-            Some(known) if same_epoch => Ok(Verdict::Duplicate { offset: known.offset, timestamp: known.timestamp }),
+            Some(known) if same_epoch => {
+                Ok(SequenceCheck::Duplicate { offset: known.offset, timestamp: known.timestamp })
+            }
             _ if batch.producer_epoch < producer.epoch => Err(ResponseError::InvalidProducerEpoch),
-            _ if same_epoch && first == following(producer.last_sequence()) => Ok(Verdict::Append),
-            _ if !same_epoch && first == 0 => Ok(Verdict::Append),
+            _ if same_epoch && first == following(producer.last_sequence()) => Ok(SequenceCheck::Append),
+            _ if !same_epoch && first == 0 => Ok(SequenceCheck::Append),
             _ => Err(ResponseError::OutOfOrderSequenceNumber),
         }
     }
@@ -117,26 +119,26 @@ mod tests {
     use super::*;
 
     /// Sends a batch of producer 7 to producers that are at `offset`.
-    fn send(producers: &mut Producers, epoch: i16, first: i32, count: i32) -> Result<Verdict, ResponseError> {
+    fn send(producers: &mut Producers, epoch: i16, first: i32, count: i32) -> Result<SequenceCheck, ResponseError> {
         let batch = Batch::parse(&encoded(count, (7, epoch, first)), &rules()).unwrap();
         let verdict = producers.check(&batch)?;
-        if verdict == Verdict::Append {
+        if verdict == SequenceCheck::Append {
             producers.note(&batch, i64::from(first) + 1000);
         }
         Ok(verdict)
     }
 
-    fn duplicate(offset: i64, count: i64) -> Verdict {
-        Verdict::Duplicate { offset, timestamp: 999 + count }
+    fn duplicate(offset: i64, count: i64) -> SequenceCheck {
+        SequenceCheck::Duplicate { offset, timestamp: 999 + count }
     }
 
-    const OUT_OF_ORDER: Result<Verdict, ResponseError> = Err(ResponseError::OutOfOrderSequenceNumber);
+    const OUT_OF_ORDER: Result<SequenceCheck, ResponseError> = Err(ResponseError::OutOfOrderSequenceNumber);
 
     #[test]
     fn a_range_is_appended_once_and_in_order() {
         let mut producers = Producers::default();
-        assert_eq!(send(&mut producers, 0, 30, 10), Ok(Verdict::Append), "the first one, at any sequence");
-        assert_eq!(send(&mut producers, 0, 40, 10), Ok(Verdict::Append));
+        assert_eq!(send(&mut producers, 0, 30, 10), Ok(SequenceCheck::Append), "the first one, at any sequence");
+        assert_eq!(send(&mut producers, 0, 40, 10), Ok(SequenceCheck::Append));
         assert_eq!(send(&mut producers, 0, 40, 10), Ok(duplicate(1040, 10)));
         assert_eq!(send(&mut producers, 0, 30, 10), Ok(duplicate(1030, 10)));
         assert_eq!(send(&mut producers, 0, 40, 5), OUT_OF_ORDER);
@@ -158,11 +160,11 @@ mod tests {
     fn sequences_wrap() {
         let mut producers = Producers::default();
         send(&mut producers, 0, i32::MAX - 1, 2).unwrap();
-        assert_eq!(send(&mut producers, 0, 0, 1), Ok(Verdict::Append));
+        assert_eq!(send(&mut producers, 0, 0, 1), Ok(SequenceCheck::Append));
         let mut producers = Producers::default();
         send(&mut producers, 0, i32::MAX, 3).unwrap();
         assert_eq!(send(&mut producers, 0, i32::MAX, 3).unwrap(), duplicate(i64::from(i32::MAX) + 1000, 3));
-        assert_eq!(send(&mut producers, 0, 2, 1), Ok(Verdict::Append));
+        assert_eq!(send(&mut producers, 0, 2, 1), Ok(SequenceCheck::Append));
     }
 
     #[test]
@@ -170,9 +172,9 @@ mod tests {
         let mut producers = Producers::default();
         send(&mut producers, 0, 5, 1).unwrap();
         assert_eq!(send(&mut producers, 1, 6, 1), OUT_OF_ORDER);
-        assert_eq!(send(&mut producers, 1, 0, 1), Ok(Verdict::Append));
+        assert_eq!(send(&mut producers, 1, 0, 1), Ok(SequenceCheck::Append));
         assert_eq!(send(&mut producers, 0, 6, 1), Err(ResponseError::InvalidProducerEpoch));
         assert_eq!(send(&mut producers, 0, 5, 1), Err(ResponseError::InvalidProducerEpoch));
-        assert_eq!(send(&mut producers, 1, 1, 1), Ok(Verdict::Append));
+        assert_eq!(send(&mut producers, 1, 1, 1), Ok(SequenceCheck::Append));
     }
 }

@@ -5,14 +5,8 @@ use kafka_protocol::ResponseError;
 pub(in crate::broker) struct Refusal {
     pub(in crate::broker) error: ResponseError,
     pub(in crate::broker) message: Option<String>,
-    pub(in crate::broker) records: Vec<RecordRefusal>,
-}
-
-/// A record at fault: its index in the batch, and what is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::broker) struct RecordRefusal {
-    pub(in crate::broker) index: i32,
-    pub(in crate::broker) message: String,
+    /// The indexes in the batch, and what is wrong.
+    pub(in crate::broker) records: Vec<(i32, String)>,
 }
 
 impl Refusal {

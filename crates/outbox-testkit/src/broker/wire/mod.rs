@@ -4,7 +4,7 @@ mod api;
 pub(super) mod frame;
 pub(super) mod request;
 pub(super) mod schema;
-pub(super) mod shape;
+mod shape;
 
 use std::io;
 

@@ -5,7 +5,6 @@ use kafka_protocol::messages::{RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable};
 
 use super::schema::Schema;
-use super::shape::Walk;
 use super::{Api, Malformed};
 use crate::broker::imitation::Imitation;
 
@@ -43,8 +42,7 @@ impl Incoming {
             .map_err(|_cause| Malformed::Codec)?;
         let request = Request { api, version, correlation_id: header.correlation_id, body: frame };
         if (oldest..=newest).contains(&version) {
-            let mut walk = Walk::new(&request.body, version, schema.encoding(version), schema.tags());
-            walk.structure(schema.fields)?;
+            schema.check(&request.body, version)?;
             return Ok(Self::Served(request));
         }
         if api == Api::ApiVersions && version > newest && imitation.answers_newer_api_versions() {

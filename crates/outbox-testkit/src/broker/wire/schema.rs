@@ -1,7 +1,8 @@
 //! The requests that are served, in which versions, and how they are laid out (Kafka's message definitions).
 
+use super::Malformed;
 use super::api::Api;
-use super::shape::{Encoding, Field, Kind, Tags};
+use super::shape::{Encoding, Field, Kind, Tags, Walk};
 use crate::broker::imitation::Imitation;
 use Kind::{Bytes, Fixed, Scalars, Structs, Text, Texts};
 
@@ -9,9 +10,9 @@ use Kind::{Bytes, Fixed, Scalars, Structs, Text, Texts};
 #[derive(Debug)]
 pub(in crate::broker) struct Schema {
     pub(in crate::broker) api: Api,
-    pub(in crate::broker) oldest: i16,
-    pub(in crate::broker) newest: i16,
-    pub(in crate::broker) fields: &'static [Field],
+    oldest: i16,
+    newest: i16,
+    fields: &'static [Field],
     flexible: i16,
 }
 
@@ -25,11 +26,23 @@ impl Schema {
         imitation.left_of(self.api, self.oldest, self.newest)
     }
 
-    pub(in crate::broker) fn encoding(&self, version: i16) -> Encoding {
+    /// Checks the lengths in the body of a request.
+    pub(in crate::broker) fn check(&self, body: &[u8], version: i16) -> Result<(), Malformed> {
+        self.walk(body, version).map(drop)
+    }
+
+    /// Walks the body of a request, and returns how many bytes are left behind it.
+    fn walk(&self, body: &[u8], version: i16) -> Result<usize, Malformed> {
+        let mut walk = Walk::new(body, version, self.encoding(version), self.tags());
+        walk.structure(self.fields)?;
+        Ok(walk.remaining())
+    }
+
+    fn encoding(&self, version: i16) -> Encoding {
         if version >= self.flexible { Encoding::Flexible } else { Encoding::Classic }
     }
 
-    pub(in crate::broker) fn tags(&self) -> Tags {
+    fn tags(&self) -> Tags {
         // Tags 0 and 1 are a follower's: cluster and replica, directory and high watermark.
         if self.api == Api::Fetch { Tags::From(2) } else { Tags::Any }
     }
@@ -54,7 +67,7 @@ const fn until(kind: Kind, until: i16) -> Field {
 }
 
 const fn versions(kind: Kind, since: i16, until: i16) -> Field {
-    Field { kind, since, until }
+    Field::new(kind, since, until)
 }
 
 const fn served(api: Api, versions: (i16, i16), flexible: i16, fields: &'static [Field]) -> Schema {
@@ -154,7 +167,6 @@ mod tests {
     use kafka_protocol::protocol::{Encodable, StrBytes};
     use uuid::Uuid;
 
-    use super::super::shape::Walk;
     use super::*;
 
     fn text() -> StrBytes {
@@ -172,10 +184,9 @@ mod tests {
             let mut bytes = BytesMut::new();
             request(version).encode(&mut bytes, version).unwrap();
             for length in 0..=bytes.len() {
-                let mut walk = Walk::new(&bytes[..length], version, schema.encoding(version), schema.tags());
-                let walked = walk.structure(schema.fields);
+                let walked = schema.walk(&bytes[..length], version);
                 assert_eq!(walked.is_ok(), length == bytes.len(), "{api:?} {version} {length}");
-                assert!(walked.is_err() || walk.remaining() == 0, "{api:?} {version}");
+                assert!(walked.is_err() || walked.is_ok_and(|left| left == 0), "{api:?} {version}");
             }
         }
     }

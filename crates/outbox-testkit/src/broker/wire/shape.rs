@@ -11,15 +11,22 @@ const MAX_ELEMENTS: usize = 200_000;
 
 /// A field, and the versions of the request that have it.
 #[derive(Debug)]
-pub(in crate::broker) struct Field {
-    pub(in crate::broker) kind: Kind,
-    pub(in crate::broker) since: i16,
-    pub(in crate::broker) until: i16,
+pub(super) struct Field {
+    kind: Kind,
+    since: i16,
+    until: i16,
+}
+
+impl Field {
+    /// Creates a field of the versions from `since` to `until`.
+    pub(super) const fn new(kind: Kind, since: i16, until: i16) -> Self {
+        Self { kind, since, until }
+    }
 }
 
 /// How a field is encoded.
 #[derive(Debug)]
-pub(in crate::broker) enum Kind {
+pub(super) enum Kind {
     /// That many bytes.
     Fixed(usize),
     /// A string: i16 length, -1 for null; in flexible versions an unsigned varint of length + 1, 0 for null.
@@ -36,7 +43,7 @@ pub(in crate::broker) enum Kind {
 
 /// How lengths are encoded, and whether structures end with tagged fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::broker) enum Encoding {
+pub(super) enum Encoding {
     Classic,
     /// The compact encodings of KIP-482.
     Flexible,
@@ -44,14 +51,14 @@ pub(in crate::broker) enum Encoding {
 
 /// The tagged fields that a schema lets pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::broker) enum Tags {
+pub(super) enum Tags {
     Any,
     /// Tags from this one on. Those below it are fields of requests between brokers, which are not served; the codec
     /// decodes them without a look at their stated length.
     From(u32),
 }
 
-pub(in crate::broker) struct Walk<'a> {
+pub(super) struct Walk<'a> {
     rest: &'a [u8],
     version: i16,
     encoding: Encoding,
@@ -60,12 +67,12 @@ pub(in crate::broker) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(in crate::broker) fn new(bytes: &'a [u8], version: i16, encoding: Encoding, tags: Tags) -> Self {
+    pub(super) fn new(bytes: &'a [u8], version: i16, encoding: Encoding, tags: Tags) -> Self {
         Self { rest: bytes, version, encoding, tags, elements: 0 }
     }
 
     /// Walks a structure; `Ok` if its bytes suffice.
-    pub(in crate::broker) fn structure(&mut self, fields: &'static [Field]) -> Result<(), Malformed> {
+    pub(super) fn structure(&mut self, fields: &'static [Field]) -> Result<(), Malformed> {
         for field in fields {
             if (field.since..=field.until).contains(&self.version) {
                 self.field(&field.kind)?;
@@ -78,8 +85,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Returns the number of bytes that were not walked yet.
-    #[cfg(test)]
-    pub(in crate::broker) fn remaining(&self) -> usize {
+    pub(super) fn remaining(&self) -> usize {
         self.rest.len()
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::batch::{filtered, is_control, records_of};
-use super::partition::{Log, Stored};
+use super::{Log, Stored};
+use crate::broker::log::batch::{filtered, is_control, records_of};
 
 impl Log {
     /// Removes each record that has a newer one of the same key, and the records of aborted transactions.
@@ -53,12 +53,10 @@ impl Log {
 mod tests {
     use outbox_core::record::Record;
 
-    use super::super::batch::tests::rules;
-    use super::super::batch::{Batch, TRANSACTIONAL};
-    use super::super::encode::{Encoded, Producing, RecordBatch};
-    use super::super::partition::Minimum;
-    use super::super::transactions::Outcome;
+    use super::super::Minimum;
     use super::*;
+    use crate::broker::log::batch::tests::rules;
+    use crate::broker::log::{Batch, Encoded, Outcome, Producing, RecordBatch};
 
     fn append(log: &mut Log, keys: &str, producer: Producing) {
         let record = |key: char| {
@@ -68,10 +66,6 @@ mod tests {
         };
         let Encoded::Checked(bytes) = RecordBatch::new(keys.chars().map(record)).encode(producer, 0) else { panic!() };
         log.append(Batch::parse(&bytes, &rules()).unwrap(), 0).unwrap();
-    }
-
-    fn by(producer_id: i64, sequence: i32, attributes: i16) -> Producing {
-        Producing { producer_id, epoch: 0, sequence, attributes }
     }
 
     /// Returns the base offset, the offset behind it, and the offsets and keys of the records of each batch.
@@ -94,7 +88,7 @@ mod tests {
         let expected = [(3, 5, "4b".to_owned()), (5, 6, "5c".into()), (6, 7, "6a".into()), (7, 8, "7b".into())];
         assert_eq!(described(&log), expected);
         let read = log.read(0, 8, 1000, Minimum::OneBatch).unwrap();
-        assert_eq!(read.0[..8], 3_i64.to_be_bytes());
+        assert_eq!(read[..8], 3_i64.to_be_bytes());
         log.compact();
         assert_eq!(described(&log), expected, "nothing more to remove");
     }
@@ -102,8 +96,8 @@ mod tests {
     #[test]
     fn the_newest_batch_of_a_producer_keeps_its_header() {
         let mut log = Log::default();
-        append(&mut log, "a", by(7, 0, 0));
-        append(&mut log, "a", by(7, 1, 0));
+        append(&mut log, "a", Producing::idempotent((7, 0), 0));
+        append(&mut log, "a", Producing::idempotent((7, 0), 1));
         append(&mut log, "a", Producing::PLAIN);
         append(&mut log, "z", Producing::PLAIN);
         log.compact();
@@ -115,9 +109,9 @@ mod tests {
     fn aborted_records_go_and_open_transactions_stay() {
         let mut log = Log::default();
         append(&mut log, "a", Producing::PLAIN);
-        append(&mut log, "ab", by(7, 0, TRANSACTIONAL));
+        append(&mut log, "ab", Producing::transactional((7, 0), 0));
         log.end_transaction((7, 0), Outcome::Abort, 0, 1000);
-        append(&mut log, "a", by(8, 0, TRANSACTIONAL));
+        append(&mut log, "a", Producing::transactional((8, 0), 0));
         append(&mut log, "z", Producing::PLAIN);
         assert_eq!((log.last_stable(), log.end()), (4, 6));
         log.compact();

@@ -9,13 +9,21 @@
 //! | 17..21 | CRC-32C from byte 21 on | 53..57 | sequence of the first record |
 //! | 21..23 | attributes | 57..61 | number of records |
 //! | 23..27 | offset of the last record - base | 61.. | records, compressed as the attributes say |
+//!
+//! Of a record, lengths and deltas are zigzag varints: length, attributes (one byte), timestamp delta, offset delta,
+//! key length (-1 for null), key, value length, value, number of headers, and for each the length of its name, name,
+//! length of its value (-1 for null), value.
+
+#[cfg(test)]
+pub(super) mod tests;
+
+use std::ops::RangeInclusive;
 
 use bytes::{Buf, Bytes};
 use kafka_protocol::ResponseError;
 
 use super::compression::{Codec, compress, decompress};
-use super::records::{self, Found};
-use super::refusal::{RecordRefusal, Refusal};
+use super::refusal::Refusal;
 use crate::broker::imitation::Codecs;
 
 const HEADER: usize = 61;
@@ -25,33 +33,32 @@ const LENGTH_FROM: usize = 12;
 const CODEC: i16 = 0b111;
 /// Set if the timestamp of all records is the largest one of the header: the time of the append.
 const LOG_APPEND_TIME: i16 = 1 << 3;
-pub(in crate::broker) const TRANSACTIONAL: i16 = 1 << 4;
+pub(super) const TRANSACTIONAL: i16 = 1 << 4;
 pub(super) const CONTROL: i16 = 1 << 5;
 
 /// The demands of a topic on a batch.
 #[derive(Debug, Clone)]
 pub(in crate::broker) struct Rules {
-    /// Bytes of the whole batch.
-    pub(in crate::broker) max_bytes: i32,
-    pub(in crate::broker) timestamps: Timestamps,
-    pub(in crate::broker) keys: Keys,
-    pub(in crate::broker) codecs: Codecs,
+    max_bytes: i32,
+    timestamps: Timestamps,
+    keys: Keys,
+    codecs: Codecs,
+}
+
+impl Rules {
+    /// Creates the rules; a whole batch has at most `max_bytes`.
+    pub(in crate::broker) fn new(max_bytes: i32, timestamps: Timestamps, keys: Keys, codecs: Codecs) -> Self {
+        Self { max_bytes, timestamps, keys, codecs }
+    }
 }
 
 /// The timestamps that a topic stores (`message.timestamp.type`), in ms since 1970.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(in crate::broker) enum Timestamps {
     /// Those of the producer, within bounds.
-    Create(TimestampBounds),
+    Create(RangeInclusive<i64>),
     /// The time of the append.
     Append(i64),
-}
-
-/// The timestamps (ms since 1970) that records may have.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::broker) struct TimestampBounds {
-    pub(in crate::broker) earliest: i64,
-    pub(in crate::broker) latest: i64,
 }
 
 /// Whether records may do without a key; those of a compacted topic may not.
@@ -65,7 +72,7 @@ pub(in crate::broker) enum Keys {
 #[derive(Debug, Clone)]
 pub(in crate::broker) struct Batch {
     bytes: Vec<u8>,
-    pub(super) last_offset_delta: i32,
+    last_offset_delta: i32,
     pub(super) max_timestamp: i64,
     pub(super) producer_id: i64,
     pub(super) producer_epoch: i16,
@@ -190,7 +197,7 @@ impl Batch {
 pub(super) fn first_at(stored: &Bytes, timestamp: i64, start: i64) -> Option<(i64, i64)> {
     let header = Header::read(stored)?;
     let payload = decompress(header.codec()?, stored.get(HEADER..)?).ok()?;
-    let found = records::walk(&payload).filter_map(Result::ok);
+    let found = walk(&payload).filter_map(Result::ok);
     found
         .map(|record| (header.timestamp_of(&record), header.base_offset.saturating_add(record.offset_delta)))
         .find(|(at, offset)| *at >= timestamp && *offset >= start)
@@ -205,7 +212,7 @@ pub(super) fn filtered(stored: &Bytes, mut keeps: impl FnMut(i64, Option<&[u8]>)
     let codec = header.codec()?;
     let payload = decompress(codec, stored.get(HEADER..)?).ok()?;
     let (mut kept, mut count, mut max_timestamp) = (Vec::new(), 0, header.max_timestamp);
-    for record in records::walk(&payload) {
+    for record in walk(&payload) {
         let record = record.ok()?;
         if keeps(header.base_offset.saturating_add(record.offset_delta), record.key) {
             let timestamp = header.timestamp_of(&record);
@@ -233,7 +240,7 @@ pub(super) fn records_of(stored: &Bytes) -> Vec<(i64, Option<Vec<u8>>)> {
     let records = || {
         let header = Header::read(stored)?;
         let payload = decompress(header.codec()?, stored.get(HEADER..)?).ok()?;
-        let found = records::walk(&payload).map_while(Result::ok);
+        let found = walk(&payload).map_while(Result::ok);
         let offset = |record: &Found<'_>| header.base_offset.saturating_add(record.offset_delta);
         Some(found.map(|record| (offset(&record), record.key.map(<[u8]>::to_vec))).collect())
     };
@@ -249,19 +256,19 @@ pub(super) fn is_control(stored: &Bytes) -> bool {
 fn check_records(payload: &[u8], header: &Header, rules: &Rules) -> Result<i64, Refusal> {
     let (mut count, mut max_timestamp) = (0, i64::MIN);
     let (mut late, mut keyless) = (Vec::new(), Vec::new());
-    for record in records::walk(payload) {
+    for record in walk(payload) {
         let record = record.map_err(|_cause| invalid("a record is malformed"))?;
         let timestamp = header.timestamp_of(&record);
         max_timestamp = max_timestamp.max(timestamp);
-        if let Timestamps::Create(TimestampBounds { earliest, latest }) = rules.timestamps
+        if let Timestamps::Create(bounds) = &rules.timestamps
             && timestamp != -1
-            && !(earliest..=latest).contains(&timestamp)
+            && !bounds.contains(&timestamp)
         {
-            let message = format!("timestamp {timestamp} is not within {earliest} and {latest}");
-            late.push(RecordRefusal { index: count, message });
+            let message = format!("timestamp {timestamp} is not within {} and {}", bounds.start(), bounds.end());
+            late.push((count, message));
         } else if rules.keys == Keys::Required && record.key.is_none() {
             let message = "a compacted topic takes no record without a key".to_owned();
-            keyless.push(RecordRefusal { index: count, message });
+            keyless.push((count, message));
         }
         count += 1;
     }
@@ -351,122 +358,76 @@ impl Header {
     }
 }
 
-#[cfg(test)]
-pub(super) mod tests {
-    use super::*;
+/// A record is not what its length says.
+#[derive(Debug, PartialEq, Eq)]
+struct MalformedRecord;
 
-    pub(in crate::broker::log) fn rules() -> Rules {
-        Rules {
-            max_bytes: 1_048_588,
-            timestamps: Timestamps::Create(TimestampBounds { earliest: i64::MIN, latest: i64::MAX }),
-            keys: Keys::Optional,
-            codecs: Codecs::default(),
+/// The parts of a record that the broker looks at.
+#[derive(Debug, PartialEq, Eq)]
+struct Found<'a> {
+    timestamp_delta: i64,
+    offset_delta: i64,
+    key: Option<&'a [u8]>,
+    /// The whole record with its length.
+    bytes: &'a [u8],
+}
+
+/// Reads the records of a batch until the end, or until the first malformed one.
+fn walk(payload: &[u8]) -> impl Iterator<Item = Result<Found<'_>, MalformedRecord>> {
+    let mut rest = payload;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let found = next(&mut rest).ok_or(MalformedRecord);
+        if found.is_err() {
+            rest = &[];
+        }
+        Some(found)
+    })
+}
+
+fn next<'a>(rest: &mut &'a [u8]) -> Option<Found<'a>> {
+    let from = *rest;
+    let length = usize::try_from(varint(rest)?).ok()?;
+    let mut record = take(rest, length)?;
+    take(&mut record, 1)?;
+    let timestamp_delta = varint(&mut record)?;
+    let offset_delta = varint(&mut record)?;
+    let key = nullable(&mut record)?;
+    nullable(&mut record)?;
+    for _ in 0..usize::try_from(varint(&mut record)?).ok()? {
+        let name = usize::try_from(varint(&mut record)?).ok()?;
+        take(&mut record, name)?;
+        nullable(&mut record)?;
+    }
+    let bytes = from.get(..from.len() - rest.len())?;
+    record.is_empty().then_some(Found { timestamp_delta, offset_delta, key, bytes })
+}
+
+/// Returns the bytes after their length; `None` inside for null.
+fn nullable<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+    let length = varint(rest)?;
+    if length < 0 {
+        return Some(None);
+    }
+    take(rest, usize::try_from(length).ok()?).map(Some)
+}
+
+fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (taken, left) = rest.split_at_checked(length)?;
+    *rest = left;
+    Some(taken)
+}
+
+fn varint(rest: &mut &[u8]) -> Option<i64> {
+    let mut value: u64 = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = *take(rest, 1)?.first()?;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed());
         }
     }
-
-    /// Returns a batch as a client sends it: records without key, headers and value, timestamps 1000, 1001 and so on.
-    pub(in crate::broker::log) fn encoded(count: i32, producer: (i64, i16, i32)) -> Vec<u8> {
-        let mut body = Vec::new();
-        body.extend(0_i16.to_be_bytes());
-        body.extend((count - 1).to_be_bytes());
-        body.extend(1000_i64.to_be_bytes());
-        body.extend((999 + i64::from(count)).to_be_bytes());
-        body.extend(producer.0.to_be_bytes());
-        body.extend(producer.1.to_be_bytes());
-        body.extend(producer.2.to_be_bytes());
-        body.extend(count.to_be_bytes());
-        for delta in 0..u8::try_from(count).unwrap() {
-            // Length 6, attributes, timestamp and offset deltas, no key, no value, no headers.
-            assert!(delta < 64);
-            body.extend([12, 0, delta * 2, delta * 2, 1, 1, 0]);
-        }
-        let mut batch = vec![0; 8];
-        batch.extend(i32::try_from(body.len() + 9).unwrap().to_be_bytes());
-        batch.extend((-1_i32).to_be_bytes());
-        batch.push(2);
-        batch.extend(crc32c::crc32c(&body).to_be_bytes());
-        batch.extend(body);
-        batch
-    }
-
-    #[test]
-    fn the_time_of_the_append_replaces_all_timestamps() {
-        let appended = Rules { timestamps: Timestamps::Append(5000), ..rules() };
-        let batch = Batch::parse(&encoded(2, (-1, -1, -1)), &appended).unwrap();
-        assert_eq!((batch.append_time(), batch.max_timestamp), (Some(5000), 5000));
-        let placed = batch.placed_at(10, 0);
-        assert_eq!(first_at(&placed, 1, 0), Some((5000, 10)));
-        assert_eq!(first_at(&placed, 5001, 0), None);
-        let trusted = Batch::trusted(&placed).unwrap();
-        assert_eq!(trusted.append_time(), Some(5000));
-        assert!(Batch::trusted(&placed[..placed.len() - 1]).is_none());
-    }
-
-    fn refused(sent: &[u8], rules: &Rules) -> ResponseError {
-        Batch::parse(sent, rules).unwrap_err().error
-    }
-
-    #[test]
-    fn a_batch_keeps_its_bytes_except_for_its_place() {
-        let sent = encoded(3, (7, 0, 5));
-        let batch = Batch::parse(&sent, &rules()).unwrap();
-        assert_eq!((batch.last_offset_delta, batch.max_timestamp, batch.last_sequence()), (2, 1002, 7));
-        let placed = batch.placed_at(42, 3);
-        assert_eq!(placed[..8], 42_i64.to_be_bytes());
-        assert_eq!(placed[12..16], 3_i32.to_be_bytes());
-        assert_eq!(placed[16..], sent[16..]);
-        assert_eq!(first_at(&placed, 1001, 0), Some((1001, 43)));
-        assert_eq!(first_at(&placed, 0, 0), Some((1000, 42)));
-        assert_eq!(first_at(&placed, 0, 44), Some((1002, 44)));
-        assert_eq!(first_at(&placed, 1003, 0), None);
-    }
-
-    #[test]
-    fn a_changed_byte_is_seen() {
-        let sent = encoded(3, (-1, -1, -1));
-        for at in 17..sent.len() {
-            let mut changed = sent.clone();
-            changed[at] ^= 1;
-            assert_eq!(refused(&changed, &rules()), ResponseError::CorruptMessage, "{at}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_batch_is_an_invalid_record() {
-        let sent = encoded(1, (-1, -1, -1));
-        for short in 0..sent.len() {
-            assert_eq!(refused(&sent[..short], &rules()), ResponseError::InvalidRecord);
-        }
-        assert_eq!(refused(&[sent.clone(), sent].concat(), &rules()), ResponseError::InvalidRecord);
-    }
-
-    #[test]
-    fn records_at_fault_are_named() {
-        let bounded =
-            Rules { timestamps: Timestamps::Create(TimestampBounds { earliest: 0, latest: 1000 }), ..rules() };
-        let refusal = Batch::parse(&encoded(3, (-1, -1, -1)), &bounded).unwrap_err();
-        assert_eq!(refusal.error, ResponseError::InvalidTimestamp);
-        assert_eq!(refusal.records.iter().map(|record| record.index).collect::<Vec<_>>(), [1, 2]);
-        let keyed = Rules { keys: Keys::Required, ..rules() };
-        assert_eq!(refused(&encoded(1, (-1, -1, -1)), &keyed), ResponseError::InvalidRecord);
-    }
-
-    #[test]
-    fn a_larger_batch_than_allowed_is_refused() {
-        let sent = encoded(1, (-1, -1, -1));
-        let size = i32::try_from(sent.len()).unwrap();
-        assert!(Batch::parse(&sent, &Rules { max_bytes: size, ..rules() }).is_ok());
-        assert_eq!(refused(&sent, &Rules { max_bytes: size - 1, ..rules() }), ResponseError::MessageTooLarge);
-    }
-
-    #[test]
-    fn the_largest_timestamp_is_put_right() {
-        let mut sent = encoded(2, (-1, -1, -1));
-        sent[35..43].copy_from_slice(&5_i64.to_be_bytes());
-        let crc = crc32c::crc32c(&sent[21..]);
-        sent[17..21].copy_from_slice(&crc.to_be_bytes());
-        let placed = Batch::parse(&sent, &rules()).unwrap().placed_at(0, 0);
-        assert_eq!(placed[35..43], 1001_i64.to_be_bytes());
-        assert_eq!(placed[17..21], crc32c::crc32c(&placed[21..]).to_be_bytes());
-    }
+    None
 }

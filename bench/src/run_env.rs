@@ -13,7 +13,7 @@ use crate::{Outcome, rows};
 
 /// The database, slot and topic of one run, as the recommended configuration has them. Dropping it removes them.
 #[derive(Debug)]
-pub(crate) struct Site {
+pub(crate) struct RunEnv {
     env: TestEnv,
     table: String,
     has_table: bool,
@@ -44,7 +44,7 @@ impl Serialize for Shape {
     }
 }
 
-impl Site {
+impl RunEnv {
     /// Creates all of it, without rows.
     pub(crate) async fn create(partitions: i32) -> Outcome<Self> {
         Self::of(TestEnv::builder().slot().topic(partitions).build().await, partitions).await

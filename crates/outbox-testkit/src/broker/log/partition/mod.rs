@@ -1,37 +1,33 @@
-use std::collections::VecDeque;
+//! The log of a partition: its batches, and what is known of producers and transactions.
+
+mod compaction;
+
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 
 use super::batch::{Batch, first_at};
-use super::encode::encode_marker;
-use super::producers::{Producer, Producers, Verdict};
-use super::transactions::{Aborted, Outcome, Transactions};
+use super::encode::{Outcome, encode_marker};
+use super::producers::{Producer, Producers, SequenceCheck};
 
 /// The batches of one partition, and what is known of their producers.
 #[derive(Debug, Default)]
 pub(in crate::broker) struct Log {
     start: i64,
     end: i64,
-    pub(super) batches: VecDeque<Stored>,
-    pub(super) producers: Producers,
-    pub(super) transactions: Transactions,
+    batches: VecDeque<Stored>,
+    producers: Producers,
+    transactions: Transactions,
 }
 
 #[derive(Debug)]
-pub(super) struct Stored {
-    pub(super) base_offset: i64,
-    pub(super) next_offset: i64,
-    pub(super) producer_id: i64,
-    pub(super) max_timestamp: i64,
-    pub(super) bytes: Bytes,
-}
-
-/// The place of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::broker) struct Appended {
-    pub(in crate::broker) base_offset: i64,
-    pub(in crate::broker) time: AppendTime,
+struct Stored {
+    base_offset: i64,
+    next_offset: i64,
+    producer_id: i64,
+    max_timestamp: i64,
+    bytes: Bytes,
 }
 
 /// The time that Produce answers (`log_append_time_ms`).
@@ -52,10 +48,6 @@ pub(in crate::broker) enum Minimum {
     Nothing,
 }
 
-/// Bytes of the log, which may end in the middle of a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::broker) struct Slice(pub(in crate::broker) Bytes);
-
 impl Log {
     /// Returns the first offset that can be read.
     pub(in crate::broker) fn start(&self) -> i64 {
@@ -68,11 +60,12 @@ impl Log {
         self.transactions.first_open().unwrap_or(self.end)
     }
 
-    /// Returns the aborted transactions that a reader from an offset on may come across.
+    /// Returns the aborted transactions that a reader from an offset on may come across, each by its producer's id and
+    /// its first offset.
     ///
     /// Kafka answers them up to the next entry of the offset index, or to the end of the segment: here to the end.
-    pub(in crate::broker) fn aborted_from(&self, offset: i64) -> impl Iterator<Item = &Aborted> {
-        self.transactions.aborted_from(offset)
+    pub(in crate::broker) fn aborted_from(&self, offset: i64) -> impl Iterator<Item = (i64, i64)> {
+        self.transactions.aborted_from(offset).map(|aborted| (aborted.producer_id, aborted.first_offset))
     }
 
     /// Returns the first offset of the open transaction of a producer.
@@ -85,12 +78,16 @@ impl Log {
         self.end
     }
 
-    /// Appends a batch, unless its producer's sequences say that it is here already.
-    pub(in crate::broker) fn append(&mut self, batch: Batch, leader_epoch: i32) -> Result<Appended, ResponseError> {
+    /// Appends a batch, unless its producer's sequences say that it is here already. Returns its first offset.
+    pub(in crate::broker) fn append(
+        &mut self,
+        batch: Batch,
+        leader_epoch: i32,
+    ) -> Result<(i64, AppendTime), ResponseError> {
         if batch.has_sequence()
-            && let Verdict::Duplicate { offset, timestamp } = self.producers.check(&batch)?
+            && let SequenceCheck::Duplicate { offset, timestamp } = self.producers.check(&batch)?
         {
-            return Ok(Appended { base_offset: offset, time: AppendTime::OfRepeated(timestamp) });
+            return Ok((offset, AppendTime::OfRepeated(timestamp)));
         }
         let base_offset = self.end;
         self.producers.note(&batch, base_offset);
@@ -99,7 +96,7 @@ impl Log {
         }
         let time = batch.append_time().map_or(AppendTime::Unstored, AppendTime::Stored);
         self.store(batch, leader_epoch);
-        Ok(Appended { base_offset, time })
+        Ok((base_offset, time))
     }
 
     /// Appends the marker that ends the transaction of a producer. `now` is in ms since 1970.
@@ -119,13 +116,14 @@ impl Log {
 
     fn store(&mut self, batch: Batch, leader_epoch: i32) {
         let base_offset = self.end;
-        self.end = base_offset.saturating_add(i64::from(batch.last_offset_delta)).saturating_add(1);
+        self.end = base_offset.saturating_add(i64::from(batch.taken()));
         let (producer_id, max_timestamp) = (batch.producer_id, batch.max_timestamp);
         let bytes = batch.placed_at(base_offset, leader_epoch);
         self.batches.push_back(Stored { base_offset, next_offset: self.end, producer_id, max_timestamp, bytes });
     }
 
     /// Reads the bytes from the batch with an offset on: whole batches, and as much of the next as `max_bytes` leaves.
+    /// They may end in the middle of a batch.
     ///
     /// Nothing at or behind `until`, which is the end of the log or its last stable offset, is read.
     pub(in crate::broker) fn read(
@@ -134,7 +132,7 @@ impl Log {
         until: i64,
         max_bytes: usize,
         minimum: Minimum,
-    ) -> Result<Slice, ResponseError> {
+    ) -> Result<Bytes, ResponseError> {
         if !(self.start..=self.end).contains(&offset) {
             return Err(ResponseError::OffsetOutOfRange);
         }
@@ -142,11 +140,11 @@ impl Log {
         let last = self.batches.partition_point(|stored| stored.next_offset <= until).max(first);
         let mut batches = self.batches.range(first..last);
         let Some(head) = batches.next() else {
-            return Ok(Slice(Bytes::new()));
+            return Ok(Bytes::new());
         };
         if head.bytes.len() >= max_bytes {
             let whole = minimum == Minimum::OneBatch || head.bytes.len() == max_bytes;
-            return Ok(Slice(if whole { head.bytes.clone() } else { Bytes::new() }));
+            return Ok(if whole { head.bytes.clone() } else { Bytes::new() });
         }
         let mut out = BytesMut::with_capacity(max_bytes.min(self.bytes_within(first..last)));
         out.extend_from_slice(&head.bytes);
@@ -157,7 +155,7 @@ impl Log {
                 break;
             }
         }
-        Ok(Slice(out.freeze()))
+        Ok(out.freeze())
     }
 
     fn bytes_within(&self, batches: std::ops::Range<usize>) -> usize {
@@ -198,6 +196,64 @@ impl Log {
     }
 }
 
+/// An aborted transaction: its producer, its first record, and its abort marker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Aborted {
+    producer_id: i64,
+    first_offset: i64,
+    marker_offset: i64,
+}
+
+/// The open transactions of a partition, and the index of the aborted ones.
+#[derive(Debug, Default)]
+struct Transactions {
+    /// The offset of the first record by producer id.
+    open: BTreeMap<i64, i64>,
+    aborted: Vec<Aborted>,
+}
+
+impl Transactions {
+    /// Notes a batch of a transaction.
+    fn note(&mut self, producer_id: i64, base_offset: i64) {
+        self.open.entry(producer_id).or_insert(base_offset);
+    }
+
+    /// Notes the marker that ends the transaction of a producer.
+    fn end(&mut self, producer_id: i64, outcome: Outcome, marker_offset: i64) {
+        if let Some(first_offset) = self.open.remove(&producer_id)
+            && outcome == Outcome::Abort
+        {
+            self.aborted.push(Aborted { producer_id, first_offset, marker_offset });
+        }
+    }
+
+    /// Returns the first offset of the open transaction of a producer.
+    fn open_since(&self, producer_id: i64) -> Option<i64> {
+        self.open.get(&producer_id).copied()
+    }
+
+    /// Returns the first offset of the oldest open transaction.
+    fn first_open(&self) -> Option<i64> {
+        self.open.values().min().copied()
+    }
+
+    /// Returns the aborted transactions whose markers are at or behind an offset.
+    fn aborted_from(&self, offset: i64) -> impl Iterator<Item = &Aborted> {
+        self.aborted.iter().filter(move |aborted| aborted.marker_offset >= offset)
+    }
+
+    /// Returns whether a batch belongs to an aborted transaction.
+    fn is_aborted(&self, producer_id: i64, base_offset: i64) -> bool {
+        let spans = |aborted: &Aborted| (aborted.first_offset..aborted.marker_offset).contains(&base_offset);
+        self.aborted.iter().any(|aborted| aborted.producer_id == producer_id && spans(aborted))
+    }
+
+    /// Forgets the aborted transactions that end before the start of the log.
+    fn delete_before(&mut self, start: i64) {
+        self.aborted.retain(|aborted| aborted.marker_offset >= start);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::batch::tests::{encoded, rules};
@@ -205,7 +261,7 @@ mod tests {
 
     fn append(log: &mut Log, count: i32, producer: (i64, i16, i32)) -> i64 {
         let batch = Batch::parse(&encoded(count, producer), &rules()).unwrap();
-        log.append(batch, 0).unwrap().base_offset
+        log.append(batch, 0).unwrap().0
     }
 
     fn log_of(counts: &[i32]) -> Log {
@@ -215,7 +271,7 @@ mod tests {
     }
 
     fn read(log: &Log, offset: i64, max_bytes: usize, minimum: Minimum) -> Bytes {
-        log.read(offset, log.end(), max_bytes, minimum).unwrap().0
+        log.read(offset, log.end(), max_bytes, minimum).unwrap()
     }
 
     #[test]
@@ -271,5 +327,26 @@ mod tests {
         assert_eq!(log.first_at(1002), Some((1002, 4)));
         assert_eq!(log.first_at(1003), None);
         assert_eq!(log.newest(), Some((1002, 4)));
+    }
+
+    #[test]
+    fn interleaved_transactions_end_apart() {
+        let mut transactions = Transactions::default();
+        transactions.note(7, 0);
+        transactions.note(8, 2);
+        transactions.note(7, 5);
+        assert_eq!((transactions.first_open(), transactions.open_since(8)), (Some(0), Some(2)));
+
+        transactions.end(7, Outcome::Abort, 6);
+        assert_eq!(transactions.first_open(), Some(2));
+        transactions.end(8, Outcome::Commit, 7);
+        assert_eq!(transactions.first_open(), None);
+
+        let aborted = Aborted { producer_id: 7, first_offset: 0, marker_offset: 6 };
+        assert_eq!(transactions.aborted_from(6).collect::<Vec<_>>(), [&aborted]);
+        assert_eq!(transactions.aborted_from(7).count(), 0);
+        assert!(transactions.is_aborted(7, 5) && !transactions.is_aborted(8, 5) && !transactions.is_aborted(7, 6));
+        transactions.delete_before(7);
+        assert_eq!(transactions.aborted_from(0).count(), 0);
     }
 }

@@ -5,12 +5,12 @@ use deadpool_postgres::Object;
 use outbox_core::{Pipeline, RowLife, TableLayout};
 use outbox_pg::{Maintenance, Migrations, create_slot};
 use outbox_test_support::TestEnv;
+use serde::Serialize;
 
-use super::SynchronousCommit;
 use crate::Outcome;
 
 /// A database with an outbox, the accounts that its transactions are about, and the slot that a relay would read.
-pub(super) struct Stand {
+pub(super) struct OutboxEnv {
     env: TestEnv,
 }
 
@@ -27,16 +27,16 @@ pub(super) const ACCOUNTS: u64 = 10_000;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-impl Stand {
+impl OutboxEnv {
     pub(super) async fn create(life: RowLife) -> Outcome<Self> {
         let layout = TableLayout::recommended().with_row_life(life);
-        let stand = Self { env: TestEnv::builder().layout(layout).outbox().build().await };
-        let mut client = stand.env.client().await;
+        let env = Self { env: TestEnv::builder().layout(layout).outbox().build().await };
+        let mut client = env.env.client().await;
         if life == RowLife::Partitioned {
-            Migrations::maintenance(stand.pipeline()).apply(&mut client).await?;
-            Maintenance::new(stand.pipeline().clone(), DAY).run(&client).await?;
+            Migrations::maintenance(env.pipeline()).apply(&mut client).await?;
+            Maintenance::new(env.pipeline().clone(), DAY).run(&client).await?;
         }
-        create_slot(&client, stand.pipeline()).await?;
+        create_slot(&client, env.pipeline()).await?;
         // Room for each row's new version next to the old one, as a table that is updated much would have it.
         let accounts = format!(
             "CREATE TABLE account (id bigint PRIMARY KEY, orders bigint NOT NULL DEFAULT 0) WITH (fillfactor = 50);
@@ -45,7 +45,7 @@ impl Stand {
         for statement in accounts.split(';') {
             client.batch_execute(statement).await?;
         }
-        Ok(stand)
+        Ok(env)
     }
 
     pub(super) fn pipeline(&self) -> &Pipeline {
@@ -121,5 +121,45 @@ impl AddAssign for Written {
         self.transactions += other.transactions;
         self.events += other.events;
         self.sum += other.sum;
+    }
+}
+
+/// The outboxes that are compared, one database each.
+pub(super) struct OutboxEnvs {
+    pub(super) keep: OutboxEnv,
+    pub(super) partitions: OutboxEnv,
+    pub(super) vanish: OutboxEnv,
+    pub(super) message: OutboxEnv,
+}
+
+impl OutboxEnvs {
+    pub(super) async fn create() -> Outcome<Self> {
+        Ok(Self {
+            keep: OutboxEnv::create(RowLife::Keep).await?,
+            partitions: OutboxEnv::create(RowLife::Partitioned).await?,
+            vanish: OutboxEnv::create(RowLife::DeleteOnInsert).await?,
+            message: OutboxEnv::create(RowLife::Message).await?,
+        })
+    }
+
+    pub(super) fn remove(self) {
+        tokio::task::block_in_place(|| drop(self));
+    }
+}
+
+/// The server's setting of that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SynchronousCommit {
+    On,
+    Off,
+}
+
+impl std::fmt::Display for SynchronousCommit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::On => "on",
+            Self::Off => "off",
+        })
     }
 }
