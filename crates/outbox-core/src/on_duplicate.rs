@@ -27,8 +27,8 @@ impl OnDuplicate {
     ///
     /// # Errors
     /// It was there, and that is refused.
-    pub fn of_one(self, added: u64) -> Result<Enqueued, Error> {
-        match self.of_many(added, 1)? {
+    pub fn resolve(self, added: u64) -> Result<Enqueued, Error> {
+        match self.resolve_all(added, 1)? {
             0 => Ok(Enqueued::AlreadyEnqueued),
             _ => Ok(Enqueued::Enqueued),
         }
@@ -39,7 +39,7 @@ impl OnDuplicate {
     ///
     /// # Errors
     /// Some were there, and that is refused.
-    pub fn of_many(self, added: u64, events: usize) -> Result<usize, Error> {
+    pub fn resolve_all(self, added: u64, events: usize) -> Result<usize, Error> {
         let added = usize::try_from(added).unwrap_or(events);
         if added < events && self == Self::Error {
             let cause = "PostgreSQL added fewer rows than there are events";

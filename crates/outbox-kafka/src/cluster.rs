@@ -209,7 +209,7 @@ impl Cluster {
         let described = names.iter().map(|name| {
             let described = by_name.get(name).ok_or_else(|| Error::new(Kind::Malformed));
             let described = described.map_err(|e| e.by(MetadataRequest::NAME).of_topic(name))?;
-            match ErrorCode::of(described.error_code) {
+            match ErrorCode::from_code(described.error_code) {
                 Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) => {
                     self.lock().topics.remove(*name);
                     Ok(None)

@@ -99,7 +99,7 @@ impl Connection {
     async fn negotiate_by(&self, request: &ApiVersionsRequest, version: i16) -> Result<Capabilities, Error> {
         let answer = self.send_as(request, version, 0)?.bytes().await?;
         let code = answer.get(4..6).and_then(|code| code.try_into().ok()).map_or(0, i16::from_be_bytes);
-        if let Some(code) = ErrorCode::of(code) {
+        if let Some(code) = ErrorCode::from_code(code) {
             return Err(Error::code_of(code, None).by(ApiVersionsRequest::NAME));
         }
         let response = api::decode::<ApiVersionsRequest>(answer, version)?;

@@ -89,7 +89,7 @@ impl Cluster {
         let here = |e: Error| e.by(CreateTopicsRequest::NAME).at(controller.broker());
         let answer = controller.request(&request).await?;
         let result = answer.topics.first().ok_or_else(|| here(Error::new(Kind::Malformed)))?;
-        match ErrorCode::of(result.error_code) {
+        match ErrorCode::from_code(result.error_code) {
             None | Some(ErrorCode::TOPIC_ALREADY_EXISTS) => Ok(()),
             Some(code) => Err(here(Error::code_of(code, result.error_message.as_deref()))),
         }

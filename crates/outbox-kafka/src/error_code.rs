@@ -109,7 +109,7 @@ impl ErrorCode {
     pub const INCONSISTENT_TOPIC_ID: Self = Self(103);
 
     /// Converts a code of the protocol; `None` for the code of success.
-    pub const fn of(code: i16) -> Option<Self> {
+    pub const fn from_code(code: i16) -> Option<Self> {
         if code == 0 { None } else { Some(Self(code)) }
     }
 

@@ -111,8 +111,8 @@ impl Cluster {
         };
         let mut answer = answer.inspect_err(|_| self.forget(&described))?;
         let fetched = answer.responses.pop().and_then(|mut topic| topic.partitions.pop());
-        let partition_code = fetched.as_ref().and_then(|it| ErrorCode::of(it.error_code));
-        let code = ErrorCode::of(answer.error_code).or(partition_code);
+        let partition_code = fetched.as_ref().and_then(|it| ErrorCode::from_code(it.error_code));
+        let code = ErrorCode::from_code(answer.error_code).or(partition_code);
         if let Some(code) = code {
             if code.is_stale_metadata() {
                 self.forget(&described);

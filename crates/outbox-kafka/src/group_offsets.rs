@@ -71,7 +71,7 @@ impl Cluster {
         let answer = coordinator.request(&request).await.map_err(here)?;
         for topic in &answer.topics {
             for partition in &topic.partitions {
-                if let Some(code) = ErrorCode::of(partition.error_code) {
+                if let Some(code) = ErrorCode::from_code(partition.error_code) {
                     let error = Error::code_of(code, None).of_partition(topic.name.as_str(), partition.partition_index);
                     return Err(here(error));
                 }
@@ -86,7 +86,7 @@ impl Cluster {
             .with_key(StrBytes::from_string(group.to_owned()))
             .with_key_type(OF_GROUPS);
         let answer = self.any(&request).await.map_err(|e| e.by(FindCoordinatorRequest::NAME))?;
-        if let Some(code) = ErrorCode::of(answer.error_code) {
+        if let Some(code) = ErrorCode::from_code(answer.error_code) {
             let message = answer.error_message.as_ref().map(|message| message.as_str());
             return Err(Error::code_of(code, message).by(FindCoordinatorRequest::NAME));
         }

@@ -57,7 +57,7 @@ impl Cluster {
         let answer = leader.request(&request).await.inspect_err(|_| self.forget(&described))?;
         let found = answer.topics.first().and_then(|topic| topic.partitions.first());
         let found = found.ok_or_else(|| here(Error::new(Kind::Malformed)))?;
-        match ErrorCode::of(found.error_code) {
+        match ErrorCode::from_code(found.error_code) {
             None => Ok(found.offset),
             Some(code) => {
                 self.forget(&described);

@@ -19,7 +19,7 @@ pub(super) async fn log_in(sasl: &Sasl, connection: &Connection) -> Result<Optio
     let mechanism = sasl.mechanism();
     let handshake = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism.name()));
     let answer = connection.request(&handshake).await?;
-    if let Some(code) = ErrorCode::of(answer.error_code) {
+    if let Some(code) = ErrorCode::from_code(answer.error_code) {
         let offered: Vec<_> = answer.mechanisms.iter().map(|name| name.as_str()).collect();
         let kind = match code {
             ErrorCode::ILLEGAL_SASL_STATE => Kind::NoLoginHere,
@@ -106,7 +106,7 @@ async fn exchange(
 ) -> Result<(Bytes, Option<Duration>), Error> {
     let request = SaslAuthenticateRequest::default().with_auth_bytes(text.into());
     let answer = connection.request(&request).await?;
-    match ErrorCode::of(answer.error_code) {
+    match ErrorCode::from_code(answer.error_code) {
         None => {
             let lifetime = u64::try_from(answer.session_lifetime_ms).ok().filter(|lifetime| *lifetime > 0);
             Ok((answer.auth_bytes, lifetime.map(Duration::from_millis)))

@@ -101,7 +101,7 @@ impl Meaning {
 
 impl Produced {
     pub(super) fn of_answer(answer: &PartitionProduceResponse, topic: &Topic, broker: &str) -> Self {
-        let Some(code) = ErrorCode::of(answer.error_code) else {
+        let Some(code) = ErrorCode::from_code(answer.error_code) else {
             let time = (answer.log_append_time_ms >= 0).then_some(answer.log_append_time_ms);
             return Self::Appended { base_offset: answer.base_offset, time };
         };

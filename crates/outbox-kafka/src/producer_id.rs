@@ -16,7 +16,7 @@ impl Cluster {
             .with_producer_epoch(-1);
         let mut retries = Retries::within(self.settings().retry_timeout);
         loop {
-            let result = self.any(&request).await.and_then(|answer| match ErrorCode::of(answer.error_code) {
+            let result = self.any(&request).await.and_then(|answer| match ErrorCode::from_code(answer.error_code) {
                 None => Ok(Producer { id: answer.producer_id.0, epoch: answer.producer_epoch, sequence: 0 }),
                 Some(code) => Err(Error::code_of(code, None).by(InitProducerIdRequest::NAME)),
             });

@@ -62,7 +62,7 @@ impl Cluster {
         let answer = self.any(&request).await?;
         let here = |e: Error| e.by(MetadataRequest::NAME).of_topic(name);
         let topic = answer.topics.first().ok_or_else(|| here(Error::new(Kind::Malformed)))?;
-        match ErrorCode::of(topic.error_code) {
+        match ErrorCode::from_code(topic.error_code) {
             Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) => Ok(None),
             Some(code) => Err(here(Error::code_of(code, None))),
             None => {
@@ -95,7 +95,7 @@ impl Cluster {
         let answer = self.any(&DescribeConfigsRequest::default().with_resources(vec![resource])).await?;
         let here = |e: Error| e.by(DescribeConfigsRequest::NAME).of_topic(name);
         let result = answer.results.first().ok_or_else(|| here(Error::new(Kind::Malformed)))?;
-        if let Some(code) = ErrorCode::of(result.error_code) {
+        if let Some(code) = ErrorCode::from_code(result.error_code) {
             return Err(here(Error::code_of(code, result.error_message.as_deref())));
         }
         let known = result.configs.iter().filter_map(|config| {

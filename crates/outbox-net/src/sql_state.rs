@@ -31,7 +31,7 @@ pub enum SqlStateClass {
 impl SqlStateClass {
     /// Returns the class of a five-character SQLSTATE.
     #[must_use]
-    pub fn of(sqlstate: &str) -> Self {
+    pub fn from_sqlstate(sqlstate: &str) -> Self {
         match sqlstate {
             "40001" | "40P01" => Self::Conflict,
             "25P02" => Self::Aborted,
@@ -103,7 +103,7 @@ mod tests {
             ("", Class::Other),
             ("é", Class::Other),
         ] {
-            assert_eq!(Class::of(state), class, "{state}");
+            assert_eq!(Class::from_sqlstate(state), class, "{state}");
         }
     }
 }

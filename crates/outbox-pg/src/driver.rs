@@ -1,9 +1,11 @@
-//! The types of tokio-postgres and deadpool-postgres that this crate accepts.
+//! The types of tokio-postgres and deadpool-postgres that this crate accepts. Those of deadpool-postgres are there with
+//! the feature `deadpool`.
 
 use std::sync::Arc;
 
-use deadpool_postgres::StatementCache;
 use tokio_postgres::{Client, Transaction};
+
+use self::sealed::StatementCache;
 
 /// A transaction that [`PgOutbox`](crate::PgOutbox) accepts: that of tokio-postgres, of deadpool-postgres, or the
 /// [`Attempt`](crate::Attempt) of a [`RetriedTransaction`](crate::RetriedTransaction). The trait is sealed.
@@ -18,6 +20,7 @@ use tokio_postgres::{Client, Transaction};
 pub trait PgTransaction: sealed::Transaction {}
 
 impl PgTransaction for Transaction<'_> {}
+#[cfg(feature = "deadpool")]
 impl PgTransaction for deadpool_postgres::Transaction<'_> {}
 impl<T: PgTransaction> PgTransaction for &T {}
 
@@ -26,12 +29,34 @@ impl<T: PgTransaction> PgTransaction for &T {}
 pub trait PgClient: sealed::Client {}
 
 impl PgClient for Client {}
+#[cfg(feature = "deadpool")]
 impl PgClient for deadpool_postgres::Client {}
+#[cfg(feature = "deadpool")]
 impl PgClient for deadpool_postgres::ClientWrapper {}
 
 /// Keeps other types from implementing the traits, and their methods out of the public API.
 pub(crate) mod sealed {
-    use super::{Arc, StatementCache};
+    #[cfg(feature = "deadpool")]
+    pub(crate) use deadpool_postgres::StatementCache;
+
+    use super::Arc;
+
+    /// The cache of statements of a connection. Without a pool there is none.
+    #[cfg(not(feature = "deadpool"))]
+    #[derive(Debug)]
+    pub enum StatementCache {}
+
+    #[cfg(not(feature = "deadpool"))]
+    impl StatementCache {
+        pub fn prepare_typed(
+            &self,
+            _: &tokio_postgres::Client,
+            _: &str,
+            _: &[tokio_postgres::types::Type],
+        ) -> std::future::Ready<Result<tokio_postgres::Statement, tokio_postgres::Error>> {
+            match *self {}
+        }
+    }
 
     pub trait Transaction: Sync {
         fn driver(&self) -> &tokio_postgres::Transaction<'_>;
@@ -54,6 +79,7 @@ impl sealed::Transaction for Transaction<'_> {
     }
 }
 
+#[cfg(feature = "deadpool")]
 impl sealed::Transaction for deadpool_postgres::Transaction<'_> {
     fn driver(&self) -> &Transaction<'_> {
         self
@@ -80,6 +106,7 @@ impl sealed::Client for Client {
     }
 }
 
+#[cfg(feature = "deadpool")]
 impl sealed::Client for deadpool_postgres::ClientWrapper {
     fn parts(&mut self) -> (&mut Client, Option<Arc<StatementCache>>) {
         let cache = Arc::clone(&self.statement_cache);
@@ -87,6 +114,7 @@ impl sealed::Client for deadpool_postgres::ClientWrapper {
     }
 }
 
+#[cfg(feature = "deadpool")]
 impl sealed::Client for deadpool_postgres::Client {
     fn parts(&mut self) -> (&mut Client, Option<Arc<StatementCache>>) {
         deadpool_postgres::ClientWrapper::parts(self)

@@ -1,8 +1,9 @@
 use outbox_core::layout::Row;
 use outbox_core::sql::InsertSql;
-use outbox_core::{Error, OnDuplicate, Outbox, OutboxEvent, Pipeline, StatementCaching};
+use outbox_core::{Error, OnDuplicate, Outbox, OutboxEvent, Pipeline, StatementCaching, StoreFault};
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::session::Session;
 use crate::statement::Insert;
 use crate::store_failure::stored;
 use crate::{PartitionRange, PgTransaction};
@@ -57,7 +58,7 @@ pub struct PgOutbox {
     pipeline: Pipeline,
     insert: Insert,
     caching: StatementCaching,
-    horizon: Option<PartitionRange>,
+    partitions: Option<PartitionRange>,
 }
 
 impl PgOutbox {
@@ -68,7 +69,7 @@ impl PgOutbox {
             insert: Insert::into_table(pipeline.layout()),
             pipeline,
             caching: StatementCaching::default(),
-            horizon: None,
+            partitions: None,
         }
     }
 
@@ -80,10 +81,11 @@ impl PgOutbox {
     }
 
     /// Refuses an event that a table in partitions has no place for, as an error of
-    /// [`is_invalid_event`](Error::is_invalid_event), where its INSERT would fail the transaction.
+    /// [`is_invalid_event`](Error::is_invalid_event), where its INSERT would fail the transaction. If the range has no
+    /// place for an event, it is read again first.
     #[must_use]
-    pub fn with_partition_range(self, horizon: PartitionRange) -> Self {
-        Self { horizon: Some(horizon), ..self }
+    pub fn with_partition_range(self, range: PartitionRange) -> Self {
+        Self { partitions: Some(range), ..self }
     }
 
     /// Returns the pipeline.
@@ -115,6 +117,7 @@ impl PgOutbox {
         sql: &str,
         event: &OutboxEvent,
     ) -> Result<u64, Error> {
+        self.expect_partitions(tx, std::slice::from_ref(event)).await?;
         let row = self.row(event)?;
         let params: Vec<_> = self.insert.params(&row).collect();
         self.execute(tx, sql, &params, &self.insert.types).await
@@ -126,6 +129,7 @@ impl PgOutbox {
         sql: &str,
         events: &[OutboxEvent],
     ) -> Result<u64, Error> {
+        self.expect_partitions(tx, events).await?;
         let mut all = Vec::with_capacity(events.len());
         for event in events {
             all.push(self.row(event)?);
@@ -166,17 +170,28 @@ impl PgOutbox {
     }
 
     fn row(&self, event: &OutboxEvent) -> Result<Row, Error> {
-        if let Some(horizon) = &self.horizon {
-            horizon.admit(event)?;
-        }
         self.pipeline.row(event).map(|row| self.insert.sql.sent(row))
+    }
+
+    /// Checks that the table has partitions for the events. What is known of them may be older than the partition.
+    async fn expect_partitions(&self, tx: &impl PgTransaction, events: &[OutboxEvent]) -> Result<(), Error> {
+        let Some(range) = &self.partitions else { return Ok(()) };
+        if events.iter().all(|event| range.admit(event).is_ok()) {
+            return Ok(());
+        }
+        let refreshed = range.refresh_on(&Session::Transaction(tx.driver()), &self.pipeline).await;
+        refreshed.map_err(|error| {
+            let fault = if error.is_transient() { StoreFault::Transient } else { StoreFault::Permanent };
+            Error::store(fault, error)
+        })?;
+        events.iter().try_for_each(|event| range.admit(event))
     }
 }
 
 /// Checks that the row was added. A trigger of the table may leave out a row, as that of kept ids does: no event is
 /// lost in silence.
 fn expect_added(added: u64, events: usize) -> Result<(), Error> {
-    OnDuplicate::Error.of_many(added, events).map(drop)
+    OnDuplicate::Error.resolve_all(added, events).map(drop)
 }
 
 impl<T: PgTransaction> Outbox<&T> for PgOutbox {

@@ -1,11 +1,11 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use deadpool_postgres::PoolError;
 use outbox_core::StoreFault;
 use tokio_postgres::error::SqlState;
 
 use crate::Problem;
+use crate::session::DriverError;
 
 /// A failure of the outbox's table, publication or slot.
 ///
@@ -15,6 +15,9 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: Kind,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    /// The SQLSTATE, if PostgreSQL answered.
+    code: Option<SqlState>,
+    is_transient: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +30,7 @@ enum Kind {
     File(String),
     #[error("another instance has taken the maintainer's lease, as this one was too slow: run it again")]
     LeaseLost,
+    #[cfg(any(feature = "deadpool", feature = "sqlx"))]
     #[error("the pool gave no connection to PostgreSQL")]
     Pool,
     #[error("{0}")]
@@ -41,12 +45,15 @@ fn list(problems: &[Problem]) -> String {
 
 impl Error {
     fn new(kind: Kind) -> Self {
-        Self(Box::new(Inner { kind, source: None }))
+        let is_transient = matches!(kind, Kind::LeaseLost);
+        Self(Box::new(Inner { kind, source: None, code: None, is_transient }))
     }
 
     /// Creates an error of PostgreSQL; `doing` completes the sentence "PostgreSQL failed to …".
-    pub(crate) fn database(doing: impl Into<String>, source: tokio_postgres::Error) -> Self {
-        Self(Box::new(Inner { kind: Kind::Database(doing.into()), source: Some(Box::new(source)) }))
+    pub(crate) fn database(doing: impl Into<String>, error: impl Into<DriverError>) -> Self {
+        let error = error.into();
+        let (code, is_transient) = (error.code(), error.fault() == StoreFault::Transient);
+        Self(Box::new(Inner { kind: Kind::Database(doing.into()), source: Some(error.into()), code, is_transient }))
     }
 
     pub(crate) fn migration(component: &str, version: i32, reason: impl Into<String>) -> Self {
@@ -54,11 +61,17 @@ impl Error {
     }
 
     pub(crate) fn file(path: String, source: std::io::Error) -> Self {
-        Self(Box::new(Inner { kind: Kind::File(path), source: Some(Box::new(source)) }))
+        Self(Box::new(Inner {
+            kind: Kind::File(path),
+            source: Some(Box::new(source)),
+            code: None,
+            is_transient: false,
+        }))
     }
 
-    pub(crate) fn pool(source: PoolError) -> Self {
-        Self(Box::new(Inner { kind: Kind::Pool, source: Some(Box::new(source)) }))
+    #[cfg(any(feature = "deadpool", feature = "sqlx"))]
+    pub(crate) fn pool(source: impl StdError + Send + Sync + 'static) -> Self {
+        Self(Box::new(Inner { kind: Kind::Pool, source: Some(Box::new(source)), code: None, is_transient: true }))
     }
 
     pub(crate) fn lease_lost() -> Self {
@@ -94,29 +107,14 @@ impl Error {
     /// Returns whether trying again may succeed: a lost connection, a deadlock, a server that is starting or stopping.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        let is_transient = |error| fault_of(error) == StoreFault::Transient;
-        matches!(self.0.kind, Kind::LeaseLost | Kind::Pool) || self.postgres().is_some_and(is_transient)
+        self.0.is_transient
     }
 
     /// Returns the SQLSTATE, where PostgreSQL gave one.
     #[must_use]
     pub fn code(&self) -> Option<&SqlState> {
-        self.postgres().and_then(tokio_postgres::Error::code)
+        self.0.code.as_ref()
     }
-
-    fn postgres(&self) -> Option<&tokio_postgres::Error> {
-        self.0.source.as_deref().and_then(|source| source.downcast_ref())
-    }
-}
-
-/// Returns what a failed statement means for its transaction.
-pub(crate) fn fault_of(error: &tokio_postgres::Error) -> StoreFault {
-    let Some(code) = error.code() else {
-        // Without a SQLSTATE it is the connection, or a value that the driver could not write.
-        let is_io = error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>());
-        return if is_io { StoreFault::Transient } else { StoreFault::Permanent };
-    };
-    StoreFault::from_sqlstate(code.code())
 }
 
 impl fmt::Debug for Error {

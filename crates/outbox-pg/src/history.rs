@@ -2,12 +2,12 @@
 //! that is dropped, and a slot that is created again looks like one that has confirmed everything.
 
 use outbox_core::Pipeline;
-use tokio_postgres::{Client, Row};
 
 use crate::Error;
 use crate::companion::companion;
 use crate::ownership;
 use crate::readiness::Problem;
+use crate::session::{DriverError, Row, Session};
 
 /// The statements that create the tables of the slots and of replays. Transaction ids mean nothing in another cluster,
 /// so each row names its own.
@@ -50,25 +50,25 @@ pub(crate) enum Latest {
 }
 
 /// The record of a pipeline's slots.
-pub(crate) struct History<'a> {
-    client: &'a Client,
-    slot: &'a str,
+pub(crate) struct History<'a, 'c> {
+    client: &'a Session<'c>,
+    slot: String,
     table: String,
 }
 
-impl<'a> History<'a> {
+impl<'a, 'c> History<'a, 'c> {
     /// Opens the record.
     ///
     /// # Errors
     /// The table is missing, or belongs to somebody else, or the catalogs could not be read.
-    pub(crate) async fn open(client: &'a Client, pipeline: &'a Pipeline) -> Result<Self, Error> {
+    pub(crate) async fn open(client: &'a Session<'c>, pipeline: &Pipeline) -> Result<Self, Error> {
         let table = companion(pipeline.layout(), "_slots");
         let row = client.query_one("SELECT to_regclass($1) IS NULL", &[&table]).await;
         if row.map_err(|e| Error::database(format!("look for {table}"), e))?.get(0) {
             return Err(Error::not_ready(vec![Problem::HistoryMissing { table }]));
         }
         ownership::expect_trusted(client, pipeline.layout()).await?;
-        Ok(Self { client, slot: pipeline.slot().as_str(), table })
+        Ok(Self { client, slot: pipeline.slot().as_str().to_owned(), table })
     }
 
     pub(crate) async fn latest(&self) -> Result<Latest, Error> {
@@ -136,7 +136,43 @@ impl<'a> History<'a> {
             (Latest::Open, true) => {}
         }
         self.sample().await?;
-        Ok(Some(Confirmed { before: self.confirmed().await?, gaps: self.gaps().await? }))
+        let slot = SlotPosition { slot: self.slot.clone(), before: self.confirmed().await? };
+        Ok(Some(Confirmed { slots: vec![slot], gaps: self.gaps().await?, gone: Vec::new() }))
+    }
+
+    /// Brings the records of all slots of the table up to date, and returns what all of them have confirmed; `None` if
+    /// the pipeline's own is not there. Another pipeline may publish the same rows through another slot.
+    pub(crate) async fn observe_all(&self) -> Result<Option<Confirmed>, Error> {
+        let Some(mut confirmed) = self.observe().await? else { return Ok(None) };
+        for slot in self.others().await? {
+            let other = History { client: self.client, slot, table: self.table.clone() };
+            if let Some(of_other) = other.observe().await? {
+                confirmed.slots.extend(of_other.slots);
+                confirmed.gaps.extend(of_other.gaps);
+            } else {
+                let open =
+                    Gap { slot: other.slot.clone(), incarnation: 0, from: other.unconfirmed_from().await?, to: None };
+                confirmed.gaps.extend(other.gaps().await?);
+                confirmed.gaps.push(open);
+                confirmed.gone.push(other.slot);
+            }
+        }
+        Ok(Some(confirmed))
+    }
+
+    async fn others(&self) -> Result<Vec<String>, Error> {
+        let sql = format!("SELECT DISTINCT slot FROM {} WHERE slot <> $1 AND {THIS_CLUSTER} ORDER BY slot", self.table);
+        let rows = self.client.query(&sql, &[&self.slot]).await.map_err(|e| self.failed(e))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Removes the record of a slot that does not exist, and returns whether there was one.
+    pub(crate) async fn forget(&self, slot: &str) -> Result<bool, Error> {
+        let sql = format!(
+            "DELETE FROM {} WHERE slot = $1 AND NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)",
+            self.table
+        );
+        Ok(self.client.execute(&sql, &[&slot]).await.map_err(|e| self.failed(e))? > 0)
     }
 
     /// Notes what is confirmed. All transactions before a snapshot's oldest have ended, and so have their commits in
@@ -173,13 +209,15 @@ impl<'a> History<'a> {
             self.table
         );
         let rows = self.client.query(&sql, &[&self.slot]).await.map_err(|e| self.failed(e))?;
-        let gap = |row: &Row| Gap { incarnation: row.get(0), from: row.get(1), to: row.get(2) };
+        let gap =
+            |row: &Row| Gap { slot: self.slot.clone(), incarnation: row.get(0), from: row.get(1), to: row.get(2) };
         Ok(rows.iter().map(gap).collect())
     }
 
     /// Lets rows of a gap be removed.
     pub(crate) async fn release(&self, gap: &Gap) -> Result<(), Error> {
-        self.update("released_at = clock_timestamp()", &format!("incarnation = {}", gap.incarnation)).await
+        let history = History { client: self.client, slot: gap.slot.clone(), table: self.table.clone() };
+        history.update("released_at = clock_timestamp()", &format!("incarnation = {}", gap.incarnation)).await
     }
 
     /// Returns the first transaction that the latest slot had not confirmed, as far as is known.
@@ -208,21 +246,38 @@ impl<'a> History<'a> {
         self.client.execute(&sql, &[&self.slot]).await.map(drop).map_err(|e| self.failed(e))
     }
 
-    fn failed(&self, error: tokio_postgres::Error) -> Error {
+    fn failed(&self, error: DriverError) -> Error {
         Error::database(format!("read or write {}", self.table), error)
     }
 }
 
-/// The position that the present slot has confirmed.
+/// The positions that slots have confirmed.
 #[derive(Debug)]
 pub(crate) struct Confirmed {
+    pub(crate) slots: Vec<SlotPosition>,
+    pub(crate) gaps: Vec<Gap>,
+    /// The slots of other pipelines that are gone.
+    pub(crate) gone: Vec<String>,
+}
+
+/// The position that a slot has confirmed.
+#[derive(Debug)]
+pub(crate) struct SlotPosition {
+    pub(crate) slot: String,
     /// The transaction up to which everything is confirmed.
     before: Option<String>,
-    pub(crate) gaps: Vec<Gap>,
 }
 
 impl Confirmed {
-    /// Returns the condition in SQL that a row's transaction is confirmed, or never has to be.
+    /// Returns the condition in SQL that every slot has confirmed a row's transaction.
+    pub(crate) fn of_row(&self) -> String {
+        let conditions: Vec<_> = self.slots.iter().map(SlotPosition::of_row).collect();
+        format!("({})", conditions.join(" AND "))
+    }
+}
+
+impl SlotPosition {
+    /// Returns the condition in SQL that the slot has confirmed a row's transaction.
     pub(crate) fn of_row(&self) -> String {
         match &self.before {
             Some(before) => format!("age(xmin) > age('{before}'::xid)"),
@@ -234,16 +289,24 @@ impl Confirmed {
 /// Transactions whose events no slot has published.
 #[derive(Clone, Debug)]
 pub(crate) struct Gap {
+    slot: String,
     incarnation: i32,
     from: Option<String>,
-    to: String,
+    /// The first transaction that the next slot publishes, if there is one.
+    to: Option<String>,
 }
 
 impl Gap {
     /// Returns the condition in SQL that a row is of the gap.
     pub(crate) fn of_row(&self) -> String {
+        let to = self.to.as_ref().map_or("true".to_owned(), |to| format!("age(xmin) > age('{to}'::xid)"));
         let from = self.from.as_ref().map(|from| format!(" AND age(xmin) <= age('{from}'::xid)"));
-        format!("(age(xmin) > age('{}'::xid){})", self.to, from.unwrap_or_default())
+        format!("({to}{})", from.unwrap_or_default())
+    }
+
+    /// Returns whether no slot has followed yet.
+    pub(crate) fn is_open(&self) -> bool {
+        self.to.is_none()
     }
 }
 

@@ -23,12 +23,10 @@ impl PgOutbox {
     /// Returns the same outbox, which knows events that it has already.
     ///
     /// # Errors
-    /// [`is_configuration`](crate::Error::is_configuration): in [`RowLife::DeleteOnInsert`](outbox_core::RowLife::DeleteOnInsert) no id
+    /// [`is_configuration`](Error::is_configuration): in [`RowLife::DeleteOnInsert`](outbox_core::RowLife::DeleteOnInsert) no id
     /// is kept to know an event by.
-    pub fn idempotent(self, repeated: OnDuplicate) -> Result<IdempotentOutbox, crate::Error> {
-        if let Err(error) = self.pipeline().layout().remembers_ids() {
-            return Err(crate::Error::configuration(error.broken_rule().unwrap_or_default()));
-        }
+    pub fn idempotent(self, repeated: OnDuplicate) -> Result<IdempotentOutbox, Error> {
+        self.pipeline().layout().remembers_ids()?;
         Ok(IdempotentOutbox { outbox: self, repeated, is_unique: Arc::default() })
     }
 }
@@ -44,7 +42,7 @@ impl IdempotentOutbox {
     pub async fn enqueue(&self, tx: &impl PgTransaction, event: &OutboxEvent) -> Result<Enqueued, Error> {
         self.expect_unique_id(tx).await?;
         let added = self.outbox.insert_one(tx, self.outbox.insert().sql.one_if_new(), event).await?;
-        self.repeated.of_one(added)
+        self.repeated.resolve(added)
     }
 
     /// Adds those events that are not there already, in their order; says how many these were.
@@ -54,7 +52,7 @@ impl IdempotentOutbox {
     pub async fn enqueue_all(&self, tx: &impl PgTransaction, events: &[OutboxEvent]) -> Result<usize, Error> {
         self.expect_unique_id(tx).await?;
         let added = self.outbox.insert_many(tx, self.outbox.insert().sql.many_if_new(), events).await?;
-        self.repeated.of_many(added, events.len())
+        self.repeated.resolve_all(added, events.len())
     }
 
     /// Checks that ids are unique. Without an index, `ON CONFLICT DO NOTHING` stores an event twice and says nothing.

@@ -37,6 +37,13 @@
 //! transaction commits. `enqueue` accepts a transaction of tokio-postgres or deadpool-postgres; a connection does not
 //! compile.
 //!
+//! # Features
+//!
+//! - `deadpool`, on by default: transactions and statement caches of deadpool-postgres, and [`OutboxWorker`] on its
+//!   pool. Without it the crate works on tokio-postgres alone.
+//! - `sqlx`: migrations, slot, readiness, privileges, maintenance, health and replay on connections of sqlx, by the
+//!   methods whose names end in `_sqlx`, and [`OutboxWorker::sqlx_builder`]. `outbox-sqlx` has the outbox itself.
+//!
 //! # Errors
 //!
 //! `enqueue` returns an error of `outbox-core`: [`Error::is_not_ready`] and the other predicates of [`Error`] belong to
@@ -52,18 +59,25 @@ mod idempotent;
 mod literal;
 mod maintenance;
 mod migration;
+#[cfg(feature = "sqlx")]
+mod on_sqlx;
 mod ownership;
 mod param;
 mod partition_range;
 mod privileges;
 mod readiness;
 mod republish;
+mod session;
 mod slot;
 mod statement;
 mod store_failure;
 mod transaction;
+#[cfg(any(feature = "deadpool", feature = "sqlx"))]
 mod worker;
 
+#[cfg(feature = "sqlx")]
+pub use ::sqlx;
+#[cfg(feature = "deadpool")]
 pub use deadpool_postgres;
 pub use outbox_core;
 pub use outbox_core::uuid;
@@ -87,4 +101,5 @@ pub use self::republish::{Replay, ReplayProgress, Republish};
 pub use self::slot::{SlotCreation, SlotOptions, create_slot};
 pub use self::store_failure::StoreFailure;
 pub use self::transaction::{Attempt, RetriedTransaction, TransactionError, TransactionFuture};
+#[cfg(any(feature = "deadpool", feature = "sqlx"))]
 pub use self::worker::{OutboxWorker, WorkerBuilder, WorkerStatus};

@@ -3,13 +3,13 @@
 //! owner.
 
 use outbox_core::TableLayout;
-use tokio_postgres::GenericClient;
 use tokio_postgres::types::ToSql;
 
 use crate::Error;
 use crate::companion::{companion, companion_name};
 use crate::literal::literal;
 use crate::readiness::Problem;
+use crate::session::Session;
 
 /// Roles that can act as the table's owner anyway: the owner, that of the schema, and superusers.
 const TRUSTED: &str = "SELECT oid FROM pg_roles WHERE rolsuper
@@ -17,7 +17,7 @@ const TRUSTED: &str = "SELECT oid FROM pg_roles WHERE rolsuper
      UNION SELECT relowner FROM pg_class WHERE oid = to_regclass($2)";
 
 /// Finds tables, functions and triggers that belong to somebody else.
-pub(crate) async fn problems(client: &impl GenericClient, layout: &TableLayout) -> Result<Vec<Problem>, Error> {
+pub(crate) async fn problems(client: &Session<'_>, layout: &TableLayout) -> Result<Vec<Problem>, Error> {
     let names = Names::of(layout);
     let params: [&(dyn ToSql + Sync); 4] = [&names.schema, &names.table, &names.tables, &names.functions];
     found(client, layout, &foreign(), &params).await
@@ -27,7 +27,7 @@ pub(crate) async fn problems(client: &impl GenericClient, layout: &TableLayout) 
 ///
 /// # Errors
 /// [`Error::is_not_ready`], with the [`problems`].
-pub(crate) async fn expect_trusted(client: &impl GenericClient, layout: &TableLayout) -> Result<(), Error> {
+pub(crate) async fn expect_trusted(client: &Session<'_>, layout: &TableLayout) -> Result<(), Error> {
     match problems(client, layout).await? {
         problems if problems.is_empty() => Ok(()),
         problems => Err(Error::not_ready(problems)),
@@ -38,10 +38,7 @@ pub(crate) async fn expect_trusted(client: &impl GenericClient, layout: &TableLa
 ///
 /// # Errors
 /// As [`expect_trusted`].
-pub(crate) async fn expect_trusted_by_maintenance(
-    client: &impl GenericClient,
-    layout: &TableLayout,
-) -> Result<(), Error> {
+pub(crate) async fn expect_trusted_by_maintenance(client: &Session<'_>, layout: &TableLayout) -> Result<(), Error> {
     expect_trusted(client, layout).await?;
 
     let names = Names::of(layout);
@@ -53,10 +50,7 @@ pub(crate) async fn expect_trusted_by_maintenance(
 }
 
 /// Finds, in addition, what migrations write to, and belongs to a role that the present one is no member of.
-pub(crate) async fn problems_of_migration(
-    client: &impl GenericClient,
-    layout: &TableLayout,
-) -> Result<Vec<Problem>, Error> {
+pub(crate) async fn problems_of_migration(client: &Session<'_>, layout: &TableLayout) -> Result<Vec<Problem>, Error> {
     let names = Names::of(layout);
     let params: [&(dyn ToSql + Sync); 5] =
         [&names.schema, &names.table, &names.tables, &names.functions, &names.record];
@@ -149,7 +143,7 @@ fn foreign_to_migration() -> String {
 }
 
 async fn found(
-    client: &impl GenericClient,
+    client: &Session<'_>,
     layout: &TableLayout,
     sql: &str,
     params: &[&(dyn ToSql + Sync)],

@@ -7,11 +7,13 @@ use tokio_postgres::Client;
 
 use crate::Error;
 use crate::maintenance::{now_millis, partitions, time_of};
+use crate::session::Session;
 
 /// The times that the partitions of an outbox table have a place for. Clones share what is known.
 ///
 /// [`PgOutbox::with_partition_range`](crate::PgOutbox::with_partition_range) refuses an event whose id is outside before its INSERT would fail, and
-/// with it the business transaction. What is known ages: [`refresh`](Self::refresh) it well within the time that
+/// with it the business transaction. What is known ages: enqueue then reads the partitions once more, which takes a round
+/// trip for each such event. To save it, [`refresh`](Self::refresh) the range well within the time that
 /// [`Maintenance::ahead`](crate::Maintenance::ahead) says, such as every hour.
 #[derive(Clone, Debug)]
 pub struct PartitionRange(Arc<[AtomicU64; 2]>);
@@ -22,9 +24,9 @@ impl PartitionRange {
     /// # Errors
     /// The catalogs could not be read.
     pub async fn read(client: &Client, pipeline: &Pipeline) -> Result<Self, Error> {
-        let horizon = Self(Arc::default());
-        horizon.refresh(client, pipeline).await?;
-        Ok(horizon)
+        let range = Self(Arc::default());
+        range.refresh(client, pipeline).await?;
+        Ok(range)
     }
 
     /// Reads the partitions again, for all clones.
@@ -32,6 +34,10 @@ impl PartitionRange {
     /// # Errors
     /// The catalogs could not be read, and what was known stays.
     pub async fn refresh(&self, client: &Client, pipeline: &Pipeline) -> Result<(), Error> {
+        self.refresh_on(&client.into(), pipeline).await
+    }
+
+    pub(crate) async fn refresh_on(&self, client: &Session<'_>, pipeline: &Pipeline) -> Result<(), Error> {
         let [from, to] = range(client, pipeline).await?;
         let [known_from, known_to] = &*self.0;
         known_from.store(from, Ordering::Relaxed);
@@ -60,14 +66,14 @@ impl PartitionRange {
             return Ok(());
         }
         let rule = format!(
-            "the table has partitions for ids of {from} to {to}, and this one is of {at}: run Maintenance, then PartitionRange::refresh"
+            "the table has partitions for ids of {from} to {to}, and this one is of {at}: run Maintenance, which creates partitions ahead"
         );
         Err(CoreError::refused("id", &event.id().to_string(), rule))
     }
 }
 
 /// Returns the partitions around the present that follow each other without a gap.
-pub(crate) async fn range(client: &Client, pipeline: &Pipeline) -> Result<[u64; 2], Error> {
+pub(crate) async fn range(client: &Session<'_>, pipeline: &Pipeline) -> Result<[u64; 2], Error> {
     let now = now_millis(client).await?;
     let mut found = [0, 0];
     for partition in partitions(client, pipeline.layout()).await? {

@@ -5,7 +5,7 @@ use outbox_core::time::OffsetDateTime;
 use outbox_core::uuid::Uuid;
 use outbox_core::{EventId, Pipeline};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
+use tokio_postgres::{Client, IsolationLevel};
 
 use crate::Error;
 use crate::companion::{companion, quoted};
@@ -13,6 +13,7 @@ use crate::history::{History, in_gaps};
 use crate::maintenance::first_id;
 use crate::migration::row_life::id;
 use crate::readiness::{Problem, slot_problem};
+use crate::session::{DriverError, Row, Session};
 
 /// Publishes rows of a kept table again, next to live traffic, through the same slot, connector or relay.
 ///
@@ -45,7 +46,7 @@ pub struct Republish {
     equal: Vec<(EventField, String)>,
     ids: Vec<Uuid>,
     batch: u32,
-    pause: Duration,
+    pub(crate) pause: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,6 +187,10 @@ impl Republish {
     /// # Errors
     /// As [`step`](Self::step).
     pub async fn remaining(&self, client: &Client, name: &str) -> Result<u64, Error> {
+        self.remaining_on(&client.into(), name).await
+    }
+
+    pub(crate) async fn remaining_on(&self, client: &Session<'_>, name: &str) -> Result<u64, Error> {
         let condition = self.condition(client, name).await?;
         let table = companion(self.pipeline.layout(), "_replays");
         let doing = |e| Error::database(format!("count the rows that the replay {name:?} has still to publish"), e);
@@ -217,6 +222,10 @@ impl Republish {
     /// # Errors
     /// [`Error::is_not_ready`]: the table of replays is missing. Or PostgreSQL refused.
     pub async fn list(client: &Client, pipeline: &Pipeline) -> Result<Vec<Replay>, Error> {
+        Self::list_on(&client.into(), pipeline).await
+    }
+
+    pub(crate) async fn list_on(client: &Session<'_>, pipeline: &Pipeline) -> Result<Vec<Replay>, Error> {
         let table = existing_table(client, pipeline).await?;
         let sql = format!(
             "SELECT name, events, last_id, started_at, finished_at FROM {table} ORDER BY started_at DESC, name"
@@ -237,27 +246,35 @@ impl Republish {
     /// replay of other rows. [`Error::is_not_ready`]: the slot or the table of replays is missing. Or PostgreSQL refused, and
     /// nothing of this batch is published.
     pub async fn step(&self, client: &mut Client, name: &str) -> Result<ReplayProgress, Error> {
-        let condition = self.condition(client, name).await?;
-        let doing =
-            |e| Error::database(format!("publish rows of {} again", self.pipeline.layout().qualified_name()), e);
+        let condition = self.condition(&(&*client).into(), name).await?;
+        let failed = |e| self.failed(DriverError::from(e));
         let tx = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await;
-        let tx = tx.map_err(doing)?;
-        let started = match self.register(&tx, name).await? {
-            Registered::Finished(progress) => return Ok(progress),
-            Registered::Running(started) => started,
-        };
-        let sql = self.sql(&tx, &condition, &started).await?;
-        let start = self.start(&started);
-        let row = tx.query_one(&sql, &self.params(&start, &name)).await.map_err(doing)?;
-
-        let (events, last): (i64, Option<Uuid>) = (row.get(0), row.get(1));
-        let progress = self.record(&tx, name, events, last).await.map_err(doing)?;
-        tx.commit().await.map_err(doing)?;
+        let tx = tx.map_err(failed)?;
+        let progress = self.step_in(&Session::Transaction(&tx), name, &condition).await?;
+        tx.commit().await.map_err(failed)?;
         Ok(progress)
     }
 
+    /// Publishes one batch within a transaction at READ COMMITTED.
+    pub(crate) async fn step_in(&self, tx: &Session<'_>, name: &str, condition: &str) -> Result<ReplayProgress, Error> {
+        let started = match self.register(tx, name).await? {
+            Registered::Finished(progress) => return Ok(progress),
+            Registered::Running(started) => started,
+        };
+        let sql = self.sql(tx, condition, &started).await?;
+        let start = self.start(&started);
+        let row = tx.query_one(&sql, &self.params(&start, &name)).await.map_err(|e| self.failed(e))?;
+
+        let (events, last): (i64, Option<Uuid>) = (row.get(0), row.get(1));
+        self.record(tx, name, events, last).await.map_err(|e| self.failed(e))
+    }
+
+    pub(crate) fn failed(&self, error: DriverError) -> Error {
+        Error::database(format!("publish rows of {} again", self.pipeline.layout().qualified_name()), error)
+    }
+
     /// Checks the replay and the slot, and returns the condition of the rows that it may publish.
-    async fn condition(&self, client: &Client, name: &str) -> Result<String, Error> {
+    pub(crate) async fn condition(&self, client: &Session<'_>, name: &str) -> Result<String, Error> {
         if !self.pipeline.layout().row_life().keeps_rows() {
             return Err(Error::configuration("no table keeps the events, so there is none to publish again"));
         }
@@ -281,7 +298,7 @@ impl Republish {
     }
 
     /// Locks the row of the replay: two programs that run the same replay take turns.
-    async fn register(&self, tx: &Transaction<'_>, name: &str) -> Result<Registered, Error> {
+    async fn register(&self, tx: &Session<'_>, name: &str) -> Result<Registered, Error> {
         let table = companion(self.pipeline.layout(), "_replays");
         let failed = |e| Error::database(format!("read or write {table}"), e);
         let insert = format!(
@@ -350,7 +367,7 @@ impl Republish {
     }
 
     /// Returns the statement that publishes one batch.
-    async fn sql(&self, tx: &Transaction<'_>, condition: &str, started: &Started) -> Result<String, Error> {
+    async fn sql(&self, tx: &Session<'_>, condition: &str, started: &Started) -> Result<String, Error> {
         let layout = self.pipeline.layout();
         let (table, id, batch) = (layout.qualified_name(), id(layout), self.batch);
         let columns = "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute
@@ -390,11 +407,11 @@ impl Republish {
 
     async fn record(
         &self,
-        tx: &Transaction<'_>,
+        tx: &Session<'_>,
         name: &str,
         events: i64,
         last: Option<Uuid>,
-    ) -> Result<ReplayProgress, tokio_postgres::Error> {
+    ) -> Result<ReplayProgress, DriverError> {
         let is_finished = events < i64::from(self.batch);
         let sql = format!(
             "UPDATE {} SET events = events + $2, last_id = coalesce($3, last_id),
@@ -420,7 +437,7 @@ struct Started {
 }
 
 /// Returns the name of the table of replays.
-async fn existing_table(client: &Client, pipeline: &Pipeline) -> Result<String, Error> {
+async fn existing_table(client: &Session<'_>, pipeline: &Pipeline) -> Result<String, Error> {
     let table = companion(pipeline.layout(), "_replays");
     let row = client.query_one("SELECT to_regclass($1) IS NULL", &[&table]).await;
     if row.map_err(|e| Error::database(format!("look for {table}"), e))?.get(0) {

@@ -9,6 +9,7 @@ use crate::Error;
 use crate::history::{History, Latest};
 use crate::literal::literal;
 use crate::readiness::{Problem, publication_problem, slot_problem};
+use crate::session::Session;
 
 /// How long another session may take to create the slot.
 const CREATION: Duration = Duration::from_secs(60);
@@ -48,7 +49,7 @@ pub async fn create_slot(client: &Client, pipeline: &Pipeline) -> Result<SlotCre
 /// ```no_run
 /// # use outbox_core::Pipeline;
 /// # use outbox_pg::{Error, SlotOptions, tokio_postgres::Client};
-/// # async fn example(client: &Client, pipeline: &Pipeline) -> Result<(), Error> {
+/// # async fn example(client: &Session<'_>, pipeline: &Pipeline) -> Result<(), Error> {
 /// SlotOptions::default().failover().create(client, pipeline).await?;
 /// # Ok(())
 /// # }
@@ -103,6 +104,10 @@ impl SlotOptions {
     /// [`recreate`](Self::recreate) asks for it; or a transaction was open for too long, with its process.
     /// [`Error::is_configuration`]: PostgreSQL before 17 has no failover. Or PostgreSQL refused.
     pub async fn create(&self, client: &Client, pipeline: &Pipeline) -> Result<SlotCreation, Error> {
+        self.create_on(&client.into(), pipeline).await
+    }
+
+    pub(crate) async fn create_on(&self, client: &Session<'_>, pipeline: &Pipeline) -> Result<SlotCreation, Error> {
         if let Some(problem) = publication_problem(client, pipeline).await? {
             return Err(Error::not_ready(vec![problem]));
         }
@@ -144,7 +149,7 @@ impl SlotOptions {
     }
 
     /// Creates the slot of an outbox without a table, where nothing shows whether there was one before.
-    async fn create_without_history(&self, client: &Client, pipeline: &Pipeline) -> Result<SlotCreation, Error> {
+    async fn create_without_history(&self, client: &Session<'_>, pipeline: &Pipeline) -> Result<SlotCreation, Error> {
         match problem_once_created(client, pipeline).await? {
             None => Ok(SlotCreation::Exists),
             Some(Problem::SlotMissing { .. }) => self.create_missing(client, pipeline).await,
@@ -157,17 +162,17 @@ impl SlotOptions {
         }
     }
 
-    async fn create_missing(&self, client: &Client, pipeline: &Pipeline) -> Result<SlotCreation, Error> {
+    async fn create_missing(&self, client: &Session<'_>, pipeline: &Pipeline) -> Result<SlotCreation, Error> {
         let name = pipeline.slot().as_str();
         match client.batch_execute(&self.sql(client, name).await?).await {
             Ok(()) => Ok(SlotCreation::Created),
-            Err(e) if e.code() == Some(&SqlState::DUPLICATE_OBJECT) => {
+            Err(e) if e.code() == Some(SqlState::DUPLICATE_OBJECT) => {
                 match problem_once_created(client, pipeline).await? {
                     None => Ok(SlotCreation::Exists),
                     Some(problem) => Err(Error::not_ready(vec![problem])),
                 }
             }
-            Err(e) if e.code() == Some(&SqlState::QUERY_CANCELED) => {
+            Err(e) if e.code() == Some(SqlState::QUERY_CANCELED) => {
                 let (slot, waited) = (pipeline.slot().clone(), self.patience);
                 let process = oldest_writer(client).await?;
                 Err(Error::not_ready(vec![Problem::SlotBlocked { slot, waited, process }]))
@@ -177,7 +182,7 @@ impl SlotOptions {
     }
 
     /// Returns the SQL. Two statements in one message are one transaction, so the session keeps its own timeout.
-    async fn sql(&self, client: &Client, name: &str) -> Result<String, Error> {
+    async fn sql(&self, client: &Session<'_>, name: &str) -> Result<String, Error> {
         let mut options = String::new();
         if self.two_phase {
             options.push_str(", twophase => true");
@@ -198,7 +203,7 @@ impl SlotOptions {
     }
 }
 
-async fn drop_lost(client: &Client, pipeline: &Pipeline) -> Result<(), Error> {
+async fn drop_lost(client: &Session<'_>, pipeline: &Pipeline) -> Result<(), Error> {
     let drop = "SELECT pg_drop_replication_slot($1)";
     let dropped = client.execute(drop, &[&pipeline.slot().as_str()]).await;
     dropped.map(|_| ()).map_err(|e| Error::database("drop the lost replication slot", e))
@@ -206,7 +211,11 @@ async fn drop_lost(client: &Client, pipeline: &Pipeline) -> Result<(), Error> {
 
 /// Counts the events that were committed since the slot that is gone had confirmed the last one that is known; none is
 /// known if rows are deleted on insert.
-async fn rows_since(client: &Client, pipeline: &Pipeline, history: &History<'_>) -> Result<Option<u64>, Error> {
+async fn rows_since(
+    client: &Session<'_>,
+    pipeline: &Pipeline,
+    history: &History<'_, '_>,
+) -> Result<Option<u64>, Error> {
     if !pipeline.layout().row_life().keeps_rows() {
         return Ok(None);
     }
@@ -221,7 +230,7 @@ async fn rows_since(client: &Client, pipeline: &Pipeline, history: &History<'_>)
 }
 
 /// Returns the process of the oldest transaction that has written, for which the creation of a slot waits.
-async fn oldest_writer(client: &Client) -> Result<Option<i32>, Error> {
+async fn oldest_writer(client: &Session<'_>) -> Result<Option<i32>, Error> {
     let sql = "SELECT pid FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
                ORDER BY age(backend_xid) DESC LIMIT 1";
     let row = client.query_opt(sql, &[]).await.map_err(|e| Error::database("look for open transactions", e))?;
@@ -229,7 +238,7 @@ async fn oldest_writer(client: &Client) -> Result<Option<i32>, Error> {
 }
 
 /// Checks the slot again. A slot that another session is creating has no plugin yet.
-async fn problem_once_created(client: &Client, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
+async fn problem_once_created(client: &Session<'_>, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
     let deadline = Instant::now() + CREATION;
     loop {
         match slot_problem(client, pipeline).await? {

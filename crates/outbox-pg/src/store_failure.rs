@@ -1,4 +1,4 @@
-use crate::error::fault_of;
+use crate::session::fault_of;
 
 /// Why PostgreSQL did not store an event, with what to do: the source of an error of enqueue.
 ///

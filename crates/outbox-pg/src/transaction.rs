@@ -6,13 +6,12 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::time::Duration;
 
-use deadpool_postgres::StatementCache;
 use outbox_core::uuid::Uuid;
 use outbox_net::{Backoff, SqlStateClass};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
-use crate::driver::sealed;
+use crate::driver::sealed::{self, StatementCache};
 use crate::{PgClient, PgTransaction};
 
 /// Runs a service's transaction, and again where PostgreSQL asks for it: after a serialization failure or a deadlock.
@@ -302,7 +301,7 @@ fn less_by_chance(pause: Duration) -> Duration {
 /// before.
 fn is_refusal(error: &tokio_postgres::Error) -> bool {
     match error.code() {
-        Some(code) => match SqlStateClass::of(code.code()) {
+        Some(code) => match SqlStateClass::from_sqlstate(code.code()) {
             // 40003 says that the outcome is not known.
             SqlStateClass::RolledBack => *code != SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN,
             SqlStateClass::Connection | SqlStateClass::Shutdown | SqlStateClass::Cancelled | SqlStateClass::System => {
@@ -316,7 +315,7 @@ fn is_refusal(error: &tokio_postgres::Error) -> bool {
 
 fn asks_for_retry(error: &(dyn StdError + 'static)) -> bool {
     let sources = std::iter::successors(Some(error), |error| (*error).source());
-    sources
-        .filter_map(|error| error.downcast_ref::<tokio_postgres::Error>())
-        .any(|error| error.code().is_some_and(|code| SqlStateClass::of(code.code()) == SqlStateClass::Conflict))
+    sources.filter_map(|error| error.downcast_ref::<tokio_postgres::Error>()).any(|error| {
+        error.code().is_some_and(|code| SqlStateClass::from_sqlstate(code.code()) == SqlStateClass::Conflict)
+    })
 }

@@ -42,7 +42,7 @@ impl IdempotentOutbox {
     pub async fn enqueue(&self, tx: &mut Transaction<'_, Postgres>, event: &OutboxEvent) -> Result<Enqueued, Error> {
         self.expect_unique_id(tx).await?;
         let added = self.outbox.insert_one(tx, self.outbox.insert().one_if_new(), event).await?;
-        self.repeated.of_one(added)
+        self.repeated.resolve(added)
     }
 
     /// Adds those events that are not there already, in their order; says how many these were.
@@ -56,7 +56,7 @@ impl IdempotentOutbox {
     ) -> Result<usize, Error> {
         self.expect_unique_id(tx).await?;
         let added = self.outbox.insert_many(tx, self.outbox.insert().many_if_new(), events).await?;
-        self.repeated.of_many(added, events.len())
+        self.repeated.resolve_all(added, events.len())
     }
 
     /// Checks that ids are unique. Without an index, `ON CONFLICT DO NOTHING` stores an event twice and says nothing.

@@ -129,7 +129,7 @@ impl SqlxOutbox {
 /// Checks that the row was added. A trigger of the table may leave out a row, as that of kept ids does: no event is
 /// lost in silence.
 fn expect_added(added: u64, events: usize) -> Result<(), Error> {
-    OnDuplicate::Error.of_many(added, events).map(drop)
+    OnDuplicate::Error.resolve_all(added, events).map(drop)
 }
 
 impl<'r, 't> Outbox<&'r mut Transaction<'t, Postgres>> for SqlxOutbox {

@@ -353,7 +353,7 @@ impl ServerError {
             // command of the walsender to a session that takes SQL only.
             ("08P01", Operation::Connect) | ("42601", Operation::Identify) => Kind::Pooler,
             ("53300", Operation::Connect) => Kind::NoConnection,
-            (code, Operation::Connect) if SqlStateClass::of(code) == SqlStateClass::Authentication => {
+            (code, Operation::Connect) if SqlStateClass::from_sqlstate(code) == SqlStateClass::Authentication => {
                 Kind::Authentication
             }
             _ => Kind::Server,
@@ -379,7 +379,7 @@ impl ServerError {
     /// Returns whether trying again may help: out of resources, shutting down or starting, cancelled, a conflict
     /// (PostgreSQL, appendix "Error Codes").
     pub fn is_transient(&self) -> bool {
-        let class = SqlStateClass::of(&self.code);
+        let class = SqlStateClass::from_sqlstate(&self.code);
         // A server that has failed may be repaired. 55000 of a copy: its source changed meanwhile.
         class.is_transient() || class == SqlStateClass::System || self.code == "55000"
     }

@@ -20,13 +20,14 @@ pub struct CatalogueColumn {
     pub default: Option<String>,
 }
 
-/// The types of a database that are made of others: domains, enums, `citext`, and arrays of these.
+/// The types of a database that are made of others: domains, enums, `citext`, and arrays of these; `ltree` and `hstore`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CustomTypes(HashMap<u32, (u32, i32)>);
 
 impl CustomTypes {
     /// Returns the built-in type, and its modifier, that a column's type has the values of: a domain's base, `anyenum`
-    /// for an enum, `text` for `citext`. Any other type is returned as it is.
+    /// for an enum, `text` for `citext`, `u32::MAX` for `ltree` and the number before it for `hstore`. Any other type is
+    /// returned as it is.
     #[must_use]
     pub fn base(&self, ty: u32, modifier: i32) -> (u32, i32) {
         match self.0.get(&ty) {
@@ -80,13 +81,16 @@ const TYPES: &str = "
     WITH RECURSIVE chain (declared, oid, modifier) AS (
         SELECT t.oid, t.oid, -1 FROM pg_catalog.pg_type t
         LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
-        WHERE t.oid > 16383 AND (t.typtype IN ('d', 'e') OR e.typtype = 'e' OR 'citext' IN (t.typname, e.typname))
+        WHERE t.oid > 16383 AND (t.typtype IN ('d', 'e') OR e.typtype = 'e'
+            OR 'citext' IN (t.typname, e.typname) OR t.typname IN ('hstore', 'ltree'))
         UNION ALL
         SELECT c.declared, t.typbasetype, CASE WHEN c.modifier >= 0 THEN c.modifier ELSE t.typtypmod END
         FROM chain c JOIN pg_catalog.pg_type t ON t.oid = c.oid WHERE t.typtype = 'd')
     SELECT c.declared, CASE
         WHEN t.typtype = 'e' THEN 3500
         WHEN t.typname = 'citext' THEN 25
+        WHEN t.typname = 'ltree' THEN 4294967295::oid
+        WHEN t.typname = 'hstore' THEN 4294967294::oid
         WHEN e.typtype = 'e' OR e.typname = 'citext' THEN 1009
         ELSE t.oid END, c.modifier
     FROM chain c JOIN pg_catalog.pg_type t ON t.oid = c.oid

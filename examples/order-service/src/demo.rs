@@ -1,15 +1,13 @@
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use outbox_core::event::AggregateType;
-use outbox_core::{DomainEvent as _, Pipeline};
+use outbox_core::Pipeline;
 use outbox_relay::{Relay, RelaySettings, RelayStatus};
 use outbox_testkit::{Broker, Postgres};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::Database;
-use crate::events::OrderCreated;
 use crate::serve::{Service, listen};
 use crate::settings::{OutboxForm, Settings};
 use crate::switches::Switches;
@@ -46,11 +44,7 @@ pub async fn serve_demo(settings: &Settings, stop: CancellationToken) -> Outcome
     let deployed = pipeline(settings.connector.as_deref(), settings.outbox)?;
     let config = deployed.config().clone().with_database_url(database.url())?;
     let pipeline = Pipeline::new(config.clone(), deployed.layout().clone())?;
-    // Without it, the relay creates the topic with the first event, which waits until the consumer looks for topics again.
-    // A configuration that routes by another column has no topic that is known here.
-    if let Ok(topic) = pipeline.topic(&AggregateType::new(OrderCreated::AGGREGATE_TYPE)?) {
-        broker.create_topic(&topic, PARTITIONS)?;
-    }
+    // The relay creates the topic with the first event, and the consumer finds it within a quarter of a second.
     let relayed = RelaySettings::builder(config, [broker.address()]).build()?;
 
     let pool = Database::new(database.url())?.pool().await?;

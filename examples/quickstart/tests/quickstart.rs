@@ -34,7 +34,7 @@ async fn the_programs_of_the_readme_work_as_printed() {
                   CREATE TABLE reservation (order_id bigint, quantity int)";
     client.batch_execute(tables).await.unwrap();
 
-    produce::set_up(&mut client).await.unwrap();
+    let worker = produce::set_up(&pool).await.unwrap();
     let config = Pipeline::recommended().config().clone().with_database_url(database.url()).unwrap();
     let relay = Relay::new(RelaySettings::builder(config, [broker.address()]).build().unwrap()).unwrap();
     let relay = relay.run(std::future::pending());
@@ -53,4 +53,7 @@ async fn the_programs_of_the_readme_work_as_printed() {
         ended = consume::consume(pool.clone(), &brokers) => panic!("the consumer has ended: {ended:?}"),
         () = reserved => {}
     }
+    let mut status = worker.subscribe();
+    let status = status.wait_for(|status| status.health.is_some() && status.maintained.is_some()).await.unwrap();
+    assert!(status.check_failure.is_none() && status.maintenance_failure.is_none(), "{:?}", *status);
 }

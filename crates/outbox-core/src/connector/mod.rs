@@ -3,6 +3,7 @@ mod converter;
 mod database_url;
 pub(crate) mod header_converter;
 mod heartbeat;
+mod java_regex;
 /// The meaning of every key of a connector's configuration.
 pub mod keys;
 mod message_prefixes;
@@ -25,6 +26,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub(crate) use self::converter::{KeyConverter, Schemas, Value, ValueConverter};
 pub(crate) use self::header_converter::HeaderConverter;
 pub use self::heartbeat::HeartbeatRecord;
+pub(crate) use self::java_regex::LetterCase;
+pub use self::java_regex::{JavaRegex, JavaRegexError};
 pub use self::message_prefixes::IncludedMessages;
 pub(crate) use self::number_converter::NumberConverter;
 pub(crate) use self::placement::{Placed, Placement};
@@ -33,9 +36,9 @@ pub(crate) use self::router::{
     EmptyArrays, EmptyPayload, Expansion, MemberNames, MissingColumn, NullMembers, RouterConfig,
 };
 pub use self::table_list::IncludedTables;
-pub(crate) use self::transforms::{AfterRouter, DecodedMessages, Passage, RowSource, Transforms};
+pub(crate) use self::transforms::{AfterRouter, DecodedMessages, Passage, RowSource, SchemaMetadata, Transforms};
 pub use self::transforms::{DroppedBy, RowDisposition};
-pub(crate) use self::value_forms::{BinaryForm, DecimalForm, TimePrecision, ValueForms};
+pub(crate) use self::value_forms::{BinaryForm, DecimalForm, IntervalForm, TimePrecision, ValueForms};
 
 use crate::Error;
 

@@ -1,5 +1,5 @@
-use super::ConnectorConfig;
 use super::transforms::DECODE_CLASS;
+use super::{ConnectorConfig, java_regex};
 use crate::{Column, ColumnType, EventField, RowLife, TableLayout};
 
 impl ConnectorConfig {
@@ -14,7 +14,7 @@ impl ConnectorConfig {
         let column =
             |field| layout.column_of(field).map(|column| column.name().as_str().to_owned()).unwrap_or_default();
         let table =
-            format!("{}.{}", regex_lite::escape(layout.schema().as_str()), regex_lite::escape(layout.table().as_str()));
+            format!("{}.{}", java_regex::escape(layout.schema().as_str()), java_regex::escape(layout.table().as_str()));
         // The router takes a number only for the event's timestamp. In another form it travels as a header.
         let is_timestamp =
             |column: &Column| matches!(column.ty(), ColumnType::TimestampMillis | ColumnType::TimestampMicros);
@@ -61,7 +61,7 @@ impl ConnectorConfig {
             .with("heartbeat.action.query", "SELECT pg_logical_emit_message(true, 'outbox-heartbeat', '')");
         let config = match layout.message_prefix() {
             None => config.with("message.prefix.exclude.list", "outbox-heartbeat"),
-            Some(prefix) => config.with("message.prefix.include.list", regex_lite::escape(&prefix)),
+            Some(prefix) => config.with("message.prefix.include.list", java_regex::escape(&prefix)),
         };
         let config = config
             .with("producer.override.compression.type", "lz4")
@@ -114,9 +114,9 @@ impl ConnectorConfig {
             Some(list) => format!("{list},{item}"),
             None => item.to_owned(),
         };
-        let prefix = regex_lite::escape(&messages.message_prefix().unwrap_or_default());
+        let prefix = java_regex::escape(&messages.message_prefix().unwrap_or_default());
         let (prefixes, predicates) = (listed("message.prefix.include.list", &prefix), listed("predicates", ROUTER));
-        let topic = format!("{}\\.message", regex_lite::escape(self.trimmed("topic.prefix").unwrap_or_default()));
+        let topic = format!("{}\\.message", java_regex::escape(self.trimmed("topic.prefix").unwrap_or_default()));
         let has_predicate = self.get(&of_table("predicate")).is_some();
 
         // Debezium takes one of the two lists.

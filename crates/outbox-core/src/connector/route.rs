@@ -1,12 +1,14 @@
-use regex_lite::{Captures, Regex};
+use fancy_regex::Captures;
 
+use super::JavaRegex;
 use crate::Error;
 
 /// `route.topic.regex` and `route.topic.replacement`: Kafka's RegexRouter, in Java's syntax.
 #[derive(Clone, Debug)]
 pub(crate) struct TopicRoute {
-    whole: Regex,
-    first: Regex,
+    /// The key of the expression.
+    key: Box<str>,
+    regex: JavaRegex,
     template: Vec<Part>,
     /// Prefix and suffix around the routed value, where the topic reports it again.
     affixes: Option<(String, String)>,
@@ -24,33 +26,37 @@ pub(super) const DEFAULT_REPLACEMENT: &str = "outbox.event.${routedByValue}";
 
 impl TopicRoute {
     pub(super) fn new(keys: (&str, &str), regex: &str, replacement: &str) -> Result<Self, Error> {
-        let compile = |pattern: &str| {
-            Regex::new(pattern)
-                .map_err(|e| Error::config(keys.0, regex, "this regular expression cannot be used here").caused_by(e))
-        };
-        let (whole, first) = (compile(&format!(r"\A(?:{regex})\z"))?, compile(regex)?);
-        let template = template(replacement, &first).map_err(|reason| Error::config(keys.1, replacement, reason))?;
-        let affixes = if regex == DEFAULT_REGEX { affixes(&template) } else { None };
-        Ok(Self { whole, first, template, affixes })
+        let affixes_of = |template: &[Part]| if regex == DEFAULT_REGEX { affixes(template) } else { None };
+        let regex = JavaRegex::parse(regex).map_err(|error| Error::config(keys.0, regex, error.to_string()))?;
+        let template = template(replacement, &regex).map_err(|reason| Error::config(keys.1, replacement, reason))?;
+        let affixes = affixes_of(&template);
+        Ok(Self { key: keys.0.into(), regex, template, affixes })
     }
 
     /// Returns the topic for a routed value. Where the expression does not match the whole value, that is the value
     /// itself.
-    pub(crate) fn topic(&self, value: &str) -> String {
+    ///
+    /// # Errors
+    /// The expression takes too long at this value.
+    pub(crate) fn topic(&self, value: &str) -> Result<String, Error> {
         // The usual route, without the regular expression; its dot stops at the end of a line.
         if let Some((prefix, suffix)) = &self.affixes
             && !value.contains('\n')
         {
-            return [prefix, value, suffix].concat();
+            return Ok([prefix, value, suffix].concat());
         }
-        // The RegexRouter asks matches(), then replaceFirst(), which may find a shorter match.
-        self.matched(value).unwrap_or_else(|| value.to_owned())
+        Ok(self.matched(value)?.unwrap_or_else(|| value.to_owned()))
     }
 
     /// Returns the topic for a value, if the expression matches the whole value.
-    pub(crate) fn matched(&self, value: &str) -> Option<String> {
-        let captures = self.first.captures(value).filter(|_| self.whole.is_match(value))?;
-        Some(self.replace_first(value, &captures))
+    pub(crate) fn matched(&self, value: &str) -> Result<Option<String>, Error> {
+        // The RegexRouter asks matches(), then replaceFirst(), which may find a shorter match.
+        let found = self.regex.matches(value).and_then(|is_whole| match is_whole {
+            true => self.regex.find(value),
+            false => Ok(None),
+        });
+        let captures = found.map_err(|error| Error::encode(&*self.key, error.to_string()))?;
+        Ok(captures.map(|captures| self.replace_first(value, &captures)))
     }
 
     /// Returns the routed value of a topic, where the topic reports it.
@@ -64,7 +70,7 @@ impl TopicRoute {
         self.affixes.is_some()
     }
 
-    fn replace_first(&self, value: &str, captures: &Captures<'_>) -> String {
+    fn replace_first(&self, value: &str, captures: &Captures<'_, str>) -> String {
         let (start, end) = captures.get(0).map_or((0, 0), |m| (m.start(), m.end()));
         let mut topic = value.get(..start).unwrap_or_default().to_owned();
         for part in &self.template {
@@ -80,8 +86,8 @@ impl TopicRoute {
 }
 
 /// Parses the syntax of `java.util.regex.Matcher.appendReplacement`.
-fn template(replacement: &str, regex: &Regex) -> Result<Vec<Part>, &'static str> {
-    let groups = regex.captures_len();
+fn template(replacement: &str, regex: &JavaRegex) -> Result<Vec<Part>, &'static str> {
+    let groups = regex.groups();
     let mut parts = vec![];
     let mut literal = String::new();
     let mut chars = replacement.chars().peekable();
@@ -94,7 +100,7 @@ fn template(replacement: &str, regex: &Regex) -> Result<Vec<Part>, &'static str>
             '$' if chars.next_if_eq(&'{').is_some() => {
                 let name: String = std::iter::from_fn(|| chars.next_if(|c| *c != '}')).collect();
                 chars.next().ok_or("a ${ is not closed")?;
-                if !regex.capture_names().flatten().any(|known| known == name) {
+                if !regex.has_group(&name) {
                     return Err("a ${name} is no group of the regular expression");
                 }
                 Part::Named(name)
@@ -151,7 +157,7 @@ mod tests {
     use super::*;
 
     fn topic(regex: &str, replacement: &str, value: &str) -> String {
-        TopicRoute::new(("regex", "replacement"), regex, replacement).unwrap().topic(value)
+        TopicRoute::new(("regex", "replacement"), regex, replacement).unwrap().topic(value).unwrap()
     }
 
     #[test]
@@ -164,12 +170,15 @@ mod tests {
         assert_eq!(topic("a|ab", "x", "ab"), "xb", "replaceFirst finds the shorter match");
         assert_eq!(topic(".*", "a\\$b\\\\c", "x"), "a$b\\c");
         assert_eq!(topic(".*", "$0.$0", "x"), "x.x");
+        assert_eq!(topic("(?!internal)(.*)", "t.$1", "order"), "t.order");
+        assert_eq!(topic("(?!internal)(.*)", "t.$1", "internal-x"), "internal-x");
+        assert_eq!(topic("\\p{Lower}++-(?<n>.*)", "${n}", "ab-c"), "c");
     }
 
     #[test]
     fn templates_that_java_would_refuse_are_refused() {
         for (regex, replacement) in
-            [(".*", "$1"), (".*", "${x}"), (".*", "$"), (".*", "a\\"), (".*", "${x"), ("(", "x"), ("(?=x)", "y")]
+            [(".*", "$1"), (".*", "${x}"), (".*", "$"), (".*", "a\\"), (".*", "${x"), ("(", "x"), ("\\X", "y")]
         {
             let error = TopicRoute::new(("regex", "replacement"), regex, replacement).unwrap_err();
             assert!(error.is_configuration(), "{regex} {replacement}");

@@ -1,4 +1,4 @@
-use regex_lite::{Regex, RegexBuilder};
+use super::{JavaRegex, LetterCase};
 
 use super::ConnectorConfig;
 use crate::Error;
@@ -17,8 +17,8 @@ pub struct IncludedTables {
 /// A list of what is included, and one of what is excluded.
 #[derive(Clone, Debug)]
 pub(super) struct List {
-    pub(super) included: Option<Vec<Regex>>,
-    excluded: Vec<Regex>,
+    pub(super) included: Option<Vec<JavaRegex>>,
+    excluded: Vec<JavaRegex>,
 }
 
 impl List {
@@ -29,12 +29,12 @@ impl List {
     }
 
     pub(super) fn contains(&self, name: &str) -> bool {
-        self.includes(name) && !any(&self.excluded, name)
+        self.includes(name) && !excludes(&self.excluded, name)
     }
 
     /// Returns whether the including list names it, or is absent.
     pub(super) fn includes(&self, name: &str) -> bool {
-        self.included.as_ref().is_none_or(|regexes| any(regexes, name))
+        self.included.as_ref().is_none_or(|regexes| includes(regexes, name))
     }
 }
 
@@ -50,11 +50,11 @@ impl IncludedTables {
     /// Returns the key whose list leaves out a table, if one does.
     pub(crate) fn left_out_by(&self, schema: &str, table: &str) -> Option<&'static str> {
         let name = format!("{schema}.{table}");
-        let is_named = self.tables.included.as_ref().is_none_or(|regexes| any(regexes, &name));
+        let is_named = self.tables.included.as_ref().is_none_or(|regexes| includes(regexes, &name));
         match () {
             () if !is_named => Some(TABLES),
-            () if any(&self.tables.excluded, &name) => Some("table.exclude.list"),
-            () if any(&self.schemas.excluded, schema) => Some("schema.exclude.list"),
+            () if excludes(&self.tables.excluded, &name) => Some("table.exclude.list"),
+            () if excludes(&self.schemas.excluded, schema) => Some("schema.exclude.list"),
             () if !self.schemas.contains(schema) => Some("schema.include.list"),
             () => None,
         }
@@ -82,21 +82,23 @@ impl ConnectorConfig {
     /// # Errors
     /// Fails if an expression of the list cannot be used here.
     pub fn list_names(&self, key: &str, name: &str) -> Result<Option<bool>, Error> {
-        Ok(regexes(self, key)?.map(|regexes| any(&regexes, name)))
+        Ok(regexes(self, key)?.map(|regexes| includes(&regexes, name)))
     }
 }
 
-fn any(regexes: &[Regex], name: &str) -> bool {
-    regexes.iter().any(|regex| regex.is_match(name))
+/// Returns whether an expression names the name. If one takes too long, the table is read rather than left out.
+fn includes(regexes: &[JavaRegex], name: &str) -> bool {
+    regexes.iter().any(|regex| regex.matches(name).unwrap_or(true))
 }
 
-fn regexes(config: &ConnectorConfig, key: &str) -> Result<Option<Vec<Regex>>, Error> {
+fn excludes(regexes: &[JavaRegex], name: &str) -> bool {
+    regexes.iter().any(|regex| regex.matches(name).unwrap_or(false))
+}
+
+fn regexes(config: &ConnectorConfig, key: &str) -> Result<Option<Vec<JavaRegex>>, Error> {
     let Some(list) = config.trimmed(key).filter(|list| !list.is_empty()) else { return Ok(None) };
     let regex = |pattern: String| {
-        RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
-            .case_insensitive(true)
-            .build()
-            .map_err(|e| Error::config(key, list, "this regular expression cannot be used here").caused_by(e))
+        JavaRegex::with_case(&pattern, LetterCase::Ignored).map_err(|error| Error::config(key, list, error.to_string()))
     };
     patterns(list).into_iter().map(regex).collect::<Result<_, _>>().map(Some)
 }
@@ -142,11 +144,21 @@ mod tests {
             "(public|private)\\.outbox",
             "public[.]out.*",
             "public\\.o[a-z]{1\\,9}",
+            "public\\.(?!audit).*",
+            "(?<!x)\\Qpublic.\\E\\p{Lower}++",
         ] {
             assert!(includes(list, "outbox"), "{list}");
         }
         assert!(includes("public.outbox", "Outbox"));
-        for list in ["outbox", "public.outbo", "ublic.outbox", "public.outbox_events", "\"public\".\"outbox\"", ","] {
+        for list in [
+            "outbox",
+            "public.outbo",
+            "ublic.outbox",
+            "public.outbox_events",
+            "\"public\".\"outbox\"",
+            ",",
+            "public\\.(?!out).*",
+        ] {
             assert!(!includes(list, "outbox"), "{list}");
         }
     }

@@ -7,6 +7,7 @@ pub(crate) struct ValueForms {
     pub(crate) time: TimePrecision,
     pub(crate) binary: BinaryForm,
     pub(crate) decimal: DecimalForm,
+    pub(crate) interval: IntervalForm,
 }
 
 /// `time.precision.mode`
@@ -44,6 +45,15 @@ pub(crate) enum DecimalForm {
     Double,
 }
 
+/// `interval.handling.mode`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum IntervalForm {
+    /// Microseconds, with months of equal length.
+    #[default]
+    Numeric,
+    Text,
+}
+
 impl ValueForms {
     pub(crate) fn of(config: &ConnectorConfig) -> Result<Self, Error> {
         Ok(Self {
@@ -74,6 +84,11 @@ impl ValueForms {
                 config,
                 "decimal.handling.mode",
                 &[("precise", DecimalForm::Precise), ("string", DecimalForm::Text), ("double", DecimalForm::Double)],
+            )?,
+            interval: mode(
+                config,
+                "interval.handling.mode",
+                &[("numeric", IntervalForm::Numeric), ("string", IntervalForm::Text)],
             )?,
         })
     }

@@ -1,6 +1,8 @@
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
-use uuid::Uuid;
+use uuid::{ContextV7, Timestamp, Uuid};
 
 use crate::Error;
 
@@ -11,17 +13,42 @@ use crate::Error;
 pub struct EventId(Uuid);
 
 impl EventId {
-    /// Creates a new id of this instant. Ids of one process are strictly increasing.
+    /// Creates a new id of this instant. Ids of one process are strictly increasing, unless its clock is set back by more
+    /// than a minute.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "two defaults would not be equal")]
     pub fn new() -> Self {
-        Self(Uuid::now_v7())
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        Self(IDS.lock().unwrap_or_else(PoisonError::into_inner).next(now))
     }
 
     /// Returns the UUID.
     #[must_use]
     pub fn as_uuid(self) -> Uuid {
         self.0
+    }
+}
+
+static IDS: Mutex<Ids> = Mutex::new(Ids { context: ContextV7::new(), latest: Duration::ZERO });
+
+/// How far the clock may go back until ids follow it. Corrections are smaller, and partitions are further ahead.
+const SETBACK: Duration = Duration::from_secs(60);
+
+/// The ids of a process. The context of `uuid` never goes back: after a moment in which the clock was a year ahead, all ids
+/// would be of that time until the process ends, without a partition for them.
+struct Ids {
+    context: ContextV7,
+    /// The latest time that the context has seen, since 1970.
+    latest: Duration,
+}
+
+impl Ids {
+    fn next(&mut self, now: Duration) -> Uuid {
+        if now + SETBACK < self.latest {
+            *self = Self { context: ContextV7::new(), latest: now };
+        }
+        self.latest = self.latest.max(now);
+        Uuid::new_v7(Timestamp::from_unix(&self.context, now.as_secs(), now.subsec_nanos()))
     }
 }
 
@@ -52,5 +79,27 @@ impl fmt::Debug for EventId {
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_increase_and_follow_a_clock_that_was_far_ahead() {
+        let mut ids = Ids { context: ContextV7::new(), latest: Duration::ZERO };
+        let now = Duration::from_secs(1_800_000_000);
+        let mut before = Uuid::nil();
+        for millis in [0, 0, 1, 59_000, 2, 60_001] {
+            let id = ids.next(now + Duration::from_millis(millis));
+            assert!(id > before, "{id} after {before}");
+            before = id;
+        }
+        let day = Duration::from_secs(86_400);
+        let ahead = ids.next(now + 365 * day);
+        let again = ids.next(now + day);
+        assert!(again < ahead && again > before, "{again}");
+        assert!(ids.next(now + day) > again);
     }
 }

@@ -84,7 +84,7 @@ impl EventField {
 pub enum ColumnType {
     /// `uuid`
     Uuid,
-    /// `text`, and what makes the same records: `char(n)`, `citext`
+    /// `text`, and what makes the same records: `char(n)`, `citext`, `inet`, `cidr`, `macaddr`, ranges
     Text,
     /// `varchar(n)`; n is in characters
     Varchar(u32),
@@ -94,6 +94,14 @@ pub enum ColumnType {
     Json,
     /// `jsonb`: PostgreSQL rewrites the text (order, spaces, numbers)
     Jsonb,
+    /// `xml`
+    Xml,
+    /// `tsvector`
+    Tsvector,
+    /// `ltree`
+    Ltree,
+    /// `hstore`; Debezium carries it as a JSON object
+    Hstore,
     /// `bytea`
     Bytea,
     /// `smallint`
@@ -112,6 +120,10 @@ pub enum ColumnType {
     Numeric,
     /// `boolean`
     Boolean,
+    /// `bit(1)`; Debezium carries a boolean
+    Bit,
+    /// `bit(n)`, `varbit`; Debezium carries bytes
+    Bits,
     /// `date`; Debezium carries days since 1970
     Date,
     /// `time(3)`; Debezium carries milliseconds
@@ -124,6 +136,12 @@ pub enum ColumnType {
     TimestampMicros,
     /// `timestamptz`; Debezium carries ISO 8601 text, and the EventRouter cannot take it as the event's timestamp
     Timestamptz,
+    /// `timetz`; Debezium carries ISO 8601 text in UTC
+    Timetz,
+    /// `interval`; Debezium carries microseconds
+    Interval,
+    /// `money`; Debezium carries a decimal with two digits of a fraction
+    Money,
     /// An array of one dimension
     Array(&'static Self),
     /// A type that no record can hold, by its OID
@@ -148,9 +166,14 @@ impl ColumnType {
         matches!(self, Self::Date | Self::TimeMillis | Self::TimeMicros | Self::TimestampMillis | Self::TimestampMicros)
     }
 
+    /// Returns whether Debezium's values are decimals, whose bytes the JsonConverter writes.
+    pub(crate) fn is_decimal(self) -> bool {
+        matches!(self, Self::Decimal(_) | Self::Numeric | Self::Money)
+    }
+
     /// Returns whether every converter writes its values as one text or number.
     pub(crate) fn is_scalar(self) -> bool {
-        !matches!(self, Self::Bytea | Self::Numeric | Self::Array(_) | Self::Other(_))
+        !matches!(self, Self::Bytea | Self::Bits | Self::Numeric | Self::Array(_) | Self::Other(_))
     }
 
     /// Returns the type's name in SQL.
@@ -163,6 +186,12 @@ impl ColumnType {
             Self::Enum => "enum".into(),
             Self::Json => "json".into(),
             Self::Jsonb => "jsonb".into(),
+            Self::Xml => "xml".into(),
+            Self::Tsvector => "tsvector".into(),
+            Self::Bit => "bit(1)".into(),
+            Self::Bits => "bit(n)".into(),
+            Self::Ltree => "ltree".into(),
+            Self::Hstore => "hstore".into(),
             Self::Bytea => "bytea".into(),
             Self::Smallint => "smallint".into(),
             Self::Integer => "integer".into(),
@@ -178,6 +207,9 @@ impl ColumnType {
             Self::TimestampMillis => "timestamp(3)".into(),
             Self::TimestampMicros => "timestamp(6)".into(),
             Self::Timestamptz => "timestamptz".into(),
+            Self::Timetz => "timetz".into(),
+            Self::Interval => "interval".into(),
+            Self::Money => "money".into(),
             Self::Array(element) => format!("{}[]", element.sql()),
             Self::Other(oid) => format!("the type with OID {oid}"),
         }

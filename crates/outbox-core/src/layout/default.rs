@@ -1,6 +1,5 @@
-use time::{OffsetDateTime, UtcOffset};
-
-use super::{ColumnType, ColumnValue, text_form};
+use super::text_form::{self, instant};
+use super::{ColumnType, ColumnValue};
 
 /// A column's default as Debezium reads it from PostgreSQL's expression, without evaluating it: a literal is taken
 /// as it is, and for a call of a function there is a placeholder of the column's type.
@@ -66,7 +65,16 @@ fn placeholder(ty: ColumnType) -> &'static str {
         ColumnType::Text
         | ColumnType::Varchar(_)
         | ColumnType::Enum
+        | ColumnType::Xml
+        | ColumnType::Tsvector
+        | ColumnType::Bit
+        | ColumnType::Bits
+        | ColumnType::Ltree
+        | ColumnType::Hstore
         | ColumnType::Bytea
+        | ColumnType::Timetz
+        | ColumnType::Interval
+        | ColumnType::Money
         | ColumnType::Array(_)
         | ColumnType::Other(_) => "",
     }
@@ -109,21 +117,9 @@ fn literal(expression: &str) -> Option<String> {
     None
 }
 
-/// Returns a date, or a timestamp as PostgreSQL prints it in the ISO style: `2026-01-02 03:04:05.678901+00`.
-fn instant(text: &str) -> Option<OffsetDateTime> {
-    let (date, clock) = text.split_once(' ').unwrap_or((text, "00:00:00"));
-    let (clock, offset) = match clock.rfind(['+', '-']) {
-        Some(at) => clock.split_at_checked(at)?,
-        None => (clock, "+00"),
-    };
-    let offset = if offset.len() == 3 { format!("{offset}:00") } else { offset.to_owned() };
-    let at = format!("{date}T{clock}{offset}");
-    let at = OffsetDateTime::parse(&at, &time::format_description::well_known::Rfc3339).ok()?;
-    Some(at.to_offset(UtcOffset::UTC))
-}
-
 #[cfg(test)]
 mod tests {
+    use time::OffsetDateTime;
     use time::macros::datetime;
 
     use super::*;

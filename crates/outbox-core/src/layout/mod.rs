@@ -1,7 +1,9 @@
 mod cloud_events;
 mod column;
 mod default;
+mod hstore;
 mod identifier;
+mod interval;
 mod message;
 mod of_router;
 mod row;
@@ -12,7 +14,11 @@ pub use self::column::{Column, ColumnType, EventField, Nullability};
 pub use self::identifier::Identifier;
 pub use self::row::{ColumnValue, Row};
 
-pub(crate) use self::text_form::{array_elements, epoch_day, micros_of_day};
+pub(crate) use self::hstore::pairs as hstore_pairs;
+pub(crate) use self::interval::Interval;
+pub(crate) use self::text_form::{
+    array_elements, bits, bytea, epoch_day, epoch_micros, micros_of_day, money, zoned_micros_of_day,
+};
 
 use self::default::ColumnDefault;
 use crate::Error;

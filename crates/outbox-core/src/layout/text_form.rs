@@ -1,6 +1,8 @@
 //! PostgreSQL's text form of types whose values are kept as text.
 
-use super::ColumnType;
+use time::{OffsetDateTime, UtcOffset};
+
+use super::{ColumnType, Interval, hstore};
 
 /// Returns whether the text is a value of the type that a record can hold.
 pub(super) fn is_of(ty: ColumnType, text: &str) -> bool {
@@ -15,7 +17,20 @@ pub(super) fn is_of(ty: ColumnType, text: &str) -> bool {
         ColumnType::Date => epoch_day(text).is_some(),
         ColumnType::TimeMillis | ColumnType::TimeMicros => micros_of_day(text).is_some(),
         ColumnType::Uuid => uuid::Uuid::try_parse(text).is_ok(),
-        ColumnType::Text => true,
+        ColumnType::Text
+        | ColumnType::Json
+        | ColumnType::Jsonb
+        | ColumnType::Xml
+        | ColumnType::Tsvector
+        | ColumnType::Ltree => true,
+        ColumnType::Bytea => bytea(text).is_some(),
+        ColumnType::Bit => matches!(text, "0" | "1"),
+        ColumnType::Bits => bits(text).is_some(),
+        ColumnType::TimestampMillis | ColumnType::TimestampMicros | ColumnType::Timestamptz => instant(text).is_some(),
+        ColumnType::Hstore => hstore::pairs(text).is_some(),
+        ColumnType::Timetz => zoned_micros_of_day(text).is_some(),
+        ColumnType::Interval => Interval::parse(text).is_some(),
+        ColumnType::Money => money(text).is_some(),
         ColumnType::Array(element) => {
             array_elements(text).is_some_and(|all| all.iter().flatten().all(|text| is_of(*element, text)))
         }
@@ -60,6 +75,66 @@ pub(crate) fn micros_of_day(text: &str) -> Option<i64> {
     }
     let micros: i64 = format!("{fraction:0<6}").parse().ok()?;
     Some(((hours * 60 + minutes) * 60 + seconds) * 1_000_000 + micros)
+}
+
+/// Returns the microseconds of a `timetz` such as `03:04:05.678901+02`, and those that its offset is east of Greenwich.
+pub(crate) fn zoned_micros_of_day(text: &str) -> Option<(i64, i64)> {
+    let (clock, offset) = text.split_at_checked(text.rfind(['+', '-'])?)?;
+    let sign = if offset.starts_with('-') { -1 } else { 1 };
+    let mut parts = offset.get(1..)?.splitn(3, ':').map(|part| part.parse::<u32>().ok().map(i64::from));
+    let (hours, minutes, seconds) =
+        (parts.next()??, parts.next().unwrap_or(Some(0))?, parts.next().unwrap_or(Some(0))?);
+    Some((micros_of_day(clock)?, sign * ((hours * 60 + minutes) * 60 + seconds) * 1_000_000))
+}
+
+/// Returns the amount of a `money` such as `$1,234.50` or `-$0.05`, without the sign of the currency.
+pub(crate) fn money(text: &str) -> Option<String> {
+    let (sign, amount) = text.strip_prefix('-').map_or(("", text), |amount| ("-", amount));
+    let digits = amount.trim_start_matches(|c: char| !c.is_ascii_digit()).replace(',', "");
+    let plain = format!("{sign}{digits}");
+    is_decimal(&plain).then_some(plain)
+}
+
+/// Returns a timestamp such as `2026-01-02 03:04:05.678901+00`, or a date.
+pub(super) fn instant(text: &str) -> Option<OffsetDateTime> {
+    let (date, clock) = text.split_once(' ').unwrap_or((text, "00:00:00"));
+    let (clock, offset) = match clock.rfind(['+', '-']) {
+        Some(at) => clock.split_at_checked(at)?,
+        None => (clock, "+00"),
+    };
+    let offset = if offset.len() == 3 { format!("{offset}:00") } else { offset.to_owned() };
+    let at = format!("{date}T{clock}{offset}");
+    let at = OffsetDateTime::parse(&at, &time::format_description::well_known::Rfc3339).ok()?;
+    Some(at.to_offset(UtcOffset::UTC))
+}
+
+/// Returns the microseconds since 1970 of a timestamp.
+pub(crate) fn epoch_micros(text: &str) -> Option<i64> {
+    i64::try_from(instant(text)?.unix_timestamp_nanos().div_euclid(1_000)).ok()
+}
+
+/// Returns the bytes of a `bytea` such as `\x00ff`.
+pub(crate) fn bytea(text: &str) -> Option<Vec<u8>> {
+    let (pairs, []) = text.strip_prefix("\\x")?.as_bytes().as_chunks::<2>() else { return None };
+    let byte = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
+    pairs.iter().map(byte).collect()
+}
+
+/// Returns the bytes of a `bit` or `varbit` such as `1000000001`, the lowest first, without zeros at the end.
+pub(crate) fn bits(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for (index, digit) in text.bytes().rev().enumerate() {
+        if index % 8 == 0 {
+            bytes.push(0);
+        }
+        match (digit, bytes.last_mut()) {
+            (b'0', _) => {}
+            (b'1', Some(byte)) => *byte |= 1 << (index % 8),
+            _ => return None,
+        }
+    }
+    while bytes.pop_if(|byte| *byte == 0).is_some() {}
+    Some(bytes)
 }
 
 /// Returns the elements of an array of one dimension, such as `{1,NULL,"a\"b"}`; NULL is `None`.
@@ -149,6 +224,10 @@ mod tests {
             (ColumnType::TimeMicros, "25:00:00"),
             (ColumnType::Array(&ColumnType::Integer), "{a}"),
             (ColumnType::Bytea, "x"),
+            (ColumnType::Bits, "102"),
+            (ColumnType::Money, "$1.2.3"),
+            (ColumnType::Timetz, "03:04:05"),
+            (ColumnType::TimestampMicros, "infinity"),
         ] {
             assert!(!is_of(ty, text), "{text}");
         }

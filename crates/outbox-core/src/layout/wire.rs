@@ -27,7 +27,7 @@ impl ColumnType {
     }
 
     /// Returns the type of a column by the type's OID and modifier (`atttypmod`). Each enum has another OID: give that
-    /// of `anyenum`.
+    /// of `anyenum`. For `ltree` and `hstore`, give `u32::MAX` and the number before it.
     #[must_use]
     pub fn from_oid(oid: u32, modifier: i32) -> Self {
         // PostgreSQL's own limit of a length, and the precision of a time, if none is given.
@@ -37,7 +37,18 @@ impl ColumnType {
         let is_coarse = (0..=3).contains(&modifier);
         match oid {
             2950 => Self::Uuid,
-            25 | 1042 => Self::Text,
+            // text, char(n), "char", inet, cidr, macaddr, macaddr8, and the ranges.
+            25 | 1042 | 18 | 869 | 650 | 829 | 774 | 3904 | 3906 | 3908 | 3910 | 3912 | 3926 => Self::Text,
+            142 => Self::Xml,
+            3614 => Self::Tsvector,
+            LTREE => Self::Ltree,
+            1560 | 1562 if modifier == 1 => Self::Bit,
+            1560 | 1562 => Self::Bits,
+            HSTORE => Self::Hstore,
+            1266 => Self::Timetz,
+            1186 => Self::Interval,
+            790 => Self::Money,
+            26 => Self::Bigint,
             1043 => Self::Varchar(length().unwrap_or(LONGEST)),
             ANY_ENUM => Self::Enum,
             114 => Self::Json,
@@ -60,13 +71,24 @@ impl ColumnType {
             1114 => Self::TimestampMicros,
             1184 => Self::Timestamptz,
             2951 => Self::Array(&Self::Uuid),
-            1009 | 1014 | 1015 => Self::Array(&Self::Text),
+            1009 | 1014 | 1015 | 1041 | 651 | 1040 | 775 | 3905 | 3907 | 3909 | 3911 | 3913 | 3927 => {
+                Self::Array(&Self::Text)
+            }
+            199 => Self::Array(&Self::Json),
+            3807 => Self::Array(&Self::Jsonb),
             1005 => Self::Array(&Self::Smallint),
             1007 => Self::Array(&Self::Integer),
             1016 => Self::Array(&Self::Bigint),
             1021 => Self::Array(&Self::Real),
             1022 => Self::Array(&Self::Double),
             1231 if length().is_some() => Self::Array(&Self::Decimal(0)),
+            1231 => Self::Array(&Self::Numeric),
+            1001 => Self::Array(&Self::Bytea),
+            1028 => Self::Array(&Self::Bigint),
+            1115 if is_coarse => Self::Array(&Self::TimestampMillis),
+            1115 => Self::Array(&Self::TimestampMicros),
+            1185 => Self::Array(&Self::Timestamptz),
+            1270 => Self::Array(&Self::Timetz),
             1000 => Self::Array(&Self::Boolean),
             1182 => Self::Array(&Self::Date),
             _ => Self::Other(oid),
@@ -90,6 +112,15 @@ impl ColumnType {
             Self::Enum => (ANY_ENUM, ANY_ARRAY),
             Self::Json => (114, 199),
             Self::Jsonb => (3802, 3807),
+            Self::Xml => (142, 143),
+            Self::Tsvector => (3614, 3643),
+            Self::Bit => (1560, 1561),
+            Self::Bits => (1562, 1563),
+            Self::Ltree => (LTREE, ANY_ARRAY),
+            Self::Hstore => (HSTORE, ANY_ARRAY),
+            Self::Timetz => (1266, 1270),
+            Self::Interval => (1186, 1187),
+            Self::Money => (790, 791),
             Self::Bytea => (17, 1001),
             Self::Smallint => (21, 1005),
             Self::Integer => (23, 1007),
@@ -111,6 +142,9 @@ impl ColumnType {
 }
 
 const ANY_ENUM: u32 = 3500;
+/// Types of extensions, which have another OID in each database: these are none of PostgreSQL's.
+const LTREE: u32 = u32::MAX;
+const HSTORE: u32 = u32::MAX - 1;
 const ANY_ARRAY: u32 = 2277;
 
 /// PostgreSQL counts microseconds from 2000-01-01.

@@ -52,7 +52,7 @@ pub(super) fn in_headers(
     let is_known = |column: &Column| match converter {
         Some(HeaderConverter::Json(schemas)) => {
             let is_labelled = column.ty() == ColumnType::Enum && schemas == Schemas::Enabled;
-            !is_labelled && !matches!(column.ty(), ColumnType::Decimal(_) | ColumnType::Numeric | ColumnType::Array(_))
+            !is_labelled && !column.ty().is_decimal() && !matches!(column.ty(), ColumnType::Array(_) | ColumnType::Bits)
         }
         _ => class != header_converter::STRING || column.ty().is_scalar(),
     };
@@ -250,7 +250,9 @@ pub(super) fn in_forms(
                       set it to adaptive";
         return Err(Error::config("time.precision.mode", format!("{:?}", forms.time), reason));
     }
-    let is_struct = |column: &&Column| is_time(column) || column.ty() == ColumnType::Timestamptz;
+    let is_struct = |column: &&Column| {
+        is_time(column) || matches!(column.ty(), ColumnType::Timestamptz | ColumnType::Timetz | ColumnType::Interval)
+    };
     let structured =
         || layout.columns().iter().find(|column| is_struct(column) && router.names(column.name().as_str()));
     if forms.time == TimePrecision::Structured
@@ -263,8 +265,7 @@ pub(super) fn in_forms(
         return Err(Error::config("time.precision.mode", "structured", reason));
     }
     let is_enum = |name: &str| layout.column(name).is_some_and(|column| column.ty() == ColumnType::Enum);
-    let is_decimal =
-        |name: &str| layout.column(name).is_some_and(|column| matches!(column.ty(), ColumnType::Decimal(_)));
+    let is_decimal = |name: &str| layout.column(name).is_some_and(|column| column.ty().is_decimal());
     let refuse = |option: &str, name: &str, reason| Err(Error::config(router.key_of(option), name, reason));
     if matches!(key, KeyConverter::Json(_)) && is_decimal(&router.key) {
         return refuse("table.field.event.key", &router.key, "numeric is modelled with the StringConverter only");
@@ -281,6 +282,24 @@ pub(super) fn in_forms(
         }
         _ => Ok(()),
     }
+}
+
+/// Checks the options for types that few tables have.
+pub(super) fn in_rare_types(
+    config: &ConnectorConfig,
+    router: &RouterConfig,
+    layout: &TableLayout,
+) -> Result<(), Error> {
+    for (ty, key, modelled) in
+        [(ColumnType::Hstore, "hstore.handling.mode", "json"), (ColumnType::Money, "money.fraction.digits", "2")]
+    {
+        let is_named = |column: &&Column| column.ty() == ty && router.names(column.name().as_str());
+        let value = config.trimmed(key).unwrap_or(modelled);
+        if !value.eq_ignore_ascii_case(modelled) && layout.columns().iter().any(|column| is_named(&column)) {
+            return Err(Error::config(key, value, format!("for columns of records, {modelled} alone is modelled")));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn slot(config: &ConnectorConfig) -> Result<Identifier, Error> {

@@ -24,6 +24,10 @@ pub(crate) use self::found::Found;
 pub(crate) use self::placed_headers::HeaderOrder;
 pub(crate) use self::plan::{Plan, Target};
 
+/// The topics that brokers create for themselves. Kafka rejects records of others in them, or would read those as its own.
+const INTERNAL_TOPICS: [&str; 4] =
+    ["__consumer_offsets", "__transaction_state", "__cluster_metadata", "__share_group_state"];
+
 /// The one truth of an outbox pipeline: a connector's configuration and the table that it reads, free of
 /// contradictions.
 ///
@@ -131,6 +135,7 @@ impl Pipeline {
         if let (Some(router), Some(key), Some(value)) = (&router, key_converter, value_converter) {
             found.take(contradictions::in_key(router, key, forms, &layout, losses));
             found.take(contradictions::in_forms(router, (key, value), forms, &layout));
+            found.take(contradictions::in_rare_types(&config, router, &layout));
         }
         found.take(contradictions::in_heartbeats(&config));
         let plan = router.as_ref().and_then(|router| Plan::new(router, &layout, losses, &mut found));
@@ -241,7 +246,7 @@ impl Pipeline {
             let reason = "events are routed by another column than the aggregate type";
             return Err(Error::config(self.0.router.key_of("route.by.field"), &self.0.router.route_by, reason));
         }
-        self.topic_of_route(aggregate_type.as_str())
+        self.topic_of_route(aggregate_type.as_str(), None)
     }
 
     /// Returns whether a record reports this part of an event.
@@ -256,22 +261,27 @@ impl Pipeline {
     }
 
     /// Returns the topic of a routed value, for an event with a payload.
-    pub(crate) fn topic_of_route(&self, value: &str) -> Result<String, Error> {
-        let topic = self.0.router.route.topic(value);
+    pub(crate) fn topic_of_route(&self, value: &str, timestamp: Option<i64>) -> Result<String, Error> {
+        let topic = self.0.router.route.topic(value)?;
         if self.0.after.keeps_topics() {
             return Self::legal_topic(topic);
         }
-        let mut record = RecordRef::of_topic(topic);
+        let mut record = RecordRef { timestamp, ..RecordRef::of_topic(topic) };
         let names = self.0.plan.headers.iter().map(|target| target.alias.as_str()).chain(["id"]);
         record.headers = names.map(|name| (name, None)).collect();
-        _ = self.0.after.apply(&mut record, false);
+        self.0.after.apply(&mut record, false)?;
         Self::legal_topic(record.topic)
     }
 
     pub(crate) fn legal_topic(topic: String) -> Result<String, Error> {
         match topic_legal(&topic) {
-            Ok(()) if topic != "." && topic != ".." => Ok(topic),
-            Ok(()) => Err(Error::rule("topic", &topic, "Kafka has no topic of this name")),
+            Ok(()) if [".", ".."].contains(&&*topic) => {
+                Err(Error::rule("topic", &topic, "Kafka has no topic of this name"))
+            }
+            Ok(()) if INTERNAL_TOPICS.contains(&&*topic) => {
+                Err(Error::rule("topic", &topic, "the topic is one that Kafka keeps its own records in"))
+            }
+            Ok(()) => Ok(topic),
             Err(rule) => Err(Error::rule("topic", &topic, rule)),
         }
     }
@@ -295,7 +305,8 @@ impl Pipeline {
         self.refuse_future(event)?;
         let row = Row::of_event(&self.0.layout, event)?;
         if let crate::ColumnValue::Text(value) = row.get(self.0.plan.route_by) {
-            self.topic_of_route(value)?;
+            let timestamp = if self.0.after.keeps_topics() { None } else { self.timestamp(&row)? };
+            self.topic_of_route(value, timestamp)?;
         }
         self.keep_to_limit(&row)?;
         Ok(row)

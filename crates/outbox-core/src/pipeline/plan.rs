@@ -101,7 +101,7 @@ impl Plan {
                 if placed.alias == "payload" || self.envelope.iter().any(|other| other.alias == placed.alias) {
                     return columns.refuse(option, &placed.alias, "the envelope has a field of this name already");
                 }
-                if matches!(column.ty(), ColumnType::Decimal(_) | ColumnType::Numeric | ColumnType::Array(_)) {
+                if column.ty().is_decimal() || matches!(column.ty(), ColumnType::Array(_) | ColumnType::Bits) {
                     let reason = format!("{} is modelled in headers only", column.ty().sql());
                     return columns.refuse(option, &placed.column, &reason);
                 }

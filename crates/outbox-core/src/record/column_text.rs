@@ -7,10 +7,13 @@ use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 
 use super::json_writer::push_string;
-use super::temporal::{Moment, Temporal};
-use super::{instant, java};
-use crate::connector::{BinaryForm, DecimalForm, TimePrecision, ValueForms};
-use crate::layout::{array_elements, epoch_day, micros_of_day};
+use super::temporal::{Moment, Temporal, zoned_time};
+use super::{hstore, instant, interval, java};
+use crate::connector::{BinaryForm, DecimalForm, IntervalForm, TimePrecision, ValueForms};
+use crate::layout::{
+    Interval, array_elements, bits, bytea, epoch_day, epoch_micros, hstore_pairs, micros_of_day, money,
+    zoned_micros_of_day,
+};
 use crate::{ColumnType, ColumnValue};
 
 /// Returns the column as Connect's SimpleHeaderConverter writes it, and the StringConverter a key.
@@ -54,8 +57,9 @@ pub(super) fn push_column(out: &mut String, value: &ColumnValue, ty: ColumnType,
 fn is_bare(text: &str, ty: ColumnType, forms: ValueForms) -> bool {
     use ColumnType as T;
     match ty {
-        T::Boolean | T::Smallint | T::Integer | T::Bigint => true,
+        T::Boolean | T::Bit | T::Smallint | T::Integer | T::Bigint => true,
         // Jackson writes "NaN" and "Infinity" as strings.
+        T::Interval => forms.interval == IntervalForm::Numeric,
         T::Real | T::Double => text.ends_with(|c: char| c.is_ascii_digit()),
         _ => Temporal::of(ty, forms.time).is_some_and(Temporal::is_number),
     }
@@ -73,6 +77,18 @@ fn kept_as_text(text: &str, ty: ColumnType, forms: ValueForms) -> Cow<'_, str> {
         ColumnType::TimeMillis | ColumnType::TimeMicros => {
             temporal().zip(micros_of_day(text)).map(|(temporal, micros)| temporal.text(Moment::Time(micros)))
         }
+        ColumnType::Interval => Interval::parse(text).map(|value| interval::text(value, forms.interval)),
+        ColumnType::Timetz => zoned_micros_of_day(text).map(zoned_time),
+        ColumnType::Money => money(text).map(|plain| decimal(&plain, ty, forms.decimal).unwrap_or(plain)),
+        ColumnType::Bit => Some(if text == "1" { "true" } else { "false" }.to_owned()),
+        ColumnType::Bits => bits(text).map(|bytes| BASE64_STANDARD.encode(bytes)),
+        // Elements of arrays.
+        ColumnType::Bytea => bytea(text).map(|bytes| binary(&bytes, forms.binary)),
+        ColumnType::TimestampMillis | ColumnType::TimestampMicros => {
+            temporal().zip(epoch_micros(text)).map(|(temporal, micros)| temporal.text(Moment::Instant(micros)))
+        }
+        ColumnType::Timestamptz => epoch_micros(text).and_then(instant::from_micros).map(instant::zoned),
+        ColumnType::Hstore => hstore_pairs(text).map(hstore::json),
         ColumnType::Array(element) => array_elements(text).map(|elements| array(&elements, *element, forms)),
         _ => None,
     };
@@ -115,8 +131,9 @@ fn decimal(plain: &str, ty: ColumnType, form: DecimalForm) -> Option<String> {
 
 /// Writes `["a","b\"c",null]`, as Connect's `Values` writes a list.
 fn array(elements: &[Option<String>], ty: ColumnType, forms: ValueForms) -> String {
-    let is_text = matches!(ty, ColumnType::Text | ColumnType::Uuid)
-        || (matches!(ty, ColumnType::Decimal(_)) && forms.decimal == DecimalForm::Text)
+    use ColumnType as T;
+    let is_text = matches!(ty, T::Text | T::Uuid | T::Json | T::Jsonb | T::Bytea | T::Timestamptz | T::Timetz)
+        || (ty.is_decimal() && forms.decimal == DecimalForm::Text)
         || Temporal::of(ty, forms.time).is_some_and(|temporal| temporal == Temporal::Iso);
     let element = |element: &Option<String>| match element {
         None => "null".to_owned(),

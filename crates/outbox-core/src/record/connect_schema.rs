@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use super::column_text::push_column;
 use super::json_writer::push_string;
 use super::temporal::Temporal;
-use crate::connector::{BinaryForm, ValueForms};
+use crate::connector::{BinaryForm, IntervalForm, SchemaMetadata, ValueForms};
 use crate::{Column, ColumnType, ColumnValue, Nullability};
 
 /// A Kafka Connect schema, as far as outbox records have one.
@@ -45,12 +45,21 @@ impl Schema {
             ColumnType::Json | ColumnType::Jsonb => ("string", Some("io.debezium.data.Json")),
             ColumnType::Bytea if forms.binary == BinaryForm::Bytes => ("bytes", None),
             ColumnType::Bytea => ("string", None),
+            ColumnType::Xml => ("string", Some("io.debezium.data.Xml")),
+            ColumnType::Tsvector => ("string", Some("io.debezium.data.Tsvector")),
+            ColumnType::Ltree => ("string", Some("io.debezium.data.Ltree")),
+            ColumnType::Hstore => ("string", Some("io.debezium.data.Json")),
+            ColumnType::Timetz => ("string", Some("io.debezium.time.ZonedTime")),
+            ColumnType::Interval => match forms.interval {
+                IntervalForm::Numeric => ("int64", Some("io.debezium.time.MicroDuration")),
+                IntervalForm::Text => ("string", Some("io.debezium.time.Interval")),
+            },
             ColumnType::Smallint => ("int16", None),
             ColumnType::Integer => ("int32", None),
             ColumnType::Bigint => ("int64", None),
             ColumnType::Real => ("float", None),
             ColumnType::Double => ("double", None),
-            ColumnType::Boolean => ("boolean", None),
+            ColumnType::Boolean | ColumnType::Bit => ("boolean", None),
             ColumnType::Timestamptz => ("string", Some("io.debezium.time.ZonedTimestamp")),
             // The others are in headers only.
             ty => Temporal::of(ty, forms.time).map_or(("bytes", None), |temporal| {
@@ -75,6 +84,19 @@ impl Schema {
             (ColumnType::Double, _) => Self::FLOAT64,
             (ColumnType::Boolean, _) => Self::BOOLEAN,
             _ => Self::STRING,
+        }
+    }
+
+    /// Returns the schema with another name and version, if it is that of a struct.
+    pub(super) fn with(self, metadata: &SchemaMetadata) -> Self {
+        match self {
+            Self::Struct { name, version, optional, fields } => Self::Struct {
+                name: metadata.name.clone().or(name),
+                version: metadata.version.or(version),
+                optional,
+                fields,
+            },
+            other => other,
         }
     }
 

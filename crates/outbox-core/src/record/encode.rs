@@ -5,29 +5,10 @@ use super::instant;
 use super::json_value::{Unexpandable, wrapped};
 use super::struct_text::{into_bytes, java_text};
 use super::{Record, RecordRef};
-use crate::connector::{BinaryForm, EmptyPayload, HeaderConverter, KeyConverter, Passage, Schemas, ValueConverter};
+use crate::connector::{
+    BinaryForm, EmptyPayload, HeaderConverter, KeyConverter, Passage, SchemaMetadata, Schemas, ValueConverter,
+};
 use crate::{Column, ColumnType, ColumnValue, Error, Pipeline, Row};
-
-/// The record of a row at which Debezium may have failed; see [`Pipeline::encode_lossless`].
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Encoded<'a> {
-    /// The very record that Debezium makes.
-    Exact(RecordRef<'a>),
-    /// A record whose payload is the JSON as it was stored, and why Debezium makes none.
-    AsStored(RecordRef<'a>, Error),
-}
-
-impl<'a> Encoded<'a> {
-    /// Returns the record, and where Debezium would make none, why.
-    #[must_use]
-    pub fn into_parts(self) -> (RecordRef<'a>, Option<Error>) {
-        match self {
-            Self::Exact(record) => (record, None),
-            Self::AsStored(record, why) => (record, Some(why)),
-        }
-    }
-}
 
 impl Pipeline {
     /// Returns the record that Debezium's EventRouter makes of an inserted row.
@@ -51,16 +32,16 @@ impl Pipeline {
 
     /// Encodes as [`encode`](Self::encode) does, but a payload that Debezium could not expand is written as it was
     /// stored: instead of the expanded one if the record has no schema, as text if it has one. The record borrows what
-    /// it can from the row.
+    /// it can from the row. The error next to it says why Debezium makes no such record; there is none if it makes the same.
     ///
     /// # Errors
     /// As [`encode`](Self::encode), for reasons other than the payload's expansion.
-    pub fn encode_lossless<'a>(&'a self, row: &'a Row) -> Result<Encoded<'a>, Error> {
+    pub fn encode_lossless<'a>(&'a self, row: &'a Row) -> Result<(RecordRef<'a>, Option<Error>), Error> {
         match self.encode_ref(row) {
             Err(reason) if reason.is_unencodable() && self.infers_schemas() => {
-                self.record(row, Unexpandable::Verbatim).map(|record| Encoded::AsStored(record, reason))
+                self.record(row, Unexpandable::Verbatim).map(|record| (record, Some(reason)))
             }
-            outcome => outcome.map(Encoded::Exact),
+            outcome => outcome.map(|record| (record, None)),
         }
     }
 
@@ -81,19 +62,21 @@ impl Pipeline {
         headers.push(("id", self.header(row, plan.id)));
         headers.extend(plan.headers.iter().map(|target| (target.alias.as_str(), self.header(row, target.index))));
         let mut record = RecordRef {
-            topic: self.router().route.topic(route),
+            topic: self.router().route.topic(route)?,
             partition: plan.partition.and_then(|index| match row.get(index) {
                 ColumnValue::Integer(partition) => Some(*partition),
                 _ => None,
             }),
             key: self.key(row),
-            value: self.value(row, route, unexpandable)?,
+            value: None,
             headers,
             timestamp: self.timestamp(row)?,
         };
-        if let Passage::Dropped(by) = self.after_router().apply(&mut record, self.has_null_value(row)) {
-            return Err(Error::dropped(by));
-        }
+        let metadata = match self.after_router().apply(&mut record, self.has_null_value(row))? {
+            Passage::Passed(metadata) => metadata,
+            Passage::Dropped(by) => return Err(Error::dropped(by)),
+        };
+        record.value = self.value(row, (route, &metadata), unexpandable)?;
         record.topic = Self::legal_topic(record.topic)?;
         Ok(record)
     }
@@ -113,7 +96,7 @@ impl Pipeline {
     }
 
     /// Returns milliseconds, cut off towards zero. The router asks for the column in a way that knows no default.
-    fn timestamp(&self, row: &Row) -> Result<Option<i64>, Error> {
+    pub(crate) fn timestamp(&self, row: &Row) -> Result<Option<i64>, Error> {
         let at = self.plan().timestamp.map(|index| row.get(index));
         let Some(ColumnValue::Instant(at)) = at else { return Ok(None) };
         match instant::micros(*at) / 1_000 {
@@ -158,7 +141,7 @@ impl Pipeline {
     fn value<'a>(
         &'a self,
         row: &'a Row,
-        route: &str,
+        (route, metadata): (&str, &SchemaMetadata),
         unexpandable: Unexpandable,
     ) -> Result<Option<Cow<'a, [u8]>>, Error> {
         let payload = self.emitted(row, self.plan().payload);
@@ -167,7 +150,7 @@ impl Pipeline {
         }
         match (self.value_converter(), payload) {
             (ValueConverter::Json(schemas), payload) => {
-                self.json_value(row, route, payload, schemas, unexpandable).map(|json| Some(json.into()))
+                self.json_value(row, (route, metadata), payload, schemas, unexpandable).map(|json| Some(json.into()))
             }
             (ValueConverter::String, payload) if self.router().has_envelope() || self.router().expansion.is_some() => {
                 self.text_value(row, payload, unexpandable)

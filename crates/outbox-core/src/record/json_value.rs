@@ -4,7 +4,7 @@ use super::column_text::push_column;
 use super::connect_schema::Schema;
 use super::expand::{self, Outcome};
 use super::json_writer::push_string;
-use crate::connector::Schemas;
+use crate::connector::{SchemaMetadata, Schemas};
 use crate::pipeline::Target;
 use crate::{ColumnType, ColumnValue, Error, Pipeline, Row};
 
@@ -19,14 +19,14 @@ impl Pipeline {
     pub(super) fn json_value(
         &self,
         row: &Row,
-        route: &str,
+        (route, metadata): (&str, &SchemaMetadata),
         payload: &ColumnValue,
         schemas: Schemas,
         unexpandable: Unexpandable,
     ) -> Result<Vec<u8>, Error> {
         let (schema, json) = self.payload(payload, schemas, unexpandable)?;
         if !self.router().has_envelope() {
-            return Ok(wrapped(json, schema.as_ref(), schemas));
+            return Ok(wrapped(json, schema.map(|schema| schema.with(metadata)).as_ref(), schemas));
         }
         let mut fields = vec![("payload".to_owned(), schema.unwrap_or(Schema::STRING))];
         let mut envelope = format!("{{\"payload\":{json}");
@@ -51,7 +51,7 @@ impl Pipeline {
             (None, None) => format!("{}.{namespace}.{table}.{route}.Value", self.topic_prefix()),
         };
         let schema = Schema::Struct { name: Some(name), version, optional: false, fields };
-        Ok(wrapped(envelope, Some(&schema), schemas))
+        Ok(wrapped(envelope, Some(&schema.with(metadata)), schemas))
     }
 
     fn payload(

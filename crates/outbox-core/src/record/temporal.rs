@@ -136,3 +136,11 @@ fn clock(micros: i64) -> String {
     let seconds = micros.rem_euclid(DAY) / 1_000_000;
     format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
+
+/// Returns a `timetz` as a time in UTC, such as `01:04:05.678901Z`.
+pub(super) fn zoned_time((micros, offset): (i64, i64)) -> String {
+    if micros == DAY && offset == 0 {
+        return "24:00:00Z".to_owned();
+    }
+    iso(Moment::Time(0), (micros - offset).rem_euclid(DAY))
+}

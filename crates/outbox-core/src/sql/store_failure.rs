@@ -37,7 +37,9 @@ pub enum StoreFailure<E: StdError + 'static> {
     #[error("an event with this id is there already: enqueue by idempotent() where that may be")]
     IdTaken(#[source] E),
     /// The table's partitions have no place for the id.
-    #[error("the table has no partition for this id: run Maintenance, and let Horizon see to it")]
+    #[error(
+        "the table has no partition for this id: run Maintenance, and refuse such events before by PgOutbox::with_partition_range"
+    )]
     NoPartition(#[source] E),
     /// Another reason.
     #[error("PostgreSQL did not store the event")]
@@ -75,7 +77,7 @@ impl StoreFault {
     /// Returns what an error of this SQLSTATE means for its transaction (PostgreSQL, appendix "Error Codes").
     #[must_use]
     pub fn from_sqlstate(sqlstate: &str) -> Self {
-        match SqlStateClass::of(sqlstate) {
+        match SqlStateClass::from_sqlstate(sqlstate) {
             // idle_in_transaction_session_timeout and transaction_timeout: the transaction was too slow this time.
             _ if matches!(sqlstate, "25P03" | "25P04") => Self::Transient,
             SqlStateClass::Aborted => Self::TransactionAborted,

@@ -51,6 +51,10 @@ fn the_whole_name_of_the_topic_has_a_limit() {
     .unwrap();
     let dots = outbox_core::OutboxEvent::builder("..", "1", "y");
     refused(&bare, dots, "topic", "..", "Kafka has no topic of this name");
+    for internal in ["__consumer_offsets", "__transaction_state", "__cluster_metadata", "__share_group_state"] {
+        let event = outbox_core::OutboxEvent::builder(internal, "1", "y");
+        refused(&bare, event, "topic", internal, "keeps its own records");
+    }
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn fault_of(error: &(dyn StdError + 'static)) -> Option<SqlFault> {
 }
 
 fn of_state(state: &str) -> SqlFault {
-    match SqlStateClass::of(state) {
+    match SqlStateClass::from_sqlstate(state) {
         SqlStateClass::Conflict => SqlFault::Conflict,
         SqlStateClass::Locked => SqlFault::Locked,
         SqlStateClass::Data => SqlFault::Data,

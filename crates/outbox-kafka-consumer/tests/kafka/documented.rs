@@ -13,7 +13,7 @@ fn documented(row: &str) -> Vec<&'static str> {
     sql.split('`').skip(1).step_by(2).collect()
 }
 
-/// The group of the page, with what its statements name: dead letters 1 to 17, request 3, a position.
+/// Creates the group of the page, with what its statements name: dead letters 1 to 17 and a position.
 async fn set_up(env: &TestEnv) -> Group {
     let mut client = env.client().await;
     let schema = Identifier::new("outbox").unwrap();

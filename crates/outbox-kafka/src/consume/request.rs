@@ -89,7 +89,7 @@ impl Request {
         // The memory of records is that of the frame.
         let answer = budget.counted(answer);
         let response = api::decode::<FetchRequest>(answer, version).map_err(|e| e.at(self.connection.broker()))?;
-        match ErrorCode::of(response.error_code) {
+        match ErrorCode::from_code(response.error_code) {
             None => Ok((version, response)),
             Some(code) => Err(Error::code_of(code, None).by(FetchRequest::NAME).at(self.connection.broker())),
         }
@@ -139,7 +139,7 @@ impl Request {
         let outcome = |wanted: Wanted| {
             let outcome = match found.remove(&(Key::of(&wanted.topic, version), wanted.partition)) {
                 None => Outcome::Missing,
-                Some(data) => match ErrorCode::of(data.error_code) {
+                Some(data) => match ErrorCode::from_code(data.error_code) {
                     None => Outcome::Answered(super::decoder::Answer::new(wanted.offset, data)),
                     Some(ErrorCode::OFFSET_OUT_OF_RANGE) => Outcome::OutOfRange,
                     Some(code) => {

@@ -12,6 +12,7 @@ pub use self::thresholds::Thresholds;
 
 use self::samples::Samples;
 use crate::maintenance::now_millis;
+use crate::session::Session;
 use crate::{Error, Readiness};
 
 /// Watches a pipeline's database: the slot, the WAL that it holds back, the publication, the table.
@@ -37,6 +38,10 @@ impl PipelineMonitor {
     /// # Errors
     /// The catalogs could not be read.
     pub async fn check(&mut self, client: &Client) -> Result<PipelineHealth, Error> {
+        self.check_on(&client.into()).await
+    }
+
+    pub(crate) async fn check_on(&mut self, client: &Session<'_>) -> Result<PipelineHealth, Error> {
         let now = now_millis(client).await?;
         let mut indicators = Vec::new();
         let slot = slot::indicators(client, &self.pipeline, &self.thresholds, &mut indicators).await?;

@@ -1,10 +1,10 @@
 //! The indicators of the server's settings and of the slot. Each is a function; [`indicators`] lists them.
 
 use outbox_core::{Pipeline, RowLife};
-use tokio_postgres::Client;
 
 use super::{Indicator, IndicatorStatus, Measure, Thresholds};
 use crate::Error;
+use crate::session::Session;
 
 /// Positions in the WAL.
 pub(super) struct Slot {
@@ -27,7 +27,7 @@ const UNTIL_LOST: [u64; 2] = [256 << 20, 64 << 20];
 
 /// Adds the indicators of the settings and the slot; returns the slot's positions, if it has any.
 pub(super) async fn indicators(
-    client: &Client,
+    client: &Session<'_>,
     pipeline: &Pipeline,
     thresholds: &Thresholds,
     indicators: &mut Vec<Indicator>,

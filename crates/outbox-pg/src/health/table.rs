@@ -2,7 +2,6 @@ use std::time::Duration;
 
 use outbox_core::uuid::Uuid;
 use outbox_core::{Pipeline, RowLife};
-use tokio_postgres::Client;
 
 use super::samples::Known;
 use super::{Indicator, IndicatorStatus, Measure, Thresholds};
@@ -10,11 +9,12 @@ use crate::Error;
 use crate::maintenance::{first_id, time_of};
 use crate::migration::row_life::id;
 use crate::partition_range;
+use crate::session::Session;
 
 /// Returns how long the oldest row waits that may be unconfirmed: it is one of those that came after what is known to
 /// be confirmed. Where rows cannot be seen it is how old the unconfirmed WAL is, with or without a row in it.
 pub(super) async fn oldest_unconfirmed(
-    client: &Client,
+    client: &Session<'_>,
     pipeline: &Pipeline,
     thresholds: &Thresholds,
     known: Known,
@@ -50,7 +50,7 @@ pub(super) async fn oldest_unconfirmed(
 }
 
 pub(super) async fn indicators(
-    client: &Client,
+    client: &Session<'_>,
     pipeline: &Pipeline,
     thresholds: &Thresholds,
     now: u64,
@@ -76,30 +76,33 @@ pub(super) async fn indicators(
 
 /// Checks what the publication holds, and whether it was there, with this table, at all that the slot has still to
 /// read: a reader fails at WAL from before its publication.
-async fn publication(client: &Client, pipeline: &Pipeline) -> Result<Vec<Indicator>, Error> {
+async fn publication(client: &Session<'_>, pipeline: &Pipeline) -> Result<Vec<Indicator>, Error> {
     let (publication, layout) = (pipeline.publication(), pipeline.layout());
-    let sql = "SELECT concat_ws(', ', CASE WHEN pubinsert THEN 'insert' END, CASE WHEN pubupdate THEN 'update' END,
+    let sql = r#"SELECT concat_ws(', ', CASE WHEN pubinsert THEN 'insert' END, CASE WHEN pubupdate THEN 'update' END,
                           CASE WHEN pubdelete THEN 'delete' END, CASE WHEN pubtruncate THEN 'truncate' END),
-                      ARRAY(SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_publication_tables t
-                            WHERE t.pubname = p.pubname ORDER BY 1),
+                      ARRAY(SELECT '"' || replace(schemaname, '"', '""') || '"."' || replace(tablename, '"', '""') || '"'
+                            FROM pg_publication_tables t WHERE t.pubname = p.pubname ORDER BY 1),
                       pubviaroot,
-                      least(age(p.xmin), (SELECT min(age(r.xmin)) FROM pg_publication_rel r WHERE r.prpubid = p.oid))
-                          <= (SELECT age(catalog_xmin) FROM pg_replication_slots WHERE slot_name = $2)
-               FROM pg_publication p WHERE pubname = $1";
+                      (SELECT age(p.xmin) BETWEEN 0 AND age(catalog_xmin) OR EXISTS (
+                              SELECT FROM pg_publication_rel r
+                              WHERE r.prpubid = p.oid AND age(r.xmin) BETWEEN 0 AND age(catalog_xmin))
+                          FROM pg_replication_slots WHERE slot_name = $2)
+               FROM pg_publication p WHERE pubname = $1"#;
     let row = client.query_opt(sql, &[&publication.as_str(), &pipeline.slot().as_str()]).await;
     let Some(row) = row.map_err(|e| Error::database(format!("look at the publication {publication}"), e))? else {
         return Ok(Vec::new());
     };
     let (operations, tables, via_root): (String, Vec<String>, bool) = (row.get(0), row.get(1), row.get(2));
-    let status = IndicatorStatus::good_if(operations == "insert" && tables.len() == 1, IndicatorStatus::Warning);
-    let contents = Measure::Text(format!("{operations} of {}", tables.join(", ")));
+    let contents = format!("{operations} of {}", tables.join(", "));
+    let wanted = format!("insert of {}", layout.qualified_name());
+    let status = IndicatorStatus::good_if(contents == wanted, IndicatorStatus::Warning);
     let only = format!(
         "the reader is sent more than inserts into {table}: run ALTER PUBLICATION {publication} SET (publish = 'insert'), and \
          ALTER PUBLICATION {publication} SET TABLE {table}",
         table = layout.qualified_name()
     );
-    let wanted = Measure::Text(format!("insert of {}", layout.qualified_name()));
-    let mut indicators = vec![Indicator::new("publication_contents", contents, status).threshold(wanted).remedy(only)];
+    let indicator = Indicator::new("publication_contents", Measure::Text(contents), status);
+    let mut indicators = vec![indicator.threshold(Measure::Text(wanted)).remedy(only)];
     if layout.row_life() == RowLife::Partitioned {
         let status = IndicatorStatus::good_if(via_root, IndicatorStatus::Critical);
         let remedy = format!(
@@ -111,6 +114,7 @@ async fn publication(client: &Client, pipeline: &Pipeline) -> Result<Vec<Indicat
                 .remedy(remedy),
         );
     }
+    // A negative age is that of a transaction two billion ago, which was long before the slot.
     if let Some(is_newer) = row.get::<_, Option<bool>>(3) {
         let status = IndicatorStatus::good_if(!is_newer, IndicatorStatus::Warning);
         // The slot's oldest transaction is a lower bound: next to long transactions it says so of an older publication
@@ -124,7 +128,7 @@ async fn publication(client: &Client, pipeline: &Pipeline) -> Result<Vec<Indicat
 }
 
 /// Checks the replica identity. A published DELETE fails without one, and a full one is written to the WAL at each.
-async fn replica_identity(client: &Client, pipeline: &Pipeline) -> Result<Option<Indicator>, Error> {
+async fn replica_identity(client: &Session<'_>, pipeline: &Pipeline) -> Result<Option<Indicator>, Error> {
     let table = pipeline.layout().qualified_name();
     let sql = "SELECT CASE relreplident WHEN 'd' THEN 'default' WHEN 'n' THEN 'nothing' WHEN 'f' THEN 'full' ELSE 'index' END,
                       relreplident = 'i' OR (relreplident = 'd' AND EXISTS (

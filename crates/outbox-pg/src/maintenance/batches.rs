@@ -1,6 +1,5 @@
-use outbox_core::RowLife;
 use outbox_core::uuid::Uuid;
-use tokio_postgres::Client;
+use outbox_core::{Identifier, RowLife};
 
 use super::lease::Lease;
 use super::partition::first_id;
@@ -9,11 +8,12 @@ use crate::Error;
 use crate::companion::companion;
 use crate::history::{Confirmed, in_gaps};
 use crate::migration::row_life::id;
+use crate::session::Session;
 
 impl Maintenance {
     pub(super) async fn delete(
         &self,
-        client: &Client,
+        client: &Session<'_>,
         lease: &Lease,
         now: u64,
         confirmed: Option<&Confirmed>,
@@ -44,16 +44,19 @@ impl Maintenance {
     }
 
     /// Returns why rows are left that are due.
-    async fn left(&self, client: &Client, confirmed: &Confirmed, due: &str) -> Result<Vec<Deferred>, Error> {
+    async fn left(&self, client: &Session<'_>, confirmed: &Confirmed, due: &str) -> Result<Vec<Deferred>, Error> {
         let table = self.pipeline.layout().qualified_name();
-        let (slot, missed) = (self.pipeline.slot().clone(), in_gaps(&confirmed.gaps));
+        let missed = in_gaps(&confirmed.gaps);
         let mut waiting = Vec::new();
         if !confirmed.gaps.is_empty() && has_row(client, &table, &format!("{due} AND {missed}")).await? {
             waiting.push(Deferred::Missed { table: table.clone() });
         }
-        let unconfirmed = format!("{due} AND NOT {missed} AND NOT {}", confirmed.of_row());
-        if has_row(client, &table, &unconfirmed).await? {
-            waiting.push(Deferred::Unconfirmed { table, slot });
+        for position in &confirmed.slots {
+            let unconfirmed = format!("{due} AND NOT {missed} AND NOT {}", position.of_row());
+            if has_row(client, &table, &unconfirmed).await? {
+                let slot = Identifier::new(&*position.slot).unwrap_or_else(|_| self.pipeline.slot().clone());
+                waiting.push(Deferred::Unconfirmed { table: table.clone(), slot });
+            }
         }
         Ok(waiting)
     }
@@ -62,7 +65,7 @@ impl Maintenance {
     /// dead rows. Ids of another version, which others may have written, do not report their time.
     async fn delete_from(
         &self,
-        client: &Client,
+        client: &Session<'_>,
         lease: &Lease,
         table: &str,
         id: &str,

@@ -1,15 +1,14 @@
-use tokio_postgres::Client;
-
 use super::lease::Lease;
 use super::{Deferred, Maintenance, MaintenanceReport, has_row, is_busy, millis, partitions};
 use crate::Error;
 use crate::companion::{companion, quoted};
 use crate::history::{Confirmed, in_gaps};
+use crate::session::Session;
 
 impl Maintenance {
     pub(super) async fn detach(
         &self,
-        client: &Client,
+        client: &Session<'_>,
         lease: &Lease,
         now: u64,
         confirmed: Option<&Confirmed>,
@@ -57,7 +56,7 @@ impl Maintenance {
 
     pub(super) async fn drop_detached(
         &self,
-        client: &Client,
+        client: &Session<'_>,
         lease: &Lease,
         confirmed: Option<&Confirmed>,
         report: &mut MaintenanceReport,
@@ -91,7 +90,7 @@ impl Maintenance {
     }
 
     /// Lists the partitions that are detached and not yet dropped. One that somebody has attached again is theirs.
-    pub(super) async fn detached(&self, client: &Client) -> Result<Vec<String>, Error> {
+    pub(super) async fn detached(&self, client: &Session<'_>) -> Result<Vec<String>, Error> {
         let layout = self.pipeline.layout();
         let sql = format!(
             "SELECT partition FROM {} WHERE wal_position IS NOT NULL AND partition NOT IN (
@@ -105,7 +104,12 @@ impl Maintenance {
     }
 
     /// Returns whether a partition holds rows that no slot has published.
-    async fn has_missed(&self, client: &Client, table: &str, confirmed: Option<&Confirmed>) -> Result<bool, Error> {
+    async fn has_missed(
+        &self,
+        client: &Session<'_>,
+        table: &str,
+        confirmed: Option<&Confirmed>,
+    ) -> Result<bool, Error> {
         match confirmed {
             Some(confirmed) if !confirmed.gaps.is_empty() => has_row(client, table, &in_gaps(&confirmed.gaps)).await,
             _ => Ok(false),
@@ -114,7 +118,7 @@ impl Maintenance {
 
     /// Returns what the slots have still to read. PostgreSQL does not know which publication a slot is read with, so
     /// all of this database have to be past it.
-    async fn unconfirmed(&self, client: &Client, partition: &str) -> Result<Option<Deferred>, Error> {
+    async fn unconfirmed(&self, client: &Session<'_>, partition: &str) -> Result<Option<Deferred>, Error> {
         let sql = format!(
             "SELECT slot_name::text, (wal_position - coalesce(confirmed_flush_lsn, '0/0'))::int8
              FROM {} JOIN pg_replication_slots ON confirmed_flush_lsn IS NULL OR confirmed_flush_lsn < wal_position

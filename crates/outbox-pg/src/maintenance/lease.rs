@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use outbox_core::Pipeline;
 use outbox_core::uuid::Uuid;
-use tokio_postgres::Client;
 
 use super::MaintenanceOutcome;
 use crate::Error;
 use crate::companion::companion;
+use crate::session::Session;
 
 /// The right to work, as a row: `DETACH CONCURRENTLY` runs in no transaction that could hold a lock.
 pub(super) struct Lease {
@@ -17,7 +17,7 @@ pub(super) struct Lease {
 
 impl Lease {
     pub(super) async fn take(
-        client: &Client,
+        client: &Session<'_>,
         pipeline: &Pipeline,
         length: Duration,
     ) -> Result<Result<Self, MaintenanceOutcome>, Error> {
@@ -36,11 +36,11 @@ impl Lease {
     }
 
     /// Renews the lease, before each step.
-    pub(super) async fn renew(&self, client: &Client) -> Result<(), Error> {
+    pub(super) async fn renew(&self, client: &Session<'_>) -> Result<(), Error> {
         if self.extend(client).await? { Ok(()) } else { Err(Error::lease_lost()) }
     }
 
-    pub(super) async fn release(self, client: &Client) -> Result<(), Error> {
+    pub(super) async fn release(self, client: &Session<'_>) -> Result<(), Error> {
         let sql = format!("UPDATE {} SET until = '-infinity' WHERE holder = $1", self.table);
         client
             .execute(&sql, &[&self.holder])
@@ -49,7 +49,7 @@ impl Lease {
         Ok(())
     }
 
-    async fn extend(&self, client: &Client) -> Result<bool, Error> {
+    async fn extend(&self, client: &Session<'_>) -> Result<bool, Error> {
         let sql = format!(
             "INSERT INTO {table} AS held (holder, until) VALUES ($1, clock_timestamp() + make_interval(secs => $2))
              ON CONFLICT (one) DO UPDATE SET holder = excluded.holder, until = excluded.until

@@ -6,7 +6,7 @@ mod report;
 
 use std::time::Duration;
 
-use outbox_core::{Pipeline, RowLife};
+use outbox_core::{Identifier, Pipeline, RowLife};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -19,6 +19,7 @@ use crate::companion::{companion, companion_name, quoted};
 use crate::history::{Confirmed, Gap, History};
 use crate::ownership;
 use crate::readiness::Problem;
+use crate::session::{DriverError, Session, Timeouts};
 
 /// Keeps an outbox table bounded: partitions made ahead and dropped behind, or rows deleted in batches.
 ///
@@ -95,6 +96,10 @@ impl Maintenance {
     /// `Migrations::maintenance` is not applied, the table is not there or not partitioned though its layout says so
     /// ([`Error::is_not_ready`]); or PostgreSQL refused. A lock that is not got in time is no error.
     pub async fn run(&self, client: &Client) -> Result<MaintenanceOutcome, Error> {
+        self.run_on(&client.into()).await
+    }
+
+    pub(crate) async fn run_on(&self, client: &Session<'_>) -> Result<MaintenanceOutcome, Error> {
         if !self.pipeline.layout().row_life().has_table() {
             return Ok(MaintenanceOutcome::Done(MaintenanceReport::default()));
         }
@@ -104,27 +109,25 @@ impl Maintenance {
             Err(held) => return Ok(held),
         };
         // No statement outlives the lease that it was begun under.
-        let timeouts = format!(
-            "SET lock_timeout = {}; SET statement_timeout = {}",
-            self.lock_timeout.as_millis(),
-            (self.lease / 2).as_millis()
-        );
-        client.batch_execute(&timeouts).await.map_err(|e| Error::database("set lock_timeout", e))?;
+        let timeouts = Timeouts::set(client, self.lock_timeout, self.lease / 2).await?;
         let done = self.work(client, &lease).await;
-        let reset = client.batch_execute("RESET lock_timeout; RESET statement_timeout").await;
+        let restored = timeouts.restore().await;
         let released = lease.release(client).await;
         // What went wrong first is what counts.
         let report = done?;
-        reset.map_err(|e| Error::database("reset lock_timeout", e))?;
+        restored?;
         released?;
         Ok(MaintenanceOutcome::Done(report))
     }
 
-    async fn work(&self, client: &Client, lease: &Lease) -> Result<MaintenanceReport, Error> {
+    async fn work(&self, client: &Session<'_>, lease: &Lease) -> Result<MaintenanceReport, Error> {
         let mut report = MaintenanceReport::default();
         let layout = self.pipeline.layout();
         let now = now_millis(client).await?;
         let confirmed = self.confirmed(client, lease).await?;
+        for slot in confirmed.iter().flat_map(|confirmed| &confirmed.gone) {
+            report.waiting.push(Deferred::OtherSlotGone { slot: slot.clone() });
+        }
         if layout.row_life() == RowLife::Partitioned {
             self.create(client, lease, now, &mut report).await?;
             self.detach(client, lease, now, confirmed.as_ref(), &mut report).await?;
@@ -136,13 +139,13 @@ impl Maintenance {
     }
 
     /// Returns what the slot has confirmed, and closes a gap of which no row is left.
-    async fn confirmed(&self, client: &Client, lease: &Lease) -> Result<Option<Confirmed>, Error> {
+    async fn confirmed(&self, client: &Session<'_>, lease: &Lease) -> Result<Option<Confirmed>, Error> {
         let history = History::open(client, &self.pipeline).await?;
-        let Some(mut confirmed) = history.observe().await? else { return Ok(None) };
+        let Some(mut confirmed) = history.observe_all().await? else { return Ok(None) };
         let mut gaps = Vec::new();
         for gap in confirmed.gaps {
             lease.renew(client).await?;
-            if self.is_empty(client, &gap).await? {
+            if !gap.is_open() && self.is_empty(client, &gap).await? {
                 history.release(&gap).await?;
             } else {
                 gaps.push(gap);
@@ -152,7 +155,7 @@ impl Maintenance {
         Ok(Some(confirmed))
     }
 
-    async fn is_empty(&self, client: &Client, gap: &Gap) -> Result<bool, Error> {
+    async fn is_empty(&self, client: &Session<'_>, gap: &Gap) -> Result<bool, Error> {
         let layout = self.pipeline.layout();
         let mut tables = vec![layout.qualified_name()];
         tables.extend(self.detached(client).await?.iter().map(|name| format!("{}.{}", layout.schema(), quoted(name))));
@@ -170,6 +173,10 @@ impl Maintenance {
     /// # Errors
     /// `Migrations::outbox` is not applied ([`Error::is_not_ready`]), or PostgreSQL refused.
     pub async fn release_missed(&self, client: &Client) -> Result<(), Error> {
+        self.release_missed_on(&client.into()).await
+    }
+
+    pub(crate) async fn release_missed_on(&self, client: &Session<'_>) -> Result<(), Error> {
         if !self.pipeline.layout().row_life().has_table() {
             return Ok(());
         }
@@ -180,7 +187,19 @@ impl Maintenance {
         Ok(())
     }
 
-    async fn expect_ready(&self, client: &Client) -> Result<(), Error> {
+    /// Forgets a slot of another pipeline of the same table that is gone for good. Until then, rows that it has not
+    /// published are kept ([`Deferred::OtherSlotGone`]). Returns whether there is a record of it, and no such slot.
+    ///
+    /// # Errors
+    /// `Migrations::outbox` is not applied ([`Error::is_not_ready`]), or PostgreSQL refused.
+    pub async fn forget_slot(&self, client: &Client, slot: &Identifier) -> Result<bool, Error> {
+        if !self.pipeline.layout().row_life().has_table() {
+            return Ok(false);
+        }
+        History::open(&client.into(), &self.pipeline).await?.forget(slot.as_str()).await
+    }
+
+    async fn expect_ready(&self, client: &Session<'_>) -> Result<(), Error> {
         let layout = self.pipeline.layout();
         let table = layout.qualified_name();
         let problem = match table_form(client, layout).await? {
@@ -203,7 +222,7 @@ impl Maintenance {
     /// no writer.
     async fn create(
         &self,
-        client: &Client,
+        client: &Session<'_>,
         lease: &Lease,
         now: u64,
         report: &mut MaintenanceReport,
@@ -221,10 +240,10 @@ impl Maintenance {
             let child = format!("{}.{}", layout.schema(), quoted(&name));
             let (lower, upper) = (first_id(from), first_id(to));
             let sql = format!(
-                "CREATE TABLE {child} (LIKE {parent} INCLUDING ALL);
-                 ALTER TABLE {child} ADD CONSTRAINT horizon CHECK ({id} >= '{lower}' AND {id} < '{upper}');
+                "CREATE TABLE {child} (LIKE {parent} INCLUDING ALL EXCLUDING IDENTITY);
+                 ALTER TABLE {child} ADD CONSTRAINT range CHECK ({id} >= '{lower}' AND {id} < '{upper}');
                  ALTER TABLE {parent} ATTACH PARTITION {child} FOR VALUES FROM ('{lower}') TO ('{upper}');
-                 ALTER TABLE {child} DROP CONSTRAINT horizon;"
+                 ALTER TABLE {child} DROP CONSTRAINT range;"
             );
             match client.batch_execute(&sql).await {
                 Ok(()) => report.created.push(name),
@@ -245,14 +264,14 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// Returns the server's clock, in milliseconds since 1970.
-pub(crate) async fn now_millis(client: &Client) -> Result<u64, Error> {
+pub(crate) async fn now_millis(client: &Session<'_>) -> Result<u64, Error> {
     let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
     let now: i64 = client.query_one(sql, &[]).await.map_err(|e| Error::database("report the time", e))?.get(0);
     Ok(u64::try_from(now).unwrap_or_default())
 }
 
 /// Returns whether a table has a row for which a condition holds. One that is gone has none.
-async fn has_row(client: &Client, table: &str, condition: &str) -> Result<bool, Error> {
+async fn has_row(client: &Session<'_>, table: &str, condition: &str) -> Result<bool, Error> {
     let failed = |e| Error::database(format!("look at the rows of {table}"), e);
     let is_there: bool =
         client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table]).await.map_err(failed)?.get(0);
@@ -264,6 +283,7 @@ async fn has_row(client: &Client, table: &str, condition: &str) -> Result<bool, 
 }
 
 /// Returns whether a lock was not got in time.
-fn is_busy(error: &tokio_postgres::Error) -> bool {
-    matches!(error.code(), Some(code) if [SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED, SqlState::T_R_DEADLOCK_DETECTED].contains(code))
+fn is_busy(error: &DriverError) -> bool {
+    let busy = [SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED, SqlState::T_R_DEADLOCK_DETECTED];
+    error.code().is_some_and(|code| busy.contains(&code))
 }

@@ -1,9 +1,9 @@
 use outbox_core::TableLayout;
 use outbox_core::time::OffsetDateTime;
 use outbox_core::uuid::Uuid;
-use tokio_postgres::Client;
 
 use crate::Error;
+use crate::session::Session;
 
 /// A partition by the time in the id, in milliseconds since 1970: from, inclusive, to, exclusive.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub(crate) enum TableForm {
     Partitioned,
 }
 
-pub(crate) async fn table_form(client: &Client, layout: &TableLayout) -> Result<Option<TableForm>, Error> {
+pub(crate) async fn table_form(client: &Session<'_>, layout: &TableLayout) -> Result<Option<TableForm>, Error> {
     let table = layout.qualified_name();
     let sql = "SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass($1)";
     let row = client.query_opt(sql, &[&table]).await.map_err(|e| Error::database(format!("look at {table}"), e))?;
@@ -30,7 +30,7 @@ pub(crate) async fn table_form(client: &Client, layout: &TableLayout) -> Result<
 }
 
 /// Returns the partitions of a table, by their time. Ones with other bounds than ids are left out.
-pub(crate) async fn partitions(client: &Client, layout: &TableLayout) -> Result<Vec<Partition>, Error> {
+pub(crate) async fn partitions(client: &Session<'_>, layout: &TableLayout) -> Result<Vec<Partition>, Error> {
     let table = layout.qualified_name();
     let sql = "SELECT child.relname::text, pg_get_expr(child.relpartbound, child.oid), inhdetachpending
                FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid WHERE inhparent = to_regclass($1)";

@@ -49,6 +49,15 @@ pub enum Deferred {
         /// Its name.
         slot: Identifier,
     },
+    /// A slot of another pipeline of the table is gone, and what it has not published is kept.
+    #[error(
+        "the replication slot {slot:?} of another pipeline of this table does not exist or is lost, so rows that it has not \
+         published are kept: create it with SlotOptions::recreate, or give it up with Maintenance::forget_slot"
+    )]
+    OtherSlotGone {
+        /// Its name.
+        slot: String,
+    },
     /// Rows are older than the retention, and the slot has not confirmed them.
     #[error(
         "rows of {table} are kept until the replication slot {slot} has confirmed them, and a later run has seen that"

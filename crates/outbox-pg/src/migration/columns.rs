@@ -2,11 +2,11 @@
 
 use outbox_core::TableLayout;
 use outbox_core::layout::{Column, ColumnType, ColumnValue, EventField, Nullability};
-use tokio_postgres::GenericClient;
 
 use crate::Error;
 use crate::literal::literal;
 use crate::readiness::{FoundColumn, columns_of};
+use crate::session::Session;
 
 /// The ALTERs for a table that differs from its layout.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub(super) struct Drift {
 }
 
 /// Compares a table with its layout. A table that is missing has no differences.
-pub(super) async fn drift(client: &impl GenericClient, layout: &TableLayout) -> Result<Drift, Error> {
+pub(super) async fn drift(client: &Session<'_>, layout: &TableLayout) -> Result<Drift, Error> {
     let (table, found) = (layout.qualified_name(), columns_of(client, layout).await?);
     let mut drift = Drift::default();
     if found.is_empty() {

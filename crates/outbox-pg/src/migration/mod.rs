@@ -9,7 +9,7 @@ mod step;
 mod uninstall;
 
 use outbox_core::{Identifier, Pipeline, RowLife, TableLayout};
-use tokio_postgres::{Client, GenericClient, IsolationLevel, Transaction};
+use tokio_postgres::{Client, IsolationLevel};
 
 pub use self::plan::MigrationPlan;
 pub use self::step::Migration;
@@ -18,6 +18,7 @@ pub use self::uninstall::uninstall_sql;
 use self::columns::Drift;
 use self::row_life::Triggers;
 use crate::literal::literal;
+use crate::session::{DriverError, Session};
 use crate::{Error, ownership};
 
 /// The steps of one component, recorded in the table `schema_migration` with a checksum of their SQL.
@@ -104,17 +105,31 @@ impl Migrations {
     pub async fn apply(&self, client: &mut Client) -> Result<Applied, Error> {
         let doing = |what: &str| format!("{what} for the migrations of {}", self.component);
         if self.publication.is_some() {
-            return self.apply_unrecorded(client).await;
+            return self.apply_unrecorded(&(&*client).into()).await;
         }
         // With a stricter default the snapshot would be older than the lock.
         let tx = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await;
         let tx = tx.map_err(|e| Error::database(doing("begin a transaction"), e))?;
-        self.open(&tx).await.map_err(|e| Error::database(doing("open schema_migration"), e))?;
+        let applied = self.apply_in(&Session::Transaction(&tx)).await?;
+        tx.commit().await.map_err(|e| Error::database(doing("commit"), e))?;
+        Ok(applied)
+    }
 
-        let pending = self.pending(&tx, &self.applied(&tx).await?).await?;
+    /// Returns whether nothing but the publication is created, which takes no transaction.
+    #[cfg(feature = "sqlx")]
+    pub(crate) fn is_unrecorded(&self) -> bool {
+        self.publication.is_some()
+    }
+
+    /// Applies what is missing within a transaction at READ COMMITTED.
+    pub(crate) async fn apply_in(&self, tx: &Session<'_>) -> Result<Applied, Error> {
+        let doing = |what: &str| format!("{what} for the migrations of {}", self.component);
+        self.open(tx).await.map_err(|e| Error::database(doing("open schema_migration"), e))?;
+
+        let pending = self.pending(tx, &self.applied(tx).await?).await?;
         let mut applied = Applied { newer: pending.newer, ..Applied::default() };
         if !pending.is_empty() {
-            self.expect_owner(&tx).await?;
+            self.expect_owner(tx).await?;
             for step in &pending.missing {
                 let name = format!("run migration {} {} ({})", self.component, step.version, step.name);
                 tx.batch_execute(&step.sql).await.map_err(|e| Error::database(name, e))?;
@@ -122,20 +137,19 @@ impl Migrations {
                 applied.versions.push(step.version);
             }
             // A step may have done a part of it.
-            applied.statements = self.drift(&tx).await?.additions;
+            applied.statements = self.drift(tx).await?.additions;
             for statement in &applied.statements {
                 let sql = format!("SET LOCAL lock_timeout = '5s'; {statement}");
                 let name = || format!("run {statement}");
                 tx.batch_execute(&sql).await.map_err(|e| Error::database(name(), e))?;
             }
-            applied.row_life = self.switch_life(&tx).await?;
+            applied.row_life = self.switch_life(tx).await?;
         }
-        tx.commit().await.map_err(|e| Error::database(doing("commit"), e))?;
         Ok(applied)
     }
 
     /// Compares the database with the steps and the pipeline, apart from those that were applied.
-    async fn pending(&self, client: &impl GenericClient, applied: &[i32]) -> Result<Pending<'_>, Error> {
+    async fn pending(&self, client: &Session<'_>, applied: &[i32]) -> Result<Pending<'_>, Error> {
         let newer = applied.iter().copied().max().filter(|version| *version > self.latest);
         if newer.is_some() {
             // What a newer program has made is not to be made as this one would.
@@ -152,7 +166,7 @@ impl Migrations {
     }
 
     /// Compares the table and the publication with the pipeline.
-    async fn drift(&self, client: &impl GenericClient) -> Result<Drift, Error> {
+    async fn drift(&self, client: &Session<'_>) -> Result<Drift, Error> {
         let Some(pipeline) = &self.outbox else { return Ok(Drift::default()) };
         let mut drift = columns::drift(client, pipeline.layout()).await?;
         let sql = "SELECT to_regclass($1) IS NOT NULL AND NOT EXISTS (SELECT FROM pg_publication WHERE pubname = $2)";
@@ -165,7 +179,7 @@ impl Migrations {
         Ok(drift)
     }
 
-    async fn expect_owner(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+    async fn expect_owner(&self, tx: &Session<'_>) -> Result<(), Error> {
         let Some(layout) = &self.guarded else { return Ok(()) };
         match ownership::problems_of_migration(tx, layout).await? {
             problems if problems.is_empty() => Ok(()),
@@ -173,7 +187,7 @@ impl Migrations {
         }
     }
 
-    async fn apply_unrecorded(&self, client: &Client) -> Result<Applied, Error> {
+    pub(crate) async fn apply_unrecorded(&self, client: &Session<'_>) -> Result<Applied, Error> {
         let mut versions = Vec::new();
         for step in self.unapplied(client).await? {
             let name = format!("run migration {} {} ({})", self.component, step.version, step.name);
@@ -186,14 +200,14 @@ impl Migrations {
     }
 
     /// Returns the steps that are not recorded and not applied.
-    async fn unapplied(&self, client: &Client) -> Result<&[Migration], Error> {
+    async fn unapplied(&self, client: &Session<'_>) -> Result<&[Migration], Error> {
         let Some(publication) = &self.publication else { return Ok(&[]) };
         let row = client.query_opt("SELECT FROM pg_publication WHERE pubname = $1", &[&publication.as_str()]).await;
         let row = row.map_err(|e| Error::database(format!("look for the publication {publication}"), e))?;
         Ok(if row.is_some() { &[] } else { &self.steps })
     }
 
-    async fn switch_life(&self, tx: &Transaction<'_>) -> Result<Option<RowLife>, Error> {
+    async fn switch_life(&self, tx: &Session<'_>) -> Result<Option<RowLife>, Error> {
         let Some(layout) = self.outbox.as_ref().map(Pipeline::layout) else { return Ok(None) };
         if row_life::triggers_of(tx, layout).await? == Triggers::AsWanted {
             return Ok(None);
@@ -205,7 +219,7 @@ impl Migrations {
         Ok(Some(layout.row_life()))
     }
 
-    async fn open(&self, tx: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
+    async fn open(&self, tx: &Session<'_>) -> Result<(), DriverError> {
         tx.batch_execute(&self.open_sql()).await
     }
 
@@ -248,7 +262,7 @@ impl Migrations {
         format!("DO {}", literal(&body))
     }
 
-    async fn applied(&self, client: &impl GenericClient) -> Result<Vec<i32>, Error> {
+    async fn applied(&self, client: &Session<'_>) -> Result<Vec<i32>, Error> {
         let doing = || format!("read the applied migrations of {}", self.component);
         let sql = format!(
             "SELECT version::integer, checksum::text FROM {}.schema_migration WHERE component = $1",

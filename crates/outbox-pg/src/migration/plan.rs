@@ -7,6 +7,7 @@ use super::{Migration, Migrations, NEWER, Newer, OTHER_SQL, Pending, checksum, r
 use crate::Error;
 use crate::literal::literal;
 use crate::ownership;
+use crate::session::Session;
 
 /// The SQL that [`Migrations::apply`] would run. `Display` is a script for `psql`, which does the same as `apply`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +81,10 @@ impl Migrations {
     /// As [`apply`](Self::apply), also if the database is newer than this program, or what is there belongs to somebody
     /// else.
     pub async fn plan(&self, client: &Client) -> Result<MigrationPlan, Error> {
+        self.plan_on(&client.into()).await
+    }
+
+    pub(crate) async fn plan_on(&self, client: &Session<'_>) -> Result<MigrationPlan, Error> {
         if self.publication.is_some() {
             return Ok(MigrationPlan::unrecorded(self.unapplied(client).await?));
         }
@@ -110,7 +115,7 @@ impl Migrations {
     }
 
     /// Checks who owns what the steps use. Whether the present role may change it shows when the script runs.
-    async fn expect_trusted(&self, client: &Client, pending: &Pending<'_>) -> Result<(), Error> {
+    async fn expect_trusted(&self, client: &Session<'_>, pending: &Pending<'_>) -> Result<(), Error> {
         match &self.guarded {
             Some(layout) if !pending.is_empty() => ownership::expect_trusted(client, layout).await,
             _ => Ok(()),

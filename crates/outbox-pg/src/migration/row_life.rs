@@ -1,10 +1,10 @@
 use outbox_core::layout::EventField;
 use outbox_core::{Identifier, RowLife, TableLayout};
-use tokio_postgres::{GenericClient, Row};
 
 use crate::Error;
 use crate::companion::{companion, companion_name};
 use crate::literal::literal;
+use crate::session::{Row, Session};
 
 /// Deletes what was inserted.
 const VANISH: &str = "outbox_vanish";
@@ -24,7 +24,7 @@ pub(crate) enum Triggers {
 
 /// Compares names, times, functions and owners: a trigger that somebody replaced, or an older version of this library
 /// made, is another one.
-pub(crate) async fn triggers_of(client: &impl GenericClient, layout: &TableLayout) -> Result<Triggers, Error> {
+pub(crate) async fn triggers_of(client: &Session<'_>, layout: &TableLayout) -> Result<Triggers, Error> {
     let table = layout.qualified_name();
     let sql = format!(
         "SELECT tgname::text, tgenabled IN ('O', 'A'), tgtype::int, proname::text, prosrc, prosecdef,
@@ -98,8 +98,15 @@ pub(crate) fn switch_sql(layout: &TableLayout) -> String {
     match layout.row_life() {
         RowLife::DeleteOnInsert | RowLife::DeleteOnInsertKeepIds => sql.push_str(&vanish_sql(layout)),
         RowLife::Keep => {
-            let reset = "RESET (autovacuum_vacuum_scale_factor, autovacuum_vacuum_threshold)";
-            sql.push_str(&format!("\nALTER TABLE {table} {reset};"));
+            let body = format!(
+                "BEGIN IF EXISTS (SELECT FROM pg_class WHERE oid = to_regclass({name}) AND reloptions @> ARRAY[\
+                     'autovacuum_vacuum_scale_factor=0', 'autovacuum_vacuum_threshold=10000']) \
+                 THEN ALTER TABLE {table} RESET (autovacuum_vacuum_scale_factor, autovacuum_vacuum_threshold); \
+                 END IF; END",
+                name = literal(&table),
+            );
+            // Other settings are the user's.
+            sql.push_str(&format!("\nDO {};", literal(&body)));
         }
         _ => {}
     }

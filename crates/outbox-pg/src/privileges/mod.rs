@@ -11,6 +11,7 @@ pub use self::script::{
 };
 
 use crate::Error;
+use crate::session::Session;
 
 /// The roles of an outbox.
 #[derive(Clone, Debug)]
@@ -45,6 +46,10 @@ impl Privileges {
     /// # Errors
     /// The catalogs could not be read.
     pub async fn check(client: &Client, pipeline: &Pipeline, roles: &Roles) -> Result<Self, Error> {
+        Self::check_on(&client.into(), pipeline, roles).await
+    }
+
+    pub(crate) async fn check_on(client: &Session<'_>, pipeline: &Pipeline, roles: &Roles) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let probes = [
             (&roles.application, probe::application(pipeline.layout())),

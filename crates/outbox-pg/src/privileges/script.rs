@@ -116,15 +116,18 @@ pub fn application_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
         let create = create_role(role);
         return format!("-- The role that services enqueue with. Emitting messages takes no privilege.\n{create};\n");
     }
+    let table = layout.qualified_name();
+    // One statement, so that a service which enqueues meanwhile always has the privilege, also if `psql` commits each.
+    let privileges =
+        format!("BEGIN REVOKE ALL ON TABLE {table} FROM PUBLIC, {role}; GRANT INSERT ON TABLE {table} TO {role}; END");
     format!(
         "-- The role that services enqueue with, and all that it may do. GRANT {role} TO the service's login.\n\
          {create};\n\
-         REVOKE ALL ON TABLE {table} FROM PUBLIC, {role};\n\
          GRANT USAGE ON SCHEMA {schema} TO {role};\n\
-         GRANT INSERT ON TABLE {table} TO {role};\n",
+         DO {privileges};\n",
         create = create_role(role),
         schema = layout.schema(),
-        table = layout.qualified_name(),
+        privileges = literal(&privileges),
     )
 }
 

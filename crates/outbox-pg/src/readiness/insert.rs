@@ -1,12 +1,12 @@
 use outbox_core::{Pipeline, TableLayout};
-use tokio_postgres::Client;
 
 use super::Problem;
 use crate::Error;
 use crate::migration::row_life::id;
+use crate::session::Session;
 
 /// Returns what makes each INSERT fail, or lets an event be stored twice, whichever role sends it.
-pub(super) async fn problems(client: &Client, layout: &TableLayout) -> Result<Vec<Problem>, Error> {
+pub(super) async fn problems(client: &Session<'_>, layout: &TableLayout) -> Result<Vec<Problem>, Error> {
     let table = layout.qualified_name();
     let failed = |e| Error::database(format!("read the columns and indexes of {table}"), e);
     let mut problems = Vec::new();
@@ -31,18 +31,38 @@ pub(super) async fn problems(client: &Client, layout: &TableLayout) -> Result<Ve
     Ok(problems)
 }
 
-/// Returns whether this role may INSERT.
-pub(super) async fn privilege_problem(client: &Client, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
+/// Returns what keeps this session from INSERTs: its role's privileges and policies, or a server that takes no writes.
+pub(super) async fn session_problems(client: &Session<'_>, pipeline: &Pipeline) -> Result<Vec<Problem>, Error> {
     let layout = pipeline.layout();
     let table = layout.qualified_name();
     let filled: Vec<_> =
         layout.columns().iter().filter(|column| column.is_filled()).map(|column| column.name().as_str()).collect();
-    let sql = "SELECT current_user::text, bool_and(has_column_privilege(attrelid, attnum, 'INSERT'))
-               FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = ANY ($2)";
+    let sql = "SELECT current_user::text, current_setting('transaction_read_only') = 'on',
+                      (SELECT bool_and(has_column_privilege(attrelid, attnum, 'INSERT'))
+                       FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = ANY ($2)),
+                      row_security_active(to_regclass($1)::oid) AND NOT EXISTS (
+                          SELECT FROM pg_policy WHERE polrelid = to_regclass($1) AND polpermissive AND polcmd IN ('*', 'a')
+                              AND (0 = ANY (polroles) OR EXISTS (
+                                  SELECT FROM unnest(polroles) AS role WHERE role <> 0 AND pg_has_role(role, 'USAGE'))))";
     let row = client.query_one(sql, &[&table, &filled]).await;
     let row = row.map_err(|e| Error::database(format!("read the privileges on {table}"), e))?;
-    let (role, may): (String, Option<bool>) = (row.get(0), row.get(1));
-    Ok((may == Some(false)).then_some(Problem::NoInsertPrivilege { table, role }))
+    let (role, is_read_only): (String, bool) = (row.get(0), row.get(1));
+    let (may, has_no_policy): (Option<bool>, Option<bool>) = (row.get(2), row.get(3));
+
+    let mut problems = Vec::new();
+    if is_read_only {
+        problems.push(Problem::ReadOnly);
+    }
+    if !layout.row_life().has_table() {
+        return Ok(problems);
+    }
+    if may == Some(false) {
+        problems.push(Problem::NoInsertPrivilege { table: table.clone(), role: role.clone() });
+    }
+    if has_no_policy == Some(true) {
+        problems.push(Problem::NoInsertPolicy { table, role });
+    }
+    Ok(problems)
 }
 
 /// Returns the query whether the event's id is unique, so that one that is enqueued again can be known.

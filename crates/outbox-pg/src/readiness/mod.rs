@@ -10,6 +10,7 @@ pub use self::problem::Problem;
 pub(crate) use self::publication::publication_problem;
 pub(crate) use self::table::{FoundColumn, columns_of};
 
+use crate::session::Session;
 use crate::{Error, ownership};
 
 /// Whether the database can carry a pipeline's events, seen before the first one is written.
@@ -19,21 +20,23 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Checks the server's `wal_level`, the table, this role's privilege to INSERT, the publication and the slot; without a
+    /// Checks the server's `wal_level`, the table, whether this session may INSERT, the publication and the slot; without a
     /// table, only the first and the last two. It changes nothing.
     ///
     /// # Errors
     /// The catalogs could not be read. What is missing is no error here, see [`into_result`](Self::into_result).
     pub async fn check(client: &Client, pipeline: &Pipeline) -> Result<Self, Error> {
+        Self::check_on(&client.into(), pipeline).await
+    }
+
+    pub(crate) async fn check_on(client: &Session<'_>, pipeline: &Pipeline) -> Result<Self, Error> {
         let mut readiness = Self::check_pipeline(client, pipeline).await?;
-        if pipeline.layout().row_life().has_table() {
-            readiness.problems.extend(insert::privilege_problem(client, pipeline).await?);
-        }
+        readiness.problems.extend(insert::session_problems(client, pipeline).await?);
         Ok(readiness)
     }
 
     /// Checks as [`check`](Self::check) does, for a role that enqueues nothing.
-    pub(crate) async fn check_pipeline(client: &Client, pipeline: &Pipeline) -> Result<Self, Error> {
+    pub(crate) async fn check_pipeline(client: &Session<'_>, pipeline: &Pipeline) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let wal_level: String = client
             .query_one("SELECT current_setting('wal_level')", &[])
@@ -51,7 +54,7 @@ impl Readiness {
         Ok(Self { problems })
     }
 
-    async fn table_problems(client: &Client, pipeline: &Pipeline) -> Result<Vec<Problem>, Error> {
+    async fn table_problems(client: &Session<'_>, pipeline: &Pipeline) -> Result<Vec<Problem>, Error> {
         let mut problems = Vec::new();
         let of_columns = table::problems(client, pipeline.layout()).await?;
         if !matches!(of_columns[..], [Problem::TableMissing { .. }]) {
@@ -78,7 +81,7 @@ impl Readiness {
     }
 }
 
-pub(crate) async fn slot_problem(client: &Client, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
+pub(crate) async fn slot_problem(client: &Session<'_>, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
     let slot = pipeline.slot();
     let sql = "SELECT coalesce(plugin, ''), coalesce(database, ''), database = current_database(), wal_status = 'lost'
                FROM pg_replication_slots WHERE slot_name = $1";

@@ -103,6 +103,23 @@ pub enum Problem {
         /// The role of this session.
         role: String,
     },
+    /// The table has row-level security, and no policy lets the role insert.
+    #[error(
+        "the table {table} has row-level security, and no policy lets the role {role} insert: run CREATE POLICY … ON {table} \
+         FOR INSERT TO {role} WITH CHECK (true)"
+    )]
+    NoInsertPolicy {
+        /// The table, quoted.
+        table: String,
+        /// The role of this session.
+        role: String,
+    },
+    /// The server is a standby, or transactions are read only.
+    #[error(
+        "this session is read only, so every enqueue fails: connect to the primary (target_session_attrs=read-write), and \
+         see default_transaction_read_only"
+    )]
+    ReadOnly,
     /// A column is missing or not as the layout says.
     #[error("the table {table}, column {column}: {reason}")]
     Column {

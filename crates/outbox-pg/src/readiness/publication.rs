@@ -1,12 +1,12 @@
 use outbox_core::Pipeline;
 use outbox_core::layout::Column;
-use tokio_postgres::Client;
 
 use super::Problem;
 use crate::Error;
+use crate::session::Session;
 
 /// Returns what keeps rows of the table, or parts of them, out of the publication.
-pub(crate) async fn publication_problem(client: &Client, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
+pub(crate) async fn publication_problem(client: &Session<'_>, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
     let (publication, layout) = (pipeline.publication(), pipeline.layout());
     // Row filters and lists of columns came with PostgreSQL 15: before, the view has no such columns.
     let sql = "SELECT p.pubinsert, t.tablename IS NOT NULL,

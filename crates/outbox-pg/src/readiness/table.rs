@@ -1,15 +1,15 @@
 use outbox_core::layout::{Column, ColumnType, Nullability};
 use outbox_core::{Pipeline, RowLife, TableLayout};
-use tokio_postgres::{Client, GenericClient, Row};
 
 use super::Problem;
 use crate::Error;
 use crate::maintenance::{TableForm, table_form};
 use crate::migration::row_life::{self, Triggers};
 use crate::partition_range;
+use crate::session::{Row, Session};
 
 /// Returns whether the table's form and triggers are those of its rows' life.
-pub(super) async fn life_problem(client: &Client, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
+pub(super) async fn life_problem(client: &Session<'_>, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
     let layout = pipeline.layout();
     let (table, life) = (layout.qualified_name(), layout.row_life());
     let Some(form) = table_form(client, layout).await? else { return Ok(None) };
@@ -34,7 +34,7 @@ pub(super) async fn life_problem(client: &Client, pipeline: &Pipeline) -> Result
 }
 
 /// Returns how the table differs from its layout.
-pub(super) async fn problems(client: &Client, layout: &TableLayout) -> Result<Vec<Problem>, Error> {
+pub(super) async fn problems(client: &Session<'_>, layout: &TableLayout) -> Result<Vec<Problem>, Error> {
     let table = layout.qualified_name();
     let found = columns_of(client, layout).await?;
     if found.is_empty() {
@@ -63,7 +63,7 @@ pub(crate) struct FoundColumn {
 }
 
 /// Returns the columns of a table; none if it is missing.
-pub(crate) async fn columns_of(client: &impl GenericClient, layout: &TableLayout) -> Result<Vec<FoundColumn>, Error> {
+pub(crate) async fn columns_of(client: &Session<'_>, layout: &TableLayout) -> Result<Vec<FoundColumn>, Error> {
     let table = layout.qualified_name();
     let sql = "SELECT attname::text, format_type(atttypid, atttypmod), attnotnull
                FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped";

@@ -102,6 +102,13 @@ async fn an_id_outside_of_the_horizon_is_refused_before_the_insert_until_there_i
 
     let [from, to] = [horizon.from(), horizon.to()];
     run(&hourly(&pipeline, 24 * HOUR).ahead(9 * HOUR), &client).await;
+    // What is known is older than the partition, which enqueue finds.
+    let id = EventId::new().as_uuid().as_u128() + ((5 * HOUR).as_millis() << 80);
+    let ahead = OutboxEvent::builder("order", "1", "Line").id(EventId::try_from(Uuid::from_u128(id)).unwrap());
+    let tx = client.transaction().await.unwrap();
+    outbox.enqueue(&tx, &ahead.build().unwrap()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!((horizon.from(), horizon.to() > to), (from, true));
     horizon.refresh(&client, &pipeline).await.unwrap();
     assert_eq!((horizon.from(), horizon.to() > to), (from, true));
 }
@@ -362,4 +369,84 @@ async fn what_the_maintainer_misses_is_named() {
     let vanishing = Pipeline::new(pipeline.config().clone(), vanishing).unwrap();
     let readiness = Readiness::check(&client, &vanishing).await.unwrap();
     assert!(matches!(readiness.problems(), [Problem::OtherRowLife { .. }]), "{readiness:?}");
+}
+
+/// The session is one of a pool, or its program has set timeouts.
+#[tokio::test]
+async fn a_run_leaves_the_timeouts_of_its_session_as_they_were_also_if_it_is_dropped() {
+    let (env, pipeline, client) = set_up(RowLife::Keep).await;
+    let maintenance = Maintenance::new(pipeline, HOUR).lock_timeout(10 * HOUR);
+    client.batch_execute("SET lock_timeout = '7s'; SET statement_timeout = '1h'").await.unwrap();
+    let timeouts = async || -> (String, String) {
+        let sql = "SELECT current_setting('lock_timeout'), current_setting('statement_timeout')";
+        let row = client.query_one(sql, &[]).await.unwrap();
+        (row.get(0), row.get(1))
+    };
+    run(&maintenance, &client).await;
+    assert_eq!(timeouts().await, ("7s".into(), "1h".into()));
+
+    let mut blocker = env.client().await;
+    let lock = blocker.transaction().await.unwrap();
+    lock.batch_execute("LOCK TABLE outbox.outbox_message").await.unwrap();
+    let observer = env.client().await;
+    let waits = "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database d ON d.oid = database
+                     WHERE NOT granted AND datname = current_database())";
+    let waiting = eventually("the run waits for the table", async || {
+        observer.query_one(waits, &[]).await.unwrap().get::<_, bool>(0)
+    });
+    tokio::select! {
+        done = maintenance.run(&client) => panic!("{done:?}"),
+        () = waiting => {}
+    }
+    lock.rollback().await.unwrap();
+    assert_eq!(timeouts().await, ("7s".into(), "1h".into()));
+}
+
+fn unconfirmed_by(waiting: &Deferred) -> Option<&str> {
+    match waiting {
+        Deferred::Unconfirmed { slot, .. } => Some(slot.as_str()),
+        _ => None,
+    }
+}
+
+/// Two pipelines publish the rows of one table, each through its slot.
+#[tokio::test]
+async fn rows_are_kept_for_the_slot_of_another_pipeline_until_it_is_forgotten() {
+    let (env, pipeline, mut client) = set_up(RowLife::Keep).await;
+    let name = format!("{}_two", env.name());
+    let config = pipeline.config().clone().with("slot.name", &*name);
+    let other = Pipeline::new(config, pipeline.layout().clone()).unwrap();
+    outbox_pg::create_slot(&client, &other).await.unwrap();
+    enqueue(&mut client, &PgOutbox::new(pipeline.clone()), &[aged(6 * HOUR)]).await;
+    let maintenance = Maintenance::new(pipeline.clone(), 5 * HOUR);
+    let waits = async || run(&maintenance, &client).await.waiting;
+
+    eventually("only the other slot has not confirmed the row", async || {
+        confirm(&client, pipeline.slot().as_str()).await;
+        let waiting = waits().await;
+        let unconfirmed: Vec<_> = waiting.iter().filter_map(unconfirmed_by).collect();
+        if unconfirmed == [&*name] { Ok(()) } else { Err(waiting) }
+    })
+    .await;
+
+    assert!(!maintenance.forget_slot(&client, other.slot()).await.unwrap(), "it is there");
+    client.execute("SELECT pg_drop_replication_slot($1)", &[&name]).await.unwrap();
+    let waiting = waits().await;
+    assert!(waiting.contains(&Deferred::OtherSlotGone { slot: name.clone() }), "{waiting:?}");
+    SlotOptions::default().recreate().create(&client, &other).await.unwrap();
+    for _ in 0..3 {
+        confirm(&client, &name).await;
+        let waiting = waits().await;
+        assert!(waiting.iter().any(|waiting| matches!(waiting, Deferred::Missed { .. })), "{waiting:?}");
+    }
+    assert_eq!(env.rows().await, 1);
+
+    client.execute("SELECT pg_drop_replication_slot($1)", &[&name]).await.unwrap();
+    assert!(maintenance.forget_slot(&client, other.slot()).await.unwrap());
+    eventually("the row is deleted", async || {
+        confirm(&client, pipeline.slot().as_str()).await;
+        run(&maintenance, &client).await;
+        env.rows().await == 0
+    })
+    .await;
 }

@@ -202,3 +202,27 @@ async fn the_role_script_names_every_object_of_the_pipeline() {
         assert!(sql.contains(part), "{part} in {sql}");
     }
 }
+
+#[tokio::test]
+async fn a_session_that_may_not_write_is_found() {
+    let env = TestEnv::builder().slot().build().await;
+    let client = env.client().await;
+    let role = format!("{}_tenant", env.name());
+    let secure = format!(
+        "CREATE ROLE {role}; GRANT USAGE ON SCHEMA outbox TO {role}; GRANT INSERT ON outbox.outbox_message TO {role};
+         ALTER TABLE outbox.outbox_message ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY readers ON outbox.outbox_message FOR SELECT USING (true); SET ROLE {role}"
+    );
+    client.batch_execute(&secure).await.unwrap();
+    let readiness = Readiness::check(&client, env.pipeline()).await.unwrap();
+    let [Problem::NoInsertPolicy { role: found, .. }] = readiness.problems() else { panic!("{readiness:?}") };
+    assert_eq!(*found, role);
+    let allow =
+        format!("RESET ROLE; CREATE POLICY writers ON outbox.outbox_message FOR INSERT TO {role} WITH CHECK (true)");
+    client.batch_execute(&format!("{allow}; SET ROLE {role}")).await.unwrap();
+    Readiness::check(&client, env.pipeline()).await.unwrap().into_result().unwrap();
+
+    client.batch_execute("SET default_transaction_read_only = on").await.unwrap();
+    let readiness = Readiness::check(&client, env.pipeline()).await.unwrap();
+    assert!(matches!(readiness.problems(), [Problem::ReadOnly]), "{readiness:?}");
+}

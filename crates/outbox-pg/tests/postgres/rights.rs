@@ -221,3 +221,19 @@ fn each_platform_has_its_script() {
     assert!(script(Platform::AmazonRds).contains("GRANT rds_replication TO \"connector\";"));
     assert!(!script(Platform::Neon).contains("ALTER ROLE"), "its role is made by the console");
 }
+
+/// `psql` commits each statement of a script, and services enqueue meanwhile.
+#[tokio::test]
+async fn a_script_that_is_run_again_never_takes_a_privilege_away() {
+    let outbox = outbox(RowLife::Keep).await;
+    let (client, role) = (outbox.env.client().await, &outbox.roles.application);
+    let mut service = outbox.as_role(role).await;
+    let script = application_role_sql(outbox.env.pipeline(), role);
+    for statement in script.lines() {
+        client.batch_execute(statement).await.unwrap();
+        let tx = service.transaction().await.unwrap();
+        outbox.env.outbox().enqueue(&tx, &event()).await.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(outbox.problems().await, []);
+}

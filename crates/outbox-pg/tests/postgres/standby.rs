@@ -2,7 +2,8 @@ use outbox_core::StoreFault;
 use outbox_pg::tokio_postgres::error::SqlState;
 use outbox_pg::tokio_postgres::{Config, NoTls};
 use outbox_pg::{
-    IndicatorStatus, Migrations, PipelineMonitor, RetriedTransaction, StoreFailure, Thresholds, TransactionError,
+    IndicatorStatus, Migrations, PipelineMonitor, Problem, Readiness, RetriedTransaction, StoreFailure, Thresholds,
+    TransactionError,
 };
 
 use crate::bad_input::{event, failure, refused};
@@ -53,6 +54,8 @@ async fn a_hot_standby_takes_no_event_and_says_where_to_go() {
         let error = Migrations::maintenance(&pipeline).apply(&mut reader).await.unwrap_err();
         assert_eq!(error.code(), Some(&SqlState::READ_ONLY_SQL_TRANSACTION), "{error:?}");
         assert!(!error.is_transient());
+        let readiness = Readiness::check(&reader, &pipeline).await.unwrap();
+        assert!(readiness.problems().contains(&Problem::ReadOnly), "{readiness:?}");
         let health = PipelineMonitor::new(pipeline, Thresholds::default()).check(&reader).await.unwrap();
         assert_eq!(health.indicator("slot_present").unwrap().status, IndicatorStatus::Critical, "{health:?}");
         // Before its primary, which it streams from.

@@ -87,7 +87,8 @@ fn problem_with(table: &PublishedTable, published: &Published, scope: &Scope) ->
         return table.is_member.then(|| {
             format!(
                 "the router's predicate does not match the table {name}: Debezium would write its rows as change events, \
-                 which the relay does not write: leave it out of table.include.list, or of the publication {publication}"
+                 which the relay does not write: leave it out of table.include.list, or of the publication {publication}, and \
+                 read it with a connector of its own (docs/replace-debezium.md)"
             )
         });
     }

@@ -15,10 +15,10 @@ use super::placeholders::{Process, Providers, Surroundings, WithProviders};
 use super::postgres::PostgresSettings;
 use super::produce::{CompressionType, PoisonPolicy, max_request_size, metadata_max_age};
 use super::resolved::Resolved;
-use super::table::{Assumed, LIST, named};
+use super::table::{Assumed, LIST, named, not_routed};
 use super::topics::TopicCreation;
 use super::updates::OnUpdate;
-use super::{RelaySettings, SettingsError, columns, names, worker};
+use super::{RelaySettings, SettingsError, columns, names, rejected_by_debezium, worker};
 use crate::position::RowPosition;
 use crate::tables::{ACCEPTED_LOSSES, Candidates, Included};
 use outbox_net::{Properties, SecretSource};
@@ -234,8 +234,8 @@ impl RelaySettingsBuilder {
             columns::check(config, config.router_of(table), Some(table), findings);
             names::check(config, config.router_of(table), Some(table), findings);
         }
-        findings.take(lists_exclude_each_other(config));
-        findings.take(queue_holds_a_batch(config));
+        rejected_by_debezium::check(config, findings);
+        not_routed(config, &named, findings);
         if config.decodes_all_messages() {
             let reason =
                 "it is absent: each logical decoding message is taken for an event, and one that is none is poison";
@@ -322,31 +322,6 @@ fn without_list(config: &Resolved) -> Finding {
     match config.get("table.whitelist") {
         Some(_) => finding.with_remedy("rename table.whitelist, which is its old name"),
         None => finding,
-    }
-}
-
-/// Checks that no include list stands next to its exclude list. Debezium rejects a configuration with both.
-fn lists_exclude_each_other(config: &Resolved) -> Result<(), Finding> {
-    for what in ["table", "schema", "column"] {
-        let (included, excluded) = (format!("{what}.include.list"), format!("{what}.exclude.list"));
-        let has = |key: &str| config.get(key).is_some_and(|list| !list.is_empty());
-        if has(&included) && has(&excluded) {
-            let reason = format!("Debezium rejects a configuration that has {included} as well");
-            return Err(Finding::new(excluded, reason).with_remedy("remove one of the two"));
-        }
-    }
-    Ok(())
-}
-
-/// Checks that Debezium's queue is larger than its batches. Debezium rejects a configuration where it is not.
-fn queue_holds_a_batch(config: &Resolved) -> Result<(), Finding> {
-    let number = |key: &str, default: i64| config.get(key).map_or(Ok(default), str::parse).unwrap_or_default();
-    // Values that are no numbers are rejected by their rules.
-    match (number("max.queue.size", 8192), number("max.batch.size", 2048)) {
-        (queue, batch) if queue > 0 && batch > 0 && queue <= batch => {
-            Err(Finding::new("max.queue.size", "Debezium rejects a queue that is not larger than max.batch.size"))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -14,6 +14,7 @@ mod names;
 mod placeholders;
 mod postgres;
 mod produce;
+mod rejected_by_debezium;
 mod resolved;
 mod table;
 #[cfg(test)]

@@ -211,7 +211,10 @@ impl Resolved {
 
     /// Returns whether a list of expressions names something; none if there is no list.
     pub(super) fn list_names(&self, key: &str, name: &str) -> Result<Option<bool>, Finding> {
-        self.values.list_names(key, name).map_err(|_| Finding::new(key, "this regular expression cannot be used here"))
+        self.values.list_names(key, name).map_err(|error| {
+            let reason = error.broken_rule().unwrap_or("this regular expression cannot be used here");
+            Finding::new(key, reason)
+        })
     }
 
     /// Returns which tables the lists choose from.

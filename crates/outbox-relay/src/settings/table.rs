@@ -4,6 +4,8 @@ use outbox_core::record::MessageReader;
 use outbox_core::{Identifier, TableLayout};
 use outbox_wal::TableName;
 
+use super::Finding;
+use super::finding::Findings;
 use super::resolved::Resolved;
 use crate::tables::Candidates;
 
@@ -78,6 +80,26 @@ impl Assumed {
         };
         Self { config, layout }
     }
+}
+
+/// Warns of tables that the configuration names next to outbox tables, and whose changes stay change events.
+pub(super) fn not_routed(config: &Resolved, named: &[TableName], findings: &mut Findings) {
+    let disposition = |table: &TableName| config.disposition(table).ok();
+    let stays = |table: &&TableName| disposition(table) == Some(RowDisposition::NotRouted);
+    let others: Vec<String> = named.iter().filter(stays).map(ToString::to_string).collect();
+    if others.is_empty() || others.len() == named.len() {
+        return;
+    }
+
+    let reason = format!(
+        "no EventRouter sees the rows of {}: Debezium writes their changes as change events, and the relay writes events only",
+        others.join(", ")
+    );
+    // Whether they are published is not known here: if they are, the relay is not ready.
+    findings.warn(Finding::new(LIST, reason).with_remedy(
+        "split the connector: leave them out here, and let Debezium read them with a connector of their own. \
+         docs/replace-debezium.md has the commands (\"A connector that reads other tables as well\")",
+    ));
 }
 
 /// Returns the table that an item of a list names, with or without an escaped dot.

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use regex_lite::Regex;
+use outbox_core::connector::JavaRegex;
 
 use super::Finding;
 use super::finding::Findings;
@@ -26,8 +26,8 @@ pub struct TopicCreation {
 /// Topics that are created with settings of their own.
 #[derive(Clone)]
 struct Group {
-    include: Regex,
-    exclude: Option<Regex>,
+    include: JavaRegex,
+    exclude: Option<JavaRegex>,
     creation: TopicCreation,
 }
 
@@ -103,8 +103,8 @@ impl Group {
             let key = format!("{PREFIX}{name}.{option}");
             let list = config.get(&key).filter(|list| !list.is_empty());
             let patterns = list.map(|list| list.split(',').map(str::trim).collect::<Vec<_>>().join("|"));
-            let regex = patterns.map(|patterns| Regex::new(&format!(r"\A(?:{patterns})\z"))).transpose();
-            regex.map_err(|_| Finding::new(&key, "this regular expression cannot be used here"))
+            let regex = patterns.map(|patterns| JavaRegex::parse(&patterns)).transpose();
+            regex.map_err(|error| Finding::new(&key, error.to_string()))
         };
         let Some(include) = pattern("include")? else {
             return Err(Finding::new(GROUPS, "a group has no topics").with_remedy("set topic.creation.GROUP.include"));
@@ -117,7 +117,8 @@ impl Group {
     }
 
     fn contains(&self, topic: &str) -> bool {
-        self.include.is_match(topic) && !self.exclude.as_ref().is_some_and(|exclude| exclude.is_match(topic))
+        let names = |regex: &JavaRegex| regex.matches(topic).unwrap_or(false);
+        names(&self.include) && !self.exclude.as_ref().is_some_and(names)
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) struct Case {
     pub(crate) rows: &'static [&'static str],
 }
 
-pub(crate) const CASES: [Case; 33] = [
+pub(crate) const CASES: [Case; 35] = [
     Case {
         file: "03-bytea-base64-string",
         table: "public.outbox_event",
@@ -305,5 +305,27 @@ pub(crate) const CASES: [Case; 33] = [
                   ratio real, made timestamp",
         topic: "outbox.event.order",
         rows: &["'order', 'k1', 'Made', '\\x00ff', 2, 1.5, '2026-01-02 03:04:05.123456'", "'order', 'k2', NULL, NULL, NULL, NULL, NULL"],
+    },
+    Case {
+        file: "85-java-expressions-and-days",
+        table: "shop.outbox_eu shop.outbox_us",
+        columns: "id uuid PRIMARY KEY, kind text NOT NULL, key text NOT NULL, body jsonb NOT NULL, made_at timestamp NOT NULL",
+        topic: "shop.order-2026.01.02 shop.order-2026.01.03 shop.audit-2026.01.03",
+        rows: &[
+            "'order', 'k1', '{\"a\": 1}', '2026-01-02 23:59:59.999999'",
+            "'order-internal', 'k2', '{\"b\": [1, 2]}', '2026-01-03 00:00:00'",
+            "'audit', 'k3', '{\"c\": \"d\"}', '2026-01-03 00:00:00.001'",
+        ],
+    },
+    Case {
+        file: "87-plain-tables-next-to-the-outbox",
+        table: "public.outbox",
+        columns: "id uuid PRIMARY KEY, aggregate text NOT NULL, aggregate_id text NOT NULL, type text NOT NULL,
+                  payload jsonb NOT NULL, tenant_id uuid, client inet, lifetime interval",
+        topic: "app.outbox.run",
+        rows: &[
+            "'run', 'k1', 'Made', '{\"a\": 1}', '00000000-0000-4000-8000-0000000000aa', '10.0.0.1', '1 day 02:00:00'",
+            "'run', 'k2', 'Done', '{\"a\": [1]}', NULL, NULL, NULL",
+        ],
     },
 ];

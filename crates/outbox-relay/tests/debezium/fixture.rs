@@ -107,8 +107,13 @@ impl Fixture {
     /// in every pipeline.
     pub(crate) fn differences(&mut self, inserts: &[String]) -> Vec<Difference> {
         self.insert(inserts);
-        let rows: Vec<Row> = rows::of(&mut self.client, &self.layout);
+        let rows = self.rows();
         self.differences_of(&rows)
+    }
+
+    /// Returns the rows of the table as they are stored.
+    pub(crate) fn rows(&mut self) -> Vec<Row> {
+        rows::of(&mut self.client, &self.layout)
     }
 
     /// Returns the differences as [`differences`](Self::differences) does, of rows that were stored since

@@ -12,6 +12,7 @@ mod rows;
 mod service;
 mod stand_in;
 
+mod accepted;
 mod bytes;
 mod cloud_events;
 mod context;
@@ -27,6 +28,7 @@ mod messages;
 mod own_columns;
 mod payloads;
 mod placements;
+mod rare_types;
 mod routes;
 mod timestamps;
 mod transformations;

@@ -19,6 +19,10 @@ fn routes_by_expression() {
         ("zero", ".*", "{name}.$0.$0"),
         ("insensitive", "(?i)[A-Z]+(.*)", "{name}.i$1"),
         ("optional", "(order)?(x)?.*", "{name}.o$2"),
+        ("ahead", "(?!unseen)(?<kind>\\w+?)(?=_v|\\b).*", "{name}.${kind}"),
+        ("possessive", "(\\p{Alpha}++)(.*+)", "{name}.p$1"),
+        ("quoted", "(\\Qorder\\E)?([\\w.&&[^!]]*+)(?>-.*)?", "{name}.q$2"),
+        ("again", "(?i)(\\p{Lower})(?:.*(\\1))?.*", "{name}.b$2"),
     ] {
         fixture.reader_named(label, |config, name| {
             config

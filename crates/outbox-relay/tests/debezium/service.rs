@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use outbox_core::layout::Row;
 use outbox_core::uuid::Uuid;
 use outbox_core::{ConnectorConfig, EventId, OutboxEvent, Pipeline, RowLife, TableLayout};
 use outbox_pg::tokio_postgres::Client;
@@ -119,6 +120,16 @@ impl Service {
         let rows: Vec<_> = self.stored.iter().map(|event| self.pipeline.row(event).unwrap()).collect();
         let differences = self.fixture.differences_of(&rows);
         assert!(differences.is_empty(), "{} differences: {differences:#?}", differences.len());
+    }
+}
+
+impl Service {
+    /// Compares the rows of the table, as PostgreSQL prints them, with the records of both engines, and returns them.
+    pub(crate) fn compare_rows(&mut self) -> Vec<Row> {
+        let rows = self.fixture.rows();
+        let differences = self.fixture.differences_of(&rows);
+        assert!(differences.is_empty(), "{} differences: {differences:#?}", differences.len());
+        rows
     }
 }
 

@@ -108,7 +108,7 @@ fn transformations_next_to_the_router_apply() {
         |config: ConnectorConfig| config.without("extended.headers.enabled").with(PLACEMENT, "event_type:header");
     fixture.reader("topics", |config| {
         placed(config)
-            .predicate("isOrder", "TopicNameMatches", "pattern", ".*\\.order")
+            .predicate("isOrder", "TopicNameMatches", "pattern", "(?!.*invoice).*\\.\\p{Lower}{5}+")
             .and("suffix", "RegexRouter", &[("regex", "(.*)\\.order"), ("replacement", "$1.orders")])
             .and(
                 "again",
@@ -148,6 +148,13 @@ fn transformations_next_to_the_router_apply() {
             .predicate("isNull", "RecordIsTombstone", "", "")
             .and("filter", "Filter", &[("predicate", "isNull")])
             .and("meta", "SetSchemaMetadata$Value", &[("schema.name", "com.example.Event")])
+    });
+    fixture.reader("named", |config| {
+        let placed = placed(config.json_values("true")).with(PLACEMENT, "event_type:envelope");
+        placed
+            .predicate("isOrder", "TopicNameMatches", "pattern", ".*\\.order")
+            .and("name", "SetSchemaMetadata$Value", &[("schema.name", "com.example.Event"), ("schema.version", "7")])
+            .and("version", "SetSchemaMetadata$Value", &[("schema.version", "8"), ("predicate", "isOrder")])
     });
     fixture.compare(&rows());
 }

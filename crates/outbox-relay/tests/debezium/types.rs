@@ -120,6 +120,7 @@ fn ids_of_every_type() {
             "varchar(40) PRIMARY KEY",
             ["'a 1'", "'b ä'", "'c-00000000-0000-4000-8000-000000000001'"],
         ),
+        ("inet", T::Text, "inet PRIMARY KEY", ["'10.0.0.1'", "'10.0.0.2/8'", "'::1'"]),
     ] {
         let columns = vec![
             not_null(EventField::Id, "id", ty),

@@ -103,14 +103,16 @@ impl FaultyProxy {
         self.port
     }
 
-    /// Sets which connections fail.
-    pub(crate) fn fail(&self, stage: Stage) {
+    /// Sets which connections fail, and returns how many have failed before.
+    pub(crate) fn fail(&self, stage: Stage) -> usize {
+        let before = *self.failed.borrow();
         self.stage.send_replace(stage);
+        before
     }
 
-    /// Waits until a connection fails, and lets all others through from then on.
-    pub(crate) async fn has_failed(&self) {
-        self.failed.clone().wait_for(|failed| *failed > 0).await.unwrap();
+    /// Waits until more connections have failed, and lets all others through from then on.
+    pub(crate) async fn has_failed(&self, before: usize) {
+        self.failed.clone().wait_for(|failed| *failed > before).await.unwrap();
         self.fail(Stage::None);
     }
 }
@@ -189,5 +191,8 @@ async fn forward(mut client: TcpStream, mut server: TcpStream, stage: watch::Rec
 }
 
 async fn is_open_and_fails(mut stage: watch::Receiver<Stage>) {
-    stage.wait_for(|stage| *stage == Stage::Open).await.unwrap();
+    // Without the proxy, its connections stay as they are.
+    if stage.wait_for(|stage| *stage == Stage::Open).await.is_err() {
+        std::future::pending().await
+    }
 }

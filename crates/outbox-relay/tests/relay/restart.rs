@@ -1,5 +1,7 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use outbox_core::uuid::Uuid;
 use outbox_test_support::eventually;
 use xtask::is_full;
 
@@ -26,6 +28,47 @@ async fn a_relay_that_crashes_again_and_again_loses_and_doubles_nothing() {
     let records = fixture.records(usize::try_from(count).unwrap()).await;
     fixture.confirmed().await;
     fixture.check(&records, count);
+    relay.stop().await;
+}
+
+/// Records without the header `id` are recognised by their position, which ends with the event's id.
+#[tokio::test]
+async fn a_relay_that_drops_the_header_id_and_crashes_loses_and_doubles_nothing() {
+    let mut fixture = Fixture::new(2).await;
+    let transforms = format!("{},drop", fixture.config.get("transforms").unwrap());
+    fixture.config = fixture
+        .config
+        .with("transforms", transforms)
+        .with("transforms.drop.type", "org.apache.kafka.connect.transforms.DropHeaders")
+        .with("transforms.drop.headers", "id");
+    let count = 800;
+    let writer = async {
+        fixture.enqueue_each(7, 0..count / 2).await;
+        fixture.enqueue_at_once(7, count / 2..count).await;
+    };
+    let crashes = async {
+        for round in 1..5 {
+            let relay = fixture.start();
+            eventually("more records are there", async || {
+                fixture.ends(&fixture.topic).await.iter().sum::<i64>() >= round * count / 10
+            })
+            .await;
+            relay.kill().await;
+        }
+    };
+    tokio::join!(writer, crashes);
+
+    let relay = fixture.start();
+    let records = fixture.records(usize::try_from(count).unwrap()).await;
+    fixture.confirmed().await;
+    fixture.check(&records, count);
+    let events = fixture.client().await.query("SELECT id FROM outbox.outbox_message", &[]).await.unwrap();
+    let events: BTreeSet<Uuid> = events.iter().map(|row| row.get(0)).collect();
+    let reported = records.iter().map(|record| {
+        assert!(!record.headers.contains_key("id"), "{record:?}");
+        record.headers["outbox.position"].rsplit('/').next().unwrap().parse().unwrap()
+    });
+    assert_eq!(reported.collect::<BTreeSet<Uuid>>(), events);
     relay.stop().await;
 }
 

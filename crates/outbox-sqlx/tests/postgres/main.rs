@@ -7,6 +7,7 @@ mod generic_service;
 mod idempotent;
 mod messages;
 mod migrations;
+mod operation;
 mod values;
 
 use outbox_core::OutboxEvent;

@@ -10,6 +10,7 @@ use crate::service::Demo;
 fn one_command_is_enough_for_an_order_to_take_effect() {
     // A debug build is a demonstration without being asked.
     let mut demo = Demo::start(&[]);
+    assert!(!demo.text("/metrics").contains("outbox_consumer_lag"), "no partition is there before the first event");
     let order = json!({"customer_id": 1, "product_id": 101, "quantity": 2});
     let mut answer = demo.agent.post(demo.url("/orders")).send_json(order).unwrap();
     assert_eq!(answer.status(), 201);

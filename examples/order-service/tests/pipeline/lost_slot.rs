@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -46,11 +46,17 @@ async fn what_a_dropped_slot_left_out_is_received_once_after_a_replay() {
     let of_orders: Vec<_> = received.iter().map(|event| event["aggregate_id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(of_orders.len(), orders.len(), "each event is applied once");
     assert_eq!(of_orders.into_iter().collect::<BTreeSet<_>>(), orders);
-    eventually("some are published twice, with the mark of the replay", async || {
+    let marked = eventually("some are published twice, with the mark of the replay", async || {
         let records = env.read(env.topic()).await;
+        let is_complete = records.len() > orders.len();
         let is_marked = |headers: &str| headers.contains("outbox-replay");
-        let marked = records.iter().filter(|record| record.header("headers").is_some_and(is_marked)).count();
-        marked >= 5 && records.len() > orders.len()
+        let marked = records.into_iter().filter(|record| record.header("headers").is_some_and(is_marked));
+        Some(marked.collect::<Vec<_>>()).filter(|marked| marked.len() >= 5 && is_complete)
     })
     .await;
+    let mut ids: BTreeMap<i32, Vec<&str>> = BTreeMap::new();
+    for record in &marked {
+        ids.entry(record.partition).or_default().push(record.header("id").unwrap());
+    }
+    assert!(ids.values().all(|ids| ids.is_sorted()), "they are in the order in which they were enqueued: {ids:?}");
 }

@@ -6,12 +6,12 @@ pub(super) const RULES: &[Rule] = &[
     honoured(""),
     without_effect(".plugin.version"),
     without_effect(".converter.type"),
-    honoured(".schemas.enable"),
-    without_effect(".schemas.cache.size"),
+    honoured(".schemas.enable").boolean(),
+    without_effect(".schemas.cache.size").number(),
     // No record has a decimal.
     without_effect(".decimal.format"),
     // The router has replaced NULL by a column's default already.
-    without_effect(".replace.null.with.default"),
+    without_effect(".replace.null.with.default").boolean(),
     only(".schema.content", "", &[""], "the relay writes the schema of the record itself"),
     only(".converter.encoding", "UTF-8", &["UTF-8", "UTF8"], "text is UTF-8"),
     // The delegate writes what is not bytes.

@@ -5,6 +5,8 @@ pub(super) enum Demand {
     Absent { reason: &'static str },
     /// The key has a value.
     Present { reason: &'static str },
+    /// Every character of the value may be in the name of a topic.
+    OfTopicCharacters { reason: &'static str },
     /// The value is one of these; `default` is what counts where the key is absent.
     OneOf { default: &'static str, values: &'static [&'static str], reason: &'static str },
     /// None of the items of the value, which commas separate, is one of these.
@@ -25,6 +27,10 @@ impl Demand {
         let (value, is_kept, reason) = match *self {
             Self::Absent { reason } => (value, given.is_none(), reason),
             Self::Present { reason } => (value, !value.is_empty(), reason),
+            Self::OfTopicCharacters { reason } => {
+                let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+                (value, value.contains("${") || value.chars().all(is_legal), reason)
+            }
             Self::OneOf { default, values, reason } => {
                 let value = given.unwrap_or(default);
                 (value, values.contains(&value), reason)

@@ -31,12 +31,12 @@ pub(super) const RULES: &[Rule] = &[
     )
     .boolean(),
     // Of a slot that the relay creates.
-    honoured("slot.failover"),
+    honoured("slot.failover").boolean(),
     only("slot.stream.params", "", &[""], "the relay passes nothing on to the plugin"),
-    without_effect("slot.max.retries"),
-    without_effect("slot.retry.delay.ms"),
+    without_effect("slot.max.retries").number(),
+    without_effect("slot.retry.delay.ms").number(),
     without_effect("status.update.interval.ms").at_least(1),
-    without_effect("xmin.fetch.interval.ms"),
+    without_effect("xmin.fetch.interval.ms").at_least(0),
     // The relay confirms what the broker has acknowledged.
     noted("lsn.flush.mode", "connector", &["connector", "connector_and_driver"], CONFIRMS).among(&[
         "connector",
@@ -44,7 +44,7 @@ pub(super) const RULES: &[Rule] = &[
         "manual",
     ]),
     noted("flush.lsn.source", "true", &["true"], CONFIRMS).boolean(),
-    without_effect("lsn.flush.timeout.ms"),
+    without_effect("lsn.flush.timeout.ms").at_least(1),
     without_effect("lsn.flush.timeout.action").among(&["fail", "warn", "ignore"]),
     // The slot itself is what the relay goes by.
     without_effect("offset.mismatch.strategy"),

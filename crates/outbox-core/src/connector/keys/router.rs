@@ -6,7 +6,7 @@ pub(super) const RULES: &[Rule] = &[
     honoured("type"),
     without_effect("plugin.version"),
     honoured("predicate"),
-    honoured("negate"),
+    honoured("negate").boolean(),
     honoured("table.field.event.id"),
     honoured("table.field.event.key"),
     // Debezium reads it nowhere.
@@ -30,16 +30,17 @@ pub(super) const RULES: &[Rule] = &[
         "expansion drops null members and empty arrays and rewrites numbers; a payload that cannot be expanded is written \
          as it is stored",
     )
+    .boolean()
     .with_effect(),
     honoured("table.json.payload.null.behavior"),
     honoured("table.json.payload.empty.array.behavior"),
     honoured("route.by.field"),
     honoured("route.topic.regex"),
     honoured("route.topic.replacement"),
-    honoured("route.tombstone.on.empty.payload"),
+    honoured("route.tombstone.on.empty.payload").boolean(),
     // They say something only where OpenTelemetry is on Connect's class path.
     without_effect("tracing.span.context.field"),
     without_effect("tracing.operation.name"),
-    without_effect("tracing.with.context.field.only"),
+    without_effect("tracing.with.context.field.only").boolean(),
     honoured("field.name.adjustment.mode").among(&["none", "avro", "avro_unicode"]),
 ];

@@ -26,7 +26,6 @@ pub(super) struct Rule {
     words: &'static [&'static str],
     /// The least number that Debezium takes, if it takes whole numbers only.
     least: Option<i64>,
-    remedy: &'static str,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,11 +40,11 @@ enum Values {
     Noted { default: &'static str, quiet: &'static [&'static str], reason: &'static str },
 }
 
-/// The remedy unless a rule has another.
+/// What to do about a refused value.
 const REMOVE: &str = "remove the key";
 
 const fn rule(key: &'static str, effect: KeySupport, values: Values) -> Rule {
-    Rule { key, effect, values, demands: &[], words: &[], least: None, remedy: REMOVE }
+    Rule { key, effect, values, demands: &[], words: &[], least: None }
 }
 
 pub(super) const fn honoured(key: &'static str) -> Rule {
@@ -81,11 +80,6 @@ pub(super) const fn noted(
 }
 
 impl Rule {
-    /// Sets what to do about a refused value.
-    pub(super) const fn remedy(self, remedy: &'static str) -> Self {
-        Self { remedy, ..self }
-    }
-
     /// Sets the values that Debezium takes. It rejects others, and so does the relay.
     pub(super) const fn among(self, words: &'static [&'static str]) -> Self {
         Self { words, ..self }
@@ -94,6 +88,11 @@ impl Rule {
     /// Sets that Debezium takes whole numbers only, from this one on.
     pub(super) const fn at_least(self, least: i64) -> Self {
         Self { least: Some(least), ..self }
+    }
+
+    /// Sets that Debezium takes whole numbers only.
+    pub(super) const fn number(self) -> Self {
+        self.at_least(i64::MIN)
     }
 
     /// Sets that Debezium takes `true` and `false` only.
@@ -127,7 +126,10 @@ impl Rule {
         }
         let is_number = |least| value.parse::<i64>().is_ok_and(|number| number >= least);
         let least = self.least.filter(|least| !is_number(*least))?;
-        Some(format!("Debezium rejects this value: it is a whole number of at least {least}"))
+        Some(match least {
+            i64::MIN => "Debezium rejects this value: it is a whole number".to_owned(),
+            least => format!("Debezium rejects this value: it is a whole number of at least {least}"),
+        })
     }
 
     /// Returns the first demand of a pipeline that a value breaks; none is the value of an absent key.
@@ -156,7 +158,7 @@ impl Rule {
             None => format!("it is absent, its default is {default}, and {reason}"),
         };
         let finding = KeyFinding::new(key, reason, severity);
-        Some(if severity == KeySeverity::Rejected { finding.with_remedy(self.remedy) } else { finding })
+        Some(if severity == KeySeverity::Rejected { finding.with_remedy(REMOVE) } else { finding })
     }
 
     /// Returns whether the rule is that of all keys that begin with its own.

@@ -2,8 +2,10 @@ use std::borrow::Cow;
 
 use super::inserted_header::InsertedHeader;
 use super::predicate::{Predicate, Source};
-use crate::RecordRef;
+use super::schema_metadata::SchemaMetadata;
+use super::timestamp_router::TimestampedTopic;
 use crate::connector::TopicRoute;
+use crate::{Error, RecordRef};
 
 /// The effects of other transformations on the records that the EventRouter makes of a table's rows.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +25,8 @@ pub(crate) struct AfterRouter {
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Topic(TopicRoute),
+    TimestampedTopic(TimestampedTopic),
+    SetSchema(SchemaMetadata),
     Insert(InsertedHeader),
     DropHeaders(Vec<String>),
     DropNullValue,
@@ -41,9 +45,10 @@ pub enum DroppedBy {
 }
 
 /// Whether a record passes all transformations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Passage {
-    Passed,
+    /// It passes, and the schema of its value has this name and version.
+    Passed(SchemaMetadata),
     Dropped(DroppedBy),
 }
 
@@ -55,7 +60,7 @@ impl AfterRouter {
 
     /// Returns whether records have the topics that the router gave them.
     pub(crate) fn keeps_topics(&self) -> bool {
-        !self.steps.iter().any(|(_, step)| matches!(step, Step::Topic(_)))
+        !self.steps.iter().any(|(_, step)| matches!(step, Step::Topic(_) | Step::TimestampedTopic(_)))
     }
 
     /// Returns whether records have other headers than those of the router.
@@ -79,27 +84,37 @@ impl AfterRouter {
         self.schemas_of.as_deref()
     }
 
-    /// Applies the transformations to a record. `is_null` says whether its value was null before it was converted.
-    pub(crate) fn apply<'a>(&'a self, record: &mut RecordRef<'a>, is_null: bool) -> Passage {
+    /// Applies the transformations to a record without its value. `is_null` says whether its value was null before it was converted.
+    ///
+    /// # Errors
+    /// A regular expression takes too long at the record's topic, or a topic has the time and the record has none.
+    pub(crate) fn apply<'a>(&'a self, record: &mut RecordRef<'a>, is_null: bool) -> Result<Passage, Error> {
+        let mut metadata = SchemaMetadata::default();
         for (predicate, step) in &self.steps {
             let has_header = |name: &str| {
                 record.headers.iter().any(|(header, _)| *header == name)
                     || self.context.iter().any(|header| header == name)
             };
-            if !predicate.holds(&record.topic, is_null, has_header) {
+            if !predicate.holds(&record.topic, is_null, has_header)? {
                 continue;
             }
             match step {
-                Step::Topic(route) => record.topic = route.topic(&record.topic),
+                Step::Topic(route) => record.topic = route.topic(&record.topic)?,
+                Step::TimestampedTopic(topic) => {
+                    let missing =
+                        || Error::encode("timestamp", "it is NULL, and a TimestampRouter needs it for the topic");
+                    record.topic = topic.topic(&record.topic, record.timestamp.ok_or_else(missing)?)?;
+                }
+                Step::SetSchema(later) => metadata.replace(later),
                 Step::Insert(header) => record.headers.push((&header.name, Some(Cow::Borrowed(&header.value)))),
                 Step::DropHeaders(names) => {
                     record.headers.retain(|(header, _)| names.iter().all(|name| name != header))
                 }
                 Step::DropNullValue if !is_null => {}
-                Step::DropNullValue => return Passage::Dropped(DroppedBy::NullValue),
-                Step::DropRecord => return Passage::Dropped(DroppedBy::Filter),
+                Step::DropNullValue => return Ok(Passage::Dropped(DroppedBy::NullValue)),
+                Step::DropRecord => return Ok(Passage::Dropped(DroppedBy::Filter)),
             }
         }
-        Passage::Passed
+        Ok(Passage::Passed(metadata))
     }
 }

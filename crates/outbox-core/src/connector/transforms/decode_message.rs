@@ -1,6 +1,7 @@
-use super::{ConnectorConfig, Error, Found, Placement, RouterConfig, RowSource, Transforms};
+use super::{ConnectorConfig, Error, Found, RouterConfig, RowSource, Transforms};
 use crate::ColumnType;
 use crate::connector::NullMembers;
+use crate::connector::Placement;
 
 pub(in crate::connector) const CLASS: &str =
     "io.debezium.connector.postgresql.transforms.DecodeLogicalDecodingMessageContent";

@@ -52,14 +52,14 @@ impl LogicalTopic {
     }
 
     /// Returns the new topic of records, unless they keep their topic and everything else.
-    pub(super) fn topic(&self, topic: &str) -> Option<String> {
-        self.route.matched(topic).filter(|new| !new.is_empty())
+    pub(super) fn topic(&self, topic: &str) -> Result<Option<String>, Error> {
+        Ok(self.route.matched(topic)?.filter(|new| !new.is_empty()))
     }
 
     /// Returns the name and the value of the field that is added to the keys of a topic.
-    pub(super) fn key_field(&self, topic: &str) -> Option<(String, String)> {
-        let field = self.key_field.as_ref()?;
-        let value = field.route.as_ref().map_or_else(|| topic.to_owned(), |route| route.topic(topic));
-        Some((field.name.clone(), value))
+    pub(super) fn key_field(&self, topic: &str) -> Result<Option<(String, String)>, Error> {
+        let Some(field) = &self.key_field else { return Ok(None) };
+        let value = field.route.as_ref().map_or_else(|| Ok(topic.to_owned()), |route| route.topic(topic))?;
+        Ok(Some((field.name.clone(), value)))
     }
 }

@@ -7,6 +7,8 @@ mod inserted_header;
 mod logical_topic;
 mod of_heartbeat;
 mod predicate;
+mod schema_metadata;
+mod timestamp_router;
 
 use std::collections::BTreeSet;
 
@@ -19,7 +21,9 @@ use self::inserted_header::InsertedHeader;
 use self::logical_topic::{LogicalTopic, is_logical_topic_router};
 pub(crate) use self::of_heartbeat::OfHeartbeat;
 use self::predicate::{Predicate, Source};
-use super::{ConnectorConfig, HeaderConverter, Placed, Placement, RouterConfig, TopicRoute};
+pub(crate) use self::schema_metadata::SchemaMetadata;
+use self::timestamp_router::TimestampedTopic;
+use super::{ConnectorConfig, HeaderConverter, RouterConfig, TopicRoute};
 use crate::Error;
 use crate::pipeline::Found;
 
@@ -72,6 +76,7 @@ impl<'a> Transforms<'a> {
             return chain;
         }
 
+        let mut unmodelled = Vec::new();
         for name in names {
             if class(config, name).is_empty() {
                 let key = format!("transforms.{name}.type");
@@ -79,8 +84,9 @@ impl<'a> Transforms<'a> {
                 continue;
             }
             let applied = Predicate::of(config, name).and_then(|predicate| match chain.router {
-                None if predicate.holds_before(&source) => {
-                    chain.apply_before(config, (name, rows), &predicate, &mut source)
+                None if predicate.holds_before(&source)? => {
+                    unmodelled.extend(chain.apply_before(config, (name, rows), &predicate, &mut source).err());
+                    Ok(())
                 }
                 None => Ok(()),
                 Some(router) => chain.apply_after(config, (router, name), predicate, &source),
@@ -89,6 +95,10 @@ impl<'a> Transforms<'a> {
             if chain.is_filtered {
                 break;
             }
+        }
+        // Rows that no router sees are no events, whatever becomes of them.
+        if chain.router.is_some() || rows == RowSource::Messages {
+            unmodelled.into_iter().for_each(|error| found.add(error));
         }
         chain
     }
@@ -118,10 +128,15 @@ impl<'a> Transforms<'a> {
             }
             Transformation::DecodeMessage => {}
             Transformation::Filter => self.is_filtered = true,
-            Transformation::RegexRouter => source.topic = regex_router(config, name)?.topic(&source.topic),
+            Transformation::RegexRouter => source.topic = regex_router(config, name)?.topic(&source.topic)?,
+            Transformation::TimestampRouter => {
+                let reason = "before the EventRouter Debezium's task fails at it, because records have no timestamp yet: list it \
+                              after the EventRouter";
+                return Err(Error::config(format!("transforms.{name}.type"), class(config, name), reason));
+            }
             // The EventRouter makes another key.
             Transformation::LogicalTopic => {
-                if let Some(topic) = LogicalTopic::of(config, name)?.topic(&source.topic) {
+                if let Some(topic) = LogicalTopic::of(config, name)?.topic(&source.topic)? {
                     self.after.schemas_of = Some(topic.clone());
                     source.topic = topic;
                 }
@@ -169,6 +184,16 @@ impl<'a> Transforms<'a> {
             Transformation::ExtractNewRecordState => Step::DropNullValue,
             Transformation::Filter => Step::DropRecord,
             Transformation::RegexRouter => Step::Topic(regex_router(config, name)?),
+            Transformation::TimestampRouter => {
+                let key = format!("transforms.{router}.table.field.event.timestamp");
+                if config.trimmed(&key).is_none_or(str::is_empty) {
+                    let reason = "without it, the topics of a TimestampRouter have the time at which a record is written, and after \
+                                  a crash an event could be written to two topics: name a timestamp column";
+                    return Err(Error::config(key, "", reason));
+                }
+                Step::TimestampedTopic(TimestampedTopic::of(config, name)?)
+            }
+            Transformation::SetSchemaMetadata => Step::SetSchema(SchemaMetadata::of(config, router, name)?),
             Transformation::LogicalTopic => {
                 LogicalTopic::of(config, name)?;
                 let pattern = config.trimmed(&format!("transforms.{name}.topic.regex")).unwrap_or_default();
@@ -196,8 +221,7 @@ impl<'a> Transforms<'a> {
                               EventRouter";
                 return Err(Error::config(format!("transforms.{name}.type"), class(config, name), reason));
             }
-            Transformation::SetSchemaMetadata if is_unseen(config, router, name) => return Ok(()),
-            Transformation::SetSchemaMetadata | Transformation::Other => {
+            Transformation::Other => {
                 let reason = "it may change the records of events, which is not modelled: restrict it to other topics by a \
                               predicate, or remove it";
                 return Err(Error::config(format!("transforms.{name}.type"), class(config, name), reason));
@@ -216,6 +240,7 @@ enum Transformation {
     DecodeMessage,
     Filter,
     RegexRouter,
+    TimestampRouter,
     LogicalTopic,
     InsertHeader,
     DropHeaders,
@@ -240,6 +265,7 @@ impl Transformation {
             ("io.debezium.connector.postgresql.transforms.timescaledb.TimescaleDb", _) => Self::TimescaleDb,
             (_, Some("Filter")) => Self::Filter,
             (_, Some("RegexRouter")) => Self::RegexRouter,
+            (_, Some("TimestampRouter")) => Self::TimestampRouter,
             (_, Some("InsertHeader")) => Self::InsertHeader,
             (_, Some("DropHeaders")) => Self::DropHeaders,
             (_, Some("SetSchemaMetadata$Key" | "SetSchemaMetadata$Value")) => Self::SetSchemaMetadata,
@@ -355,14 +381,4 @@ impl ConnectorConfig {
 fn keeps_tombstones(config: &ConnectorConfig, name: &str) -> bool {
     let mode = config.trimmed(&format!("transforms.{name}.delete.tombstone.handling.mode")).unwrap_or_default();
     mode.eq_ignore_ascii_case("rewrite-with-tombstone")
-}
-
-/// Returns whether a SetSchemaMetadata changes nothing of a record: it takes structs only, and its schema is not
-/// written.
-fn is_unseen(config: &ConnectorConfig, router: &str, name: &str) -> bool {
-    let expands = config.boolean(&format!("transforms.{router}.table.expand.json.payload"), false).unwrap_or(false);
-    let placed = Placed::list(config, &format!("transforms.{router}.table.fields.additional.placement"));
-    let has_envelope = placed.iter().flatten().any(|placed| placed.placement == Placement::Envelope);
-    let is_struct = class(config, name).ends_with("$Value") && (expands || has_envelope);
-    is_struct && !config.boolean("value.converter.schemas.enable", true).unwrap_or(true)
 }

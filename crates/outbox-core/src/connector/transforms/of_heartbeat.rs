@@ -19,16 +19,21 @@ impl OfHeartbeat {
         let mut heartbeat = Self { topic, headers: Vec::new(), keys_of: None, key_fields: Vec::new() };
         for name in listed(config, "transforms") {
             let has_header = |name: &str| heartbeat.headers.iter().any(|header| header.name == name);
-            if !Predicate::of(config, name)?.holds(&heartbeat.topic, false, has_header) {
+            if !Predicate::of(config, name)?.holds(&heartbeat.topic, false, has_header)? {
                 continue;
             }
             match Transformation::of(config, name) {
                 Transformation::Filter => return Ok(None),
-                Transformation::RegexRouter => heartbeat.topic = regex_router(config, name)?.topic(&heartbeat.topic),
+                Transformation::RegexRouter => heartbeat.topic = regex_router(config, name)?.topic(&heartbeat.topic)?,
+                Transformation::TimestampRouter => {
+                    let reason = "heartbeats have no timestamp, and Debezium's task fails at them: restrict it to other topics by \
+                                  a predicate";
+                    return Err(Error::config(format!("transforms.{name}.type"), class(config, name), reason));
+                }
                 Transformation::LogicalTopic => {
                     let logical = LogicalTopic::of(config, name)?;
-                    if let Some(topic) = logical.topic(&heartbeat.topic) {
-                        heartbeat.key_fields.extend(logical.key_field(&heartbeat.topic));
+                    if let Some(topic) = logical.topic(&heartbeat.topic)? {
+                        heartbeat.key_fields.extend(logical.key_field(&heartbeat.topic)?);
                         heartbeat.keys_of = Some(topic.clone());
                         heartbeat.topic = topic;
                     }

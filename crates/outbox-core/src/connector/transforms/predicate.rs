@@ -1,10 +1,8 @@
-use regex_lite::Regex;
-
 use super::after_router::AfterRouter;
 use super::{RowSource, listed};
-use crate::connector::ConnectorConfig;
+use crate::Error;
 use crate::connector::route::DEFAULT_REGEX;
-use crate::{Error, connector::Placed};
+use crate::connector::{ConnectorConfig, JavaRegex, Placed};
 
 /// How the names of the connector's own headers begin.
 pub(super) const CONTEXT: &str = "__debezium.context.";
@@ -22,7 +20,7 @@ struct Condition {
 /// The records that a condition holds for.
 #[derive(Clone, Debug)]
 enum Records {
-    OfTopics { whole: Regex, pattern: String },
+    OfTopics { key: String, regex: JavaRegex, pattern: String },
     WithHeader(String),
     WithoutValue,
 }
@@ -80,11 +78,10 @@ impl Predicate {
         let records = match class.strip_prefix("org.apache.kafka.connect.transforms.predicates.") {
             Some("TopicNameMatches") => {
                 let pattern = option("pattern");
-                let whole = Regex::new(&format!(r"\A(?:{pattern})\z")).map_err(|e| {
-                    let key = format!("predicates.{name}.pattern");
-                    Error::config(key, pattern, "this regular expression cannot be used here").caused_by(e)
-                })?;
-                Records::OfTopics { whole, pattern: pattern.to_owned() }
+                let key = format!("predicates.{name}.pattern");
+                let regex =
+                    JavaRegex::parse(pattern).map_err(|error| Error::config(&*key, pattern, error.to_string()))?;
+                Records::OfTopics { key, regex, pattern: pattern.to_owned() }
             }
             Some("HasHeaderKey") => Records::WithHeader(option("name").to_owned()),
             Some("RecordIsTombstone") => Records::WithoutValue,
@@ -103,19 +100,24 @@ impl Predicate {
     }
 
     /// Returns whether it holds for a row, which has a value.
-    pub(super) fn holds_before(&self, source: &Source) -> bool {
+    pub(super) fn holds_before(&self, source: &Source) -> Result<bool, Error> {
         self.holds(&source.topic, false, |name| source.headers.iter().any(|header| header == name))
     }
 
     /// Returns whether it holds for a record.
-    pub(super) fn holds(&self, topic: &str, is_null: bool, has_header: impl Fn(&str) -> bool) -> bool {
-        let Some(Condition { records, is_negated }) = &self.0 else { return true };
+    ///
+    /// # Errors
+    /// The expression of the predicate takes too long at this topic.
+    pub(super) fn holds(&self, topic: &str, is_null: bool, has_header: impl Fn(&str) -> bool) -> Result<bool, Error> {
+        let Some(Condition { records, is_negated }) = &self.0 else { return Ok(true) };
         let holds = match records {
-            Records::OfTopics { whole, .. } => whole.is_match(topic),
+            Records::OfTopics { key, regex, .. } => {
+                regex.matches(topic).map_err(|error| Error::encode(&**key, error.to_string()))?
+            }
             Records::WithHeader(name) => has_header(name),
             Records::WithoutValue => is_null,
         };
-        holds != *is_negated
+        Ok(holds != *is_negated)
     }
 
     /// Returns whether it may hold for a record that the router made, as far as the configuration says.

@@ -76,8 +76,7 @@ impl RowEncoder {
             return EncodedRow::Unwritable { event: Uuid::nil(), error };
         };
         let mut record = match pipeline.encode_lossless(values) {
-            Ok(encoded) => {
-                let (record, why) = encoded.into_parts();
+            Ok((record, why)) => {
                 if let Some(why) = why {
                     let why = ErrorChain::new(&why);
                     tracing::warn!(target: "outbox.relay", %event, %why, "payload written as it is stored");

@@ -1,13 +1,15 @@
+mod pool;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool};
 use outbox_core::Pipeline;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
+use self::pool::{Connection, Pool};
 use crate::{Error, Maintenance, MaintenanceOutcome, PipelineHealth, PipelineMonitor, Thresholds};
 
 /// The background task of a service with an outbox: it runs [`Maintenance`], which keeps the table bounded, and
@@ -70,16 +72,15 @@ const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 impl OutboxWorker {
     /// Starts a worker that keeps rows for a week, runs maintenance every 5 minutes, and checks the pipeline every 30
     /// s.
-    pub fn builder(pool: Pool, pipeline: Pipeline) -> WorkerBuilder {
-        WorkerBuilder {
-            maintenance: Maintenance::new(pipeline.clone(), WEEK),
-            pool,
-            pipeline,
-            thresholds: Thresholds::default(),
-            maintain_every: Duration::from_secs(300),
-            check_every: Duration::from_secs(30),
-            on_error: Box::new(|_| {}),
-        }
+    #[cfg(feature = "deadpool")]
+    pub fn builder(pool: deadpool_postgres::Pool, pipeline: Pipeline) -> WorkerBuilder {
+        WorkerBuilder::new(Pool::Deadpool(pool), pipeline)
+    }
+
+    /// Starts the worker of [`builder`](Self::builder) on a pool of sqlx.
+    #[cfg(feature = "sqlx")]
+    pub fn sqlx_builder(pool: ::sqlx::PgPool, pipeline: Pipeline) -> WorkerBuilder {
+        WorkerBuilder::new(Pool::Sqlx(pool), pipeline)
     }
 
     /// Returns what it has found last.
@@ -103,6 +104,18 @@ impl OutboxWorker {
 }
 
 impl WorkerBuilder {
+    fn new(pool: Pool, pipeline: Pipeline) -> Self {
+        Self {
+            maintenance: Maintenance::new(pipeline.clone(), WEEK),
+            pool,
+            pipeline,
+            thresholds: Thresholds::default(),
+            maintain_every: Duration::from_secs(300),
+            check_every: Duration::from_secs(30),
+            on_error: Box::new(|_| {}),
+        }
+    }
+
     /// Sets how long rows, or ids, are kept at least; a week unless set. It replaces
     /// [`maintenance`](Self::maintenance).
     pub fn retention(self, retention: Duration) -> Self {
@@ -150,7 +163,7 @@ impl WorkerBuilder {
             if next_run <= Instant::now() {
                 let Some(client) = self.connection(&mut stopped).await else { return };
                 let result = match client {
-                    Ok(client) => self.maintenance.run(&client).await,
+                    Ok(mut client) => self.maintenance.run_on(&client.session()).await,
                     Err(error) => Err(error),
                 };
                 let (maintained, failure) = self.reported(result);
@@ -163,7 +176,7 @@ impl WorkerBuilder {
             if next_check <= Instant::now() {
                 let Some(client) = self.connection(&mut stopped).await else { return };
                 let result = match client {
-                    Ok(client) => monitor.check(&client).await,
+                    Ok(mut client) => monitor.check_on(&client.session()).await,
                     Err(error) => Err(error),
                 };
                 let (health, failure) = self.reported(result);
@@ -180,10 +193,10 @@ impl WorkerBuilder {
     }
 
     /// Waits for a connection of the pool, for which there may be no timeout; none if the worker is stopped meanwhile.
-    async fn connection(&self, stopped: &mut watch::Receiver<()>) -> Option<Result<Object, Error>> {
+    async fn connection(&self, stopped: &mut watch::Receiver<()>) -> Option<Result<Connection, Error>> {
         tokio::select! {
             biased;
-            client = self.pool.get() => Some(client.map_err(Error::pool)),
+            client = self.pool.get() => Some(client),
             _ = stopped.changed() => None,
         }
     }
