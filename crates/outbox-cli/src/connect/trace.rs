@@ -72,8 +72,10 @@ mod tests {
 
     #[test]
     fn the_state_of_debezium_does_not_hide_the_end_of_its_sentence() {
-        let state = "[lsn=LSN{4/41A0EA68}, context=Context [id=null, events=[]], windows=[windowOpened=false, key=null]]";
-        let trace = format!("io.debezium.DebeziumException: trying to read from Offset {state}, but this is [gone].\n\tat x");
+        let state =
+            "[lsn=LSN{4/41A0EA68}, context=Context [id=null, events=[]], windows=[windowOpened=false, key=null]]";
+        let trace =
+            format!("io.debezium.DebeziumException: trying to read from Offset {state}, but this is [gone].\n\tat x");
         let expected = "DebeziumException: trying to read from Offset […], but this is [gone].";
         assert_eq!(first_meaningful_line(&trace).unwrap(), expected);
         assert_eq!(without_states("an open [bracket"), "an open [bracket");

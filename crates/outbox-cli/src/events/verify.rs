@@ -84,7 +84,8 @@ impl Verified {
                 _ => duplicated.add(row, found, listed),
             }
             if found.records > 0 {
-                let before = latest.entry((row.topic.as_deref().unwrap_or_default(), row.aggregate_id.as_str())).or_default();
+                let before =
+                    latest.entry((row.topic.as_deref().unwrap_or_default(), row.aggregate_id.as_str())).or_default();
                 if found.order < *before {
                     reordered.add(row, found, listed);
                 }

@@ -158,7 +158,10 @@ async fn a_connector_whose_slot_was_lost_is_found_with_the_steps_that_repair_it(
     run(&["slot", "drop", name, "--lose-events"]).await.text(0);
     env.enqueue(&[order(2)]).await;
     let refused = run(&["slot", "create", name]).await;
-    assert!(refused.code == 3 && refused.stderr.contains(&format!("outbox slot create {name} --recreate")), "{refused:?}");
+    assert!(
+        refused.code == 3 && refused.stderr.contains(&format!("outbox slot create {name} --recreate")),
+        "{refused:?}"
+    );
     run(&["slot", "create", name, "--recreate"]).await.text(0);
     run(&["connector", "resume", name]).await;
     let failed = eventually("the task has failed", async || {
@@ -166,8 +169,12 @@ async fn a_connector_whose_slot_was_lost_is_found_with_the_steps_that_repair_it(
         if status.code == 1 { Ok(status) } else { Err(status) }
     });
     assert!(failed.await.stdout.contains("[…], but this is no longer available on the server"));
-    fails(&env, &["--connector", name], &format!("-> its offsets are of a slot that was lost: outbox connector stop {name}"))
-        .await;
+    fails(
+        &env,
+        &["--connector", name],
+        &format!("-> its offsets are of a slot that was lost: outbox connector stop {name}"),
+    )
+    .await;
 
     run(&["connector", "stop", name]).await.text(0);
     run(&["connector", "offsets", name, "--delete", "--yes"]).await.text(0);
