@@ -46,11 +46,11 @@ pub(crate) struct Options {
     inbox: u64,
 
     /// How many events a call of the batch handler gets at most
-    #[arg(long, default_value_t = const { NonZeroUsize::new(1_024).unwrap() })]
+    #[arg(long, default_value_t = const { NonZeroUsize::new(2_048).unwrap() })]
     batch: NonZeroUsize,
 
     /// How many workers call the batch handler for each partition
-    #[arg(long, default_value_t = NonZeroUsize::MIN)]
+    #[arg(long, default_value_t = const { NonZeroUsize::new(2).unwrap() })]
     batch_workers: NonZeroUsize,
 
     /// How many partitions the topics have
