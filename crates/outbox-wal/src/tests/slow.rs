@@ -92,12 +92,18 @@ async fn a_walsender_that_is_at_work_for_more_than_two_timeouts_is_not_given_up(
     let role = fixture.role("REPLICATION").await;
     fixture.set("wal_sender_timeout = 0").await;
     let options = role.timeouts(Timeouts::new().silence(SILENCE));
+    let partition = "CREATE TABLE outbox.everything (LIKE outbox.outbox_message) PARTITION BY RANGE (created_at);
+        ALTER TABLE outbox.everything ATTACH PARTITION outbox.outbox_message DEFAULT";
+    fixture.client.batch_execute(partition).await.unwrap();
     let mut opened = open(&options, &fixture.source, StartAt::Now).await.unwrap();
 
     let mut other = fixture.env.client().await;
     let lock = other.transaction().await.unwrap();
-    lock.batch_execute("LOCK TABLE pg_publication IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    fixture.client.batch_execute("BEGIN").await.unwrap();
     fixture.insert(0..1).await;
+    // The plugin looks for the table's ancestors. A new connection does not open this catalog, as it may those with caches.
+    lock.batch_execute("LOCK TABLE pg_inherits IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    fixture.client.batch_execute("COMMIT").await.unwrap();
     tokio::time::sleep(SILENCE * 5 / 2).await;
     assert!(opened.stream.buffered().unwrap().is_none_or(|message| matches!(message, WalMessage::Keepalive { .. })));
     lock.commit().await.unwrap();
