@@ -56,6 +56,11 @@ impl Failure {
         Self { message: format!("{}: {}", self.message, ErrorChain::new(error)), ..self }
     }
 
+    /// Adds what to do, in the words of this program.
+    pub(crate) fn with_hint(self, hint: &str) -> Self {
+        Self { message: format!("{}\n{hint}", self.message), ..self }
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         self.exit
     }

@@ -4,7 +4,7 @@
 //!
 //! ```no_run
 //! use outbox_core::{IncomingEvent, Pipeline};
-//! use outbox_kafka_consumer::{Consumer, HandlerResult, Received, deadpool_postgres::{Pool, Transaction}, with};
+//! use outbox_kafka_consumer::{Consumer, HandlerResult, Received, deadpool_postgres::{Pool, Transaction}};
 //!
 //! #[derive(serde::Deserialize)]
 //! struct OrderCreated {

@@ -10,7 +10,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use outbox_core::{OutboxEvent, Pipeline};
-//! use outbox_testkit::{Broker, PublishedRecords, RecordBatch};
+//! use outbox_testkit::{Broker, PublishedRecords};
 //!
 //! let broker = Broker::start().await?;
 //! broker.create_topic("outbox.events.order", 1)?;

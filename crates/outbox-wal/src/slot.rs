@@ -107,19 +107,19 @@ pub(super) async fn holder(session: &mut Session, slot: &str) -> Result<Option<u
 
 /// Returns an error if the server would not let the slot be taken. An attempt would put an error into its log.
 pub(super) async fn require_free(session: &mut Session, slot: &str) -> Result<(), Error> {
-    if let Some(pid) = holder(session, slot).await? {
-        return Err(Error::new(Kind::SlotActive { slot: slot.into(), pid: Some(pid) }));
-    }
-    // Before version 16 a standby decodes nothing.
+    // Before version 16 a standby decodes nothing. A slot that is being synchronised is held by the server itself.
     let sql = format!(
         "SELECT pg_catalog.pg_is_in_recovery() AND (state ->> 'synced' = 'true'
              OR pg_catalog.current_setting('server_version_num')::pg_catalog.int4 < 160000)
          FROM pg_catalog.pg_replication_slots s, LATERAL pg_catalog.to_jsonb(s) state WHERE slot_name = {}",
         literal(slot)
     );
-    match session.query(&sql, Operation::Query).await?.into_iter().flatten().flatten().next().as_deref() {
-        Some("t") => Err(Error::new(Kind::Standby { slot: slot.into() })),
-        _ => Ok(()),
+    if session.query(&sql, Operation::Query).await?.into_iter().flatten().flatten().any(|is| is == "t") {
+        return Err(Error::new(Kind::Standby { slot: slot.into() }));
+    }
+    match holder(session, slot).await? {
+        Some(pid) => Err(Error::new(Kind::SlotActive { slot: slot.into(), pid: Some(pid) })),
+        None => Ok(()),
     }
 }
 

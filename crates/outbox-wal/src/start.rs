@@ -126,8 +126,12 @@ async fn identify(session: &mut Session, source: &Source) -> Result<(SystemId, L
 
     let name = source.slot();
     let slot = match SlotState::read(session, name).await {
-        // The standby may get the slot, or become the primary without it, which the next attempt shows.
-        Err(error) if error.is_slot_missing() && slot::is_in_recovery(session).await? => {
+        // A standby may get the slot, or become the primary without it, which the next attempt shows. A slot that it is
+        // about to get looks unfinished.
+        Err(error)
+            if (error.is_slot_missing() || matches!(error.kind(), Kind::SlotUnfinished { .. }))
+                && slot::is_in_recovery(session).await? =>
+        {
             return Err(error.with_kind(Kind::Standby { slot: name.into() }));
         }
         slot => slot?,

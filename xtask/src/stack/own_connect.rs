@@ -32,7 +32,7 @@ impl Stack {
         self.start_worker(port, &changes, None)
     }
 
-    /// Starts a Kafka Connect worker at the stack's Kafka, in a group of its own and with an agent in its JVM, which is
+    /// Starts a Kafka Connect worker at the stack's Kafka, in a separate group and with an agent in its JVM, which is
     /// written as in `-javaagent`. Waits until the worker answers.
     pub fn own_connect_with_agent(&self, group: &str, agent: &str) -> Result<OwnConnect, StackError> {
         let port = ReservedPort::any()?;

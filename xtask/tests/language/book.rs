@@ -44,28 +44,52 @@ fn code_blocks_with_a_path_are_the_file() {
 /// The file that compiles blocks of pages that are no whole programs.
 const PARTS: &str = "examples/shop/tests/pages.rs";
 
-/// A block of Rust in the book is a file, or a part of the one that compiles such parts, but for the indentation.
+/// A block of Rust in the book is a file, or a part of the one that compiles such parts, but for the indentation. One in
+/// the README of a crate is a part of the crate's page, whose examples are compiled.
 #[test]
 fn each_block_of_rust_is_compiled() {
-    let compiled = std::fs::read_to_string(root().join(PARTS)).unwrap();
-    let compiled: Vec<_> = compiled.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let read = |path: &Path| std::fs::read_to_string(root().join(path)).unwrap();
+    let parts = read(Path::new(PARTS));
 
     let mut faults = Vec::new();
-    for page in files("md").into_iter().filter(|file| file.path.starts_with("docs")) {
+    for page in files("md") {
+        let compiled = if page.path.starts_with("docs") {
+            code(parts.lines())
+        } else if page.path.starts_with("crates") && page.path.ends_with("README.md") {
+            let library = page.path.with_file_name("src/lib.rs");
+            let text = if root().join(&library).exists() { read(&library) } else { continue };
+            if text.contains("include_str!(\"../README.md\")") {
+                continue;
+            }
+            let visible = text.lines().filter_map(|line| line.strip_prefix("//!")).filter(|line| !is_hidden(line));
+            code(visible)
+        } else {
+            continue;
+        };
         let lines: Vec<_> = page.text.lines().collect();
         for (index, line) in lines.iter().enumerate() {
-            let is_file = index > 0 && lines[index - 1].starts_with("<!-- ");
+            let is_file = index > 0 && lines[index - 1].starts_with("<!-- ") && lines[index - 1].contains(".rs");
             if !line.starts_with("```rust") || is_file {
                 continue;
             }
-            let block = lines[index + 1..].iter().take_while(|line| !line.starts_with("```"));
-            let block: Vec<_> = block.map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
+            let block = code(lines[index + 1..].iter().copied().take_while(|line| !line.starts_with("```")));
             if !compiled.windows(block.len()).any(|part| part == block) {
-                faults.push(page.fault(index + 1, &format!("the block is no part of {PARTS}")));
+                faults.push(page.fault(index + 1, "no test compiles this block"));
             }
         }
     }
     none(&faults);
+}
+
+/// Returns the lines without indentation, and without those that are empty.
+fn code<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
+    lines.map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+/// Returns whether rustdoc hides the line of an example.
+fn is_hidden(line: &str) -> bool {
+    let line = line.trim();
+    line == "#" || line.starts_with("# ")
 }
 
 /// The reference names each method of the consumer's builder, and no other.

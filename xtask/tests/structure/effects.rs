@@ -1,4 +1,4 @@
-//! Where the clients read clocks and open sockets.
+//! The files in which the clients read clocks and open sockets.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use super::root;
 
 /// The crates that are to run under a deterministic simulation.
 const CRATES: [&str; 4] = ["outbox-net", "outbox-wal", "outbox-kafka", "outbox-relay"];
-/// What a simulation must replace, and the files that may use it. Times other than that of the day come from tokio's clock,
-/// which tests can control.
+/// The functions that a simulation must replace, and the files that may use them. Times other than that of the day come
+/// from tokio's clock, which tests can control.
 const EFFECTS: [(&str, &[&str]); 7] = [
     ("SystemTime::now", &["outbox-net/src/client/clock.rs"]),
     ("UNIX_EPOCH.elapsed", &[]),

@@ -3,6 +3,35 @@
 /// The outer ones are those of Connect's loop ("An exception occurred in the change event producer. This connector will
 /// be stopped."). The package of the exception's class is left out.
 pub(super) fn first_meaningful_line(trace: &str) -> Option<String> {
+    innermost_cause(trace).map(|line| without_states(&line))
+}
+
+/// The text between two brackets that a line of a table still has room for.
+const LONGEST_STATE: usize = 60;
+
+/// Leaves out what Debezium prints of its state within brackets, which hides the end of the sentence.
+fn without_states(line: &str) -> String {
+    let (mut shown, mut rest) = (String::new(), line);
+    while let Some(open) = rest.find('[') {
+        let (before, inside) = rest.split_at(open);
+        let mut depth = 0_usize;
+        let close = inside.char_indices().find_map(|(place, char)| {
+            match char {
+                '[' => depth += 1,
+                ']' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            (depth == 0).then_some(place + 1)
+        });
+        let Some((state, after)) = close.and_then(|close| inside.split_at_checked(close)) else { break };
+        shown.push_str(before);
+        shown.push_str(if state.chars().count() > LONGEST_STATE { "[…]" } else { state });
+        rest = after;
+    }
+    shown + rest
+}
+
+fn innermost_cause(trace: &str) -> Option<String> {
     let causes = trace.lines().filter(|line| !line.starts_with(char::is_whitespace));
     let causes = causes.map(|line| line.strip_prefix("Caused by: ").unwrap_or(line).trim());
     let causes: Vec<_> = causes.filter(|line| !line.is_empty() && !line.starts_with("Suppressed:")).collect();
@@ -39,6 +68,17 @@ mod tests {
                      \tat org.postgresql.core.v3.QueryExecutorImpl.receive(QueryExecutorImpl.java:2846)\n";
         let expected = "PSQLException: ERROR: replication slot \"outbox\" does not exist";
         assert_eq!(first_meaningful_line(trace).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_state_of_debezium_does_not_hide_the_end_of_its_sentence() {
+        let state =
+            "[lsn=LSN{4/41A0EA68}, context=Context [id=null, events=[]], windows=[windowOpened=false, key=null]]";
+        let trace =
+            format!("io.debezium.DebeziumException: trying to read from Offset {state}, but this is [gone].\n\tat x");
+        let expected = "DebeziumException: trying to read from Offset […], but this is [gone].";
+        assert_eq!(first_meaningful_line(&trace).unwrap(), expected);
+        assert_eq!(without_states("an open [bracket"), "an open [bracket");
     }
 
     #[test]

@@ -78,7 +78,10 @@ impl Doctor {
             (Some(config), None) => config.clone(),
             _ => self.model.config()?,
         };
-        let pipeline = connector::check(&self.model, &config, &mut checks);
+        let pipeline = match of_connect.config.is_some() || self.model.file().is_some() {
+            true => connector::check(&self.model, &config, &mut checks),
+            false => Some(connector::assumed(&self.model, &mut checks)?),
+        };
 
         let cluster = self.reachable_cluster(limit).await;
         let mut groups = Vec::new();

@@ -91,6 +91,11 @@ fn state(name: &str, state: Option<&ConnectorState>) -> Check {
     }
     let remedy = match state.is_good() {
         true => format!("outbox connector resume {name}: PostgreSQL keeps the WAL meanwhile"),
+        // Debezium advises a snapshot, which would publish every row again.
+        false if summary.contains("no longer available on the server") => format!(
+            "its offsets are of a slot that was lost: outbox connector stop {name}, outbox connector offsets {name} --delete, \
+             outbox slot create SLOT --recreate, outbox connector resume {name}, outbox replay run NAME --missed"
+        ),
         false => format!("fix the cause, then outbox connector restart {name} --only-failed"),
     };
     Check::failed("connector", summary).remedy(remedy)

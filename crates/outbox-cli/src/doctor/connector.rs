@@ -4,6 +4,7 @@ use outbox_relay::{CheckStatus, Relay, RelaySettings, ServerCheck};
 
 use super::check::{Check, Checks, Status};
 use super::keys;
+use crate::exit::Failure;
 use crate::kafka::KafkaOptions;
 use crate::model::ModelOptions;
 use crate::postgres::DatabaseOptions;
@@ -29,6 +30,13 @@ pub(super) fn check(model: &ModelOptions, config: &ConnectorConfig, checks: &mut
             None
         }
     }
+}
+
+/// Returns the pipeline of the recommended configuration, for a doctor who is given none.
+pub(super) fn assumed(model: &ModelOptions, checks: &mut Checks) -> Result<Pipeline, Failure> {
+    let found = "none is given, so slot, publication and topics are assumed to be those of the recommended one";
+    checks.add(Check::skipped(NAME, found).remedy("give --connector NAME or --connector-config FILE"));
+    model.pipeline()
 }
 
 /// Checks that the slot moves while only other tables are written.

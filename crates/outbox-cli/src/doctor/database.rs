@@ -129,10 +129,25 @@ async fn privileges(client: &Client, pipeline: &Pipeline, roles: [Option<Identif
                 | PrivilegeProblem::Has { role, .. } => named.contains(role),
                 _ => true,
             };
-            let problems: Vec<_> = rights.problems().iter().filter(is_named).map(of_right).collect();
+            // A superuser has everything else as well.
+            let superusers: Vec<_> = rights.problems().iter().filter_map(superuser).collect();
+            let is_cause = |problem: &&PrivilegeProblem| match problem {
+                PrivilegeProblem::Has { role, .. } => !superusers.contains(&role) || superuser(problem).is_some(),
+                _ => true,
+            };
+            let problems = rights.problems().iter().filter(is_named).filter(is_cause);
+            let problems: Vec<_> = problems.map(of_right).collect();
             let good = Check::ok(name, "the roles have what they need, and nothing else");
             if problems.is_empty() { vec![good] } else { problems }
         }
+    }
+}
+
+/// Returns the role of a problem, if it is that the role is a superuser.
+fn superuser(problem: &PrivilegeProblem) -> Option<&Identifier> {
+    match problem {
+        PrivilegeProblem::Has { role, right, .. } if right == "SUPERUSER" => Some(role),
+        _ => None,
     }
 }
 

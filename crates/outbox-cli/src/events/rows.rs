@@ -47,7 +47,8 @@ pub(super) struct OutboxRow {
     pub(super) aggregate_id: String,
     pub(super) event_type: String,
     pub(super) created_at: String,
-    pub(super) topic: String,
+    /// Nothing if the aggregate type cannot name a topic: such a row is never published.
+    pub(super) topic: Option<String>,
 }
 
 /// Reads the rows of a range of time by the server's clock, the oldest first.
@@ -128,8 +129,7 @@ fn of(pipeline: &Pipeline, row: &Row) -> Result<OutboxRow, Failure> {
     let (id, aggregate_type) = (text(0)?, text(1)?);
     let parsed: Option<AggregateType> = aggregate_type.parse().ok();
     let topic = parsed.and_then(|parsed| pipeline.topic(&parsed).ok());
-    let topic = topic.ok_or_else(|| Failure::server(format!("the row {id} has an aggregate type without a topic")))?;
-    let identity = event_identity(&topic, id.as_bytes());
+    let identity = event_identity(topic.as_deref().unwrap_or_default(), id.as_bytes());
     let identity = identity.ok_or_else(|| Failure::server("a row of the outbox has no id"))?;
     let (aggregate_id, event_type, created_at) = (text(2)?, text(3)?, text(4)?);
     Ok(OutboxRow { id: identity, aggregate_type, aggregate_id, event_type, created_at, topic })

@@ -68,7 +68,7 @@ impl Shown {
         let keeps_rows = pipeline.layout().row_life().keeps_rows();
         let row = if keeps_rows { rows::one(client, pipeline, id).await? } else { None };
         let topics = match &row {
-            Some(row) => vec![row.topic.clone()],
+            Some(row) => row.topic.iter().cloned().collect(),
             None if !topics.is_empty() => topics,
             None if keeps_rows => {
                 let message = format!("the table has no event {id}; --topic or --aggregate-type looks for its record");
@@ -159,10 +159,11 @@ impl Report for Shown {
         if self.records.is_empty() {
             let detail = match self.row {
                 RowState::Unknown => "not published yet (outbox slot show), never committed, or removed by retention",
+                _ if self.topics.is_empty() => "the aggregate type cannot name a topic: no reader can publish the row",
                 _ => "-",
             };
             rows.push(vec![
-                format!("topic {}", self.topics.join(", ")),
+                format!("topic {}", or_dash(Some(&self.topics.join(", ")))),
                 "-".to_owned(),
                 "no record".to_owned(),
                 detail.to_owned(),

@@ -60,7 +60,7 @@ impl Verified {
         let rows = rows::within(client, pipeline, period).await?;
         let mut seen: HashMap<_, _> = rows.iter().map(|row| (row.id, Seen::default())).collect();
         let mut order = 0;
-        for topic in rows.iter().map(|row| row.topic.as_str()).collect::<BTreeSet<_>>() {
+        for topic in rows.iter().filter_map(|row| row.topic.as_deref()).collect::<BTreeSet<_>>() {
             let visit = |id: Uuid, _: log::Place| {
                 order += 1;
                 if let Some(known) = seen.get_mut(&id) {
@@ -84,7 +84,8 @@ impl Verified {
                 _ => duplicated.add(row, found, listed),
             }
             if found.records > 0 {
-                let before = latest.entry((row.topic.as_str(), row.aggregate_id.as_str())).or_default();
+                let before =
+                    latest.entry((row.topic.as_deref().unwrap_or_default(), row.aggregate_id.as_str())).or_default();
                 if found.order < *before {
                     reordered.add(row, found, listed);
                 }
@@ -148,7 +149,7 @@ impl Found {
     fn add(&mut self, row: &OutboxRow, seen: Seen, listed: usize) {
         self.add_event(listed, || Event {
             id: row.id.to_string(),
-            topic: row.topic.clone(),
+            topic: or_dash(row.topic.as_deref()),
             aggregate_id: row.aggregate_id.clone(),
             event_type: Some(row.event_type.clone()),
             created_at: row.created_at.clone(),

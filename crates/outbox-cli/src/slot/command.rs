@@ -145,9 +145,16 @@ impl SlotCommand {
                     options = options.failover();
                 }
                 let created = options.create(&client, &pipeline).await.map_err(|e| {
-                    let message = format!("the slot {} cannot be created", name.as_str());
-                    let failure = if e.is_not_ready() { Failure::refused(message) } else { Failure::server(message) };
-                    failure.caused_by(&e)
+                    let message = format!("the slot {name} cannot be created", name = name.as_str());
+                    if !e.is_not_ready() {
+                        return Failure::server(message).caused_by(&e);
+                    }
+                    let hint = format!(
+                        "for a slot that was lost, the commands are: outbox slot create {name} --recreate, then outbox replay \
+                         run NAME --missed; a connector of Debezium needs outbox connector offsets CONNECTOR --delete first",
+                        name = name.as_str()
+                    );
+                    Failure::refused(message).caused_by(&e).with_hint(&hint)
                 })?;
                 output.print(&Created::new(name.as_str(), created))?;
                 Ok(Exit::Success)
@@ -215,6 +222,7 @@ impl Report for Shown {
                 format!("{} events, the oldest of {}", found.count, or_dash(found.oldest_committed_at.as_deref()))
             }
             Some(_) => "nothing".to_owned(),
+            None if slot.active => "not known while the slot has a reader".to_owned(),
             None => "-".to_owned(),
         };
         let mut parts = vec![Part::Fields(vec![

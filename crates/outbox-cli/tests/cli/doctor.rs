@@ -100,6 +100,19 @@ async fn what_is_broken_in_the_database_is_found_with_its_remedy() {
 }
 
 #[tokio::test]
+async fn without_a_configuration_nothing_is_said_of_one() {
+    let env = TestEnv::builder().outbox().build().await;
+    let found = run_at(&env, &["doctor", "--output", "json"]).await.json(1);
+    let checks = found["checks"].as_array().unwrap();
+    let of_connector = checks.iter().filter(|check| check["name"].as_str().unwrap().starts_with("connector "));
+    let [assumed] = &of_connector.collect::<Vec<_>>()[..] else { panic!("{found}") };
+    assert_eq!(assumed["status"], "skipped");
+    assert!(assumed["remedy"].as_str().unwrap().contains("--connector-config FILE"), "{assumed}");
+    // The slot of the recommended configuration is not there.
+    assert!(checks.iter().any(|check| check["name"] == "slot" && check["status"] == "failed"), "{found}");
+}
+
+#[tokio::test]
 async fn a_configuration_that_loses_events_is_found() {
     let env = TestEnv::builder().slot().build().await;
     let broken = env.config().clone().with("table.include.list", "outbox.other").with("slot.name", "Not A Slot");
@@ -128,6 +141,48 @@ async fn a_failed_connector_and_an_absent_one_are_found() {
     eventually("the task has failed", async || run_at(&env, &["connector", "status", env.name()]).await.code == 1)
         .await;
     fails(&env, &arguments, "Publication autocreation is disabled").await;
+}
+
+/// Debezium itself advises a snapshot, which would publish every row again.
+#[tokio::test]
+async fn a_connector_whose_slot_was_lost_is_found_with_the_steps_that_repair_it() {
+    let env = TestEnv::builder().slot().kafka().build().await;
+    let connector = env.connector();
+    connector.start().await;
+    env.enqueue(&[order(1)]).await;
+    env.records(env.topic(), 1).await;
+    let name = env.name();
+    let run = async |arguments: &[&str]| run_at(&env, arguments).await;
+    run(&["connector", "stop", name]).await.text(0);
+    env.slot_becomes("NOT active").await;
+    run(&["slot", "drop", name, "--lose-events"]).await.text(0);
+    env.enqueue(&[order(2)]).await;
+    let refused = run(&["slot", "create", name]).await;
+    assert!(
+        refused.code == 3 && refused.stderr.contains(&format!("outbox slot create {name} --recreate")),
+        "{refused:?}"
+    );
+    run(&["slot", "create", name, "--recreate"]).await.text(0);
+    run(&["connector", "resume", name]).await;
+    let failed = eventually("the task has failed", async || {
+        let status = run(&["connector", "status", name]).await;
+        if status.code == 1 { Ok(status) } else { Err(status) }
+    });
+    assert!(failed.await.stdout.contains("[…], but this is no longer available on the server"));
+    fails(
+        &env,
+        &["--connector", name],
+        &format!("-> its offsets are of a slot that was lost: outbox connector stop {name}"),
+    )
+    .await;
+
+    run(&["connector", "stop", name]).await.text(0);
+    run(&["connector", "offsets", name, "--delete", "--yes"]).await.text(0);
+    run(&["connector", "resume", name]).await.text(0);
+    let file = TempFile::config(&env, "-lost", env.config());
+    let replay = ["replay", "run", "lost", "--missed", "--yes", "--connector-config", file.path()];
+    run(&replay).await.text(0);
+    env.records(env.topic(), 2).await;
 }
 
 #[tokio::test]

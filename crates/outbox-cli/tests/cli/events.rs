@@ -41,6 +41,16 @@ async fn verify_finds_missing_duplicated_and_reordered_events() {
     assert_eq!((&since["rows"], &since["missing"]["count"]), (&3.into(), &1.into()));
     let both = run_at(&env, &[&verify[..], &["--from", &third, "--last", "60"]].concat()).await;
     assert_eq!(both.code, 2, "{both:?}");
+
+    // A row that no reader can publish does not hide the others.
+    let poison = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload)
+                  VALUES (gen_random_uuid(), 'no/topic', '1', 'Made', '{}') RETURNING id::text";
+    let poison: String = env.client().await.query_one(poison, &[]).await.unwrap().get(0);
+    eventually("the row is settled", async || run_at(&env, &verify).await.json(1)["rows"] == 6).await;
+    let verified = run_at(&env, &verify).await.json(1);
+    assert_eq!(verified["missing"]["first"][1]["id"], *poison);
+    let shown = run_at(&env, &["events", "show", &poison, "--connector-config", file.path()]).await;
+    assert!(shown.text(1).contains("cannot name a topic"), "{shown:?}");
 }
 
 #[tokio::test]

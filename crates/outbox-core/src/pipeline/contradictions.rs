@@ -316,3 +316,17 @@ pub(super) fn publication(config: &ConnectorConfig) -> Result<Identifier, Error>
     Identifier::new(name)
         .map_err(|e| Error::config("publication.name", name, "it is no name in PostgreSQL").caused_by(e))
 }
+
+/// The producer's option that limits a record.
+pub(super) const RECORD_LIMIT: &str = "producer.override.max.request.size";
+
+/// Returns the limit of the connector's producer; none if it is the default, or a placeholder, which Connect resolves.
+pub(super) fn record_limit(config: &ConnectorConfig) -> Result<Option<usize>, Error> {
+    match config.trimmed(RECORD_LIMIT).filter(|value| !value.contains("${")) {
+        None => Ok(None),
+        Some(value) => {
+            let limit = value.parse();
+            limit.map(Some).map_err(|_| Error::config(RECORD_LIMIT, value, "it is a number of bytes"))
+        }
+    }
+}

@@ -1,6 +1,7 @@
 mod builder;
 mod contradictions;
 mod found;
+mod loss;
 mod placed_headers;
 mod plan;
 mod record_size;
@@ -21,8 +22,9 @@ use crate::{
 
 pub use self::builder::PipelineBuilder;
 pub(crate) use self::found::Found;
-pub(crate) use self::placed_headers::HeaderOrder;
-pub(crate) use self::plan::{Plan, Target};
+pub use self::loss::Loss;
+pub(crate) use self::placed_headers::{HeaderOrder, Target};
+pub(crate) use self::plan::Plan;
 
 /// The topics that brokers create for themselves. Kafka rejects records of others in them, or would read those as its own.
 const INTERNAL_TOPICS: [&str; 4] =
@@ -67,25 +69,6 @@ struct Inner {
     uncarried: Vec<EventField>,
     /// Headers of an event that have a column, and are in no record.
     uncarried_headers: Vec<Box<str>>,
-}
-
-/// A loss that a pipeline has by its configuration, and that has to be accepted by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Loss {
-    /// `table.expand.json.payload`: null members and empty arrays vanish, numbers are rewritten, and some payloads
-    /// stop the connector's task for good (integers beyond 64 bits, arrays at the top, objects of unlike members).
-    JsonExpansion,
-    /// Columns that may be NULL as key, as header or to route by, as Debezium takes them: an event with a null key has
-    /// no order, some clients cannot read a header with a null value, and a row that is routed by NULL has no record.
-    NullableColumns,
-    /// Parts of an event that the table has columns for and that no record holds, as with Debezium's shortest
-    /// configuration, which carries neither the event type nor headers. Unless this is accepted, enqueue refuses an
-    /// event that has such a part.
-    UncarriedParts,
-    /// Records that Debezium writes and [`Pipeline::decode`] cannot read in full: events without the header `id`, several
-    /// headers of one name, and structs or bytes that the StringConverter writes as Java's `toString` does.
-    UnreadableRecords,
 }
 
 impl Pipeline {
@@ -141,7 +124,8 @@ impl Pipeline {
         let plan = router.as_ref().and_then(|router| Plan::new(router, &layout, losses, &mut found));
         let slot = found.take(contradictions::slot(&config));
         let publication = found.take(contradictions::publication(&config));
-        let record_limit = found.take(record_size::limit_of(&config)).unwrap_or_default();
+        let record_limit = found.take(contradictions::record_limit(&config)).flatten();
+        let record_limit = record_limit.unwrap_or(Self::DEFAULT_RECORD_LIMIT);
         found.into_result()?;
 
         let (after, messages) = (transforms.after, transforms.decoded);

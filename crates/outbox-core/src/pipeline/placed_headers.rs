@@ -1,7 +1,25 @@
 use std::collections::BTreeSet;
 use std::ops::Deref;
 
-use super::Target;
+use crate::{ColumnType, EventField};
+
+/// A placed column.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) alias: String,
+    pub(crate) index: usize,
+    pub(crate) ty: ColumnType,
+    pub(crate) field: Option<EventField>,
+    /// The event's header that the column holds, if any.
+    pub(crate) header: Option<Box<str>>,
+}
+
+impl Target {
+    /// Returns whether the column holds a part of the event, or one of its headers.
+    pub(crate) fn is_of_event(&self) -> bool {
+        self.field.is_some() || self.header.is_some()
+    }
+}
 
 /// The columns that are placed in headers, in the order of their placement.
 #[derive(Clone, Debug, Default)]

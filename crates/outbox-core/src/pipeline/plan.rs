@@ -1,4 +1,4 @@
-use super::placed_headers::PlacedHeaders;
+use super::placed_headers::{PlacedHeaders, Target};
 use super::{Found, Loss};
 use crate::connector::{MissingColumn, Placed, Placement, RouterConfig};
 use crate::{Column, ColumnType, Error, EventField, Nullability, TableLayout};
@@ -15,24 +15,6 @@ pub(crate) struct Plan {
     pub(crate) partition: Option<usize>,
     pub(crate) headers: PlacedHeaders,
     pub(crate) envelope: Vec<Target>,
-}
-
-/// A placed column.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(crate) alias: String,
-    pub(crate) index: usize,
-    pub(crate) ty: ColumnType,
-    pub(crate) field: Option<EventField>,
-    /// The event's header that the column holds, if any.
-    pub(crate) header: Option<Box<str>>,
-}
-
-impl Target {
-    /// Returns whether the column holds a part of the event, or one of its headers.
-    pub(crate) fn is_of_event(&self) -> bool {
-        self.field.is_some() || self.header.is_some()
-    }
 }
 
 impl Plan {

@@ -1,11 +1,9 @@
 use std::borrow::Cow;
 
 use super::Pipeline;
+use super::contradictions::RECORD_LIMIT;
 use crate::connector::{HeaderConverter, KeyConverter, ValueConverter};
-use crate::{ColumnType, ColumnValue, ConnectorConfig, Error, EventField, RecordRef, Row};
-
-/// The producer's option that limits a record.
-const KEY: &str = "producer.override.max.request.size";
+use crate::{ColumnType, ColumnValue, Error, EventField, RecordRef, Row};
 
 /// The bytes that Kafka's producer counts for a batch of one record besides key, value and headers
 /// (`AbstractRecords.estimateSizeInBytesUpperBound`).
@@ -26,16 +24,6 @@ const SCHEMA: usize = 512;
 
 /// How much of a payload is expanded by [`Pipeline::encode`], whatever the limit of a record is.
 const LARGEST_EXPANSION: usize = 16 << 20;
-
-/// Reads the limit of the producer that the connector has.
-pub(super) fn limit_of(config: &ConnectorConfig) -> Result<usize, Error> {
-    match config.trimmed(KEY) {
-        None => Ok(Pipeline::DEFAULT_RECORD_LIMIT),
-        // Connect resolves a placeholder, and what it stands for is not known here.
-        Some(value) if value.contains("${") => Ok(Pipeline::DEFAULT_RECORD_LIMIT),
-        Some(value) => value.parse().map_err(|_| Error::config(KEY, value, "it is a number of bytes")),
-    }
-}
 
 impl Pipeline {
     pub(crate) fn largest_expansion(&self) -> usize {
@@ -71,7 +59,7 @@ impl Pipeline {
     fn limit_rule(&self, size: &str) -> String {
         format!(
             "with key, headers and everything that the connector adds, {size}, and this pipeline takes {}: \
-             raise {KEY} and the topic's max.message.bytes, or send less",
+             raise {RECORD_LIMIT} and the topic's max.message.bytes, or send less",
             self.record_limit()
         )
     }

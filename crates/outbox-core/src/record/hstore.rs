@@ -23,7 +23,7 @@ pub(crate) fn json(mut pairs: Vec<(String, Option<String>)>) -> String {
     json
 }
 
-/// Returns the number of buckets of a map that has grown to so many pairs.
+/// Returns the number of buckets of a map that has grown to this number of pairs.
 fn buckets(pairs: usize) -> u32 {
     let mut buckets = 16_u32;
     while pairs > buckets as usize / 4 * 3 {

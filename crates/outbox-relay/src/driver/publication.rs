@@ -88,7 +88,7 @@ fn problem_with(table: &PublishedTable, published: &Published, scope: &Scope) ->
             format!(
                 "the router's predicate does not match the table {name}: Debezium would write its rows as change events, \
                  which the relay does not write: leave it out of table.include.list, or of the publication {publication}, and \
-                 read it with a connector of its own (docs/replace-debezium.md)"
+                 read it with another connector (docs/replace-debezium.md)"
             )
         });
     }

@@ -20,7 +20,7 @@ pub enum DecodeError {
     #[error(
         "a row of {table} was changed, which the configuration includes and the router's predicate does not match: Debezium \
              would write it as a change event, which the relay does not write: leave {table} out of table.include.list, and \
-             read it with a connector of its own (docs/replace-debezium.md)"
+             read it with another connector (docs/replace-debezium.md)"
     )]
     NotRouted { commit: Lsn, table: Box<str> },
     /// An UPDATE of the outbox table, at which the relay stops by configuration.

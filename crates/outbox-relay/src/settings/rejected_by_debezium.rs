@@ -1,4 +1,4 @@
-//! What Debezium and Kafka Connect reject of several keys together, or of one that is a list.
+//! Combinations of keys, and lists, that Debezium and Kafka Connect reject.
 
 use super::Finding;
 use super::finding::Findings;
@@ -64,10 +64,10 @@ fn operations_are_known(config: &Resolved) -> Result<(), Finding> {
 
 fn predicates_have_types(config: &Resolved) -> Result<(), Finding> {
     let listed = config.get("predicates").unwrap_or_default().split(',').map(str::trim);
-    let keys = listed.filter(|name| !name.is_empty()).map(|name| format!("predicates.{name}.type"));
-    let mut missing = keys.filter(|key| config.get(key).is_none_or(str::is_empty));
-    match missing.next() {
-        Some(key) => Err(Finding::new(key, "Kafka Connect rejects a predicate without it").with_remedy("set it")),
-        None => Ok(()),
+    let mut keys = listed.filter(|name| !name.is_empty()).map(|name| format!("predicates.{name}.type"));
+    if keys.any(|key| config.get(&key).is_none_or(str::is_empty)) {
+        let reason = "Kafka Connect rejects a predicate without a type";
+        return Err(Finding::new("predicates", reason).with_remedy("set predicates.NAME.type for each of them"));
     }
+    Ok(())
 }

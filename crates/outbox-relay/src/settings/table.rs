@@ -97,7 +97,7 @@ pub(super) fn not_routed(config: &Resolved, named: &[TableName], findings: &mut 
     );
     // Whether they are published is not known here: if they are, the relay is not ready.
     findings.warn(Finding::new(LIST, reason).with_remedy(
-        "split the connector: leave them out here, and let Debezium read them with a connector of their own. \
+        "split the connector: leave them out here, and let Debezium read them with another connector. \
          docs/replace-debezium.md has the commands (\"A connector that reads other tables as well\")",
     ));
 }

@@ -104,8 +104,11 @@ async fn the_primary_is_found_in_a_list_of_servers_before_and_after_a_failover()
 
     // The address leads to a standby that does not have the slot yet, as that of a new primary may for a while.
     let early = pair.fixture.start();
-    let readiness = || early.status.readiness().to_string();
-    eventually("the standby is the reason", async || readiness().contains("is a standby")).await;
+    eventually("the standby is the reason", async || match early.status.readiness().to_string() {
+        shown if shown.contains("is a standby") => Ok(()),
+        other => Err(other),
+    })
+    .await;
     early.stop().await;
 
     pair.fixture.config = config.with("database.hostname", format!("{standby},{primary}"));

@@ -52,7 +52,7 @@ pub(crate) struct FaultyProxy {
     failed: watch::Receiver<usize>,
 }
 
-/// What becomes of a connection.
+/// The fault of a connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fault {
     /// Packets are acknowledged, and nothing is forwarded.

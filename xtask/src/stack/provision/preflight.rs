@@ -201,6 +201,17 @@ mod tests {
         }
     }
 
+    /// The hosted machines run systemd, so nothing is installed there by itself.
+    #[test]
+    fn the_hosted_workflow_installs_all_of_it() {
+        let workflow = std::fs::read_to_string(paths::workspace().join(".github/workflows/ci.yml")).unwrap();
+        let all = [&JAVA, &MAVEN, &POSTGRES, &XZ].into_iter().chain(&FOR_TESTS);
+        let packages = all.filter(|it| !it.name.starts_with("Chromium")).flat_map(|it| it.debian.split(' '));
+        for package in packages {
+            assert!(workflow.split_whitespace().any(|word| word == package), "ci.yml does not install {package}");
+        }
+    }
+
     #[test]
     fn a_system_that_systemd_runs_gets_no_packages() {
         assert!(!Path::new(SYSTEMD).exists() || may_install().is_none());

@@ -24,9 +24,13 @@ async fn what_the_connectors_role_lacks_is_found_by_the_connectors_configuration
     sql(format!("ALTER ROLE {role} REPLICATION; GRANT SELECT ON outbox.outbox_message TO {role}")).await;
     let (failed, _) = findings(&env, &arguments, 0).await;
     assert_eq!(failed, [""; 0]);
-    sql(format!("CREATE TABLE secret (); GRANT SELECT ON secret TO {role}; ALTER ROLE {role} SUPERUSER")).await;
-    warns(&env, &arguments, "has SUPERUSER on the server, which it does not need").await;
+    sql(format!("CREATE TABLE secret (); GRANT SELECT ON secret TO {role}")).await;
     warns(&env, &arguments, "has SELECT on other tables, which it does not need").await;
+    sql(format!("ALTER ROLE {role} SUPERUSER")).await;
+    warns(&env, &arguments, "has SUPERUSER on the server, which it does not need").await;
+    let (_, warnings) = findings(&env, &arguments, 0).await;
+    let of_role = warnings.iter().filter(|one| one.starts_with("privileges: "));
+    assert_eq!(of_role.count(), 1, "a superuser has everything: {warnings:#?}");
 
     let placeholder = env.config().clone().with("database.user", "${env:OUTBOX_DB_USER}");
     let file = TempFile::config(&env, "-role", &placeholder);

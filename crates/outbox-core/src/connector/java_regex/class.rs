@@ -2,19 +2,18 @@
 
 use std::fmt::Write as _;
 
-use super::LetterCase;
+use super::pattern::{LetterCase, Pattern, is_space, literal};
 use super::property;
-use super::translation::{Translation, is_space, literal};
 
 /// How many classes may be within each other.
 const DEEPEST: usize = 50;
 
 /// Reads a class after its `[`, and returns it in the syntax of fancy-regex.
-pub(super) fn read(pattern: &mut Translation<'_>) -> Result<String, String> {
+pub(super) fn read(pattern: &mut Pattern<'_>) -> Result<String, String> {
     read_within(pattern, DEEPEST)
 }
 
-fn read_within(pattern: &mut Translation<'_>, levels: usize) -> Result<String, String> {
+fn read_within(pattern: &mut Pattern<'_>, levels: usize) -> Result<String, String> {
     let Some(levels) = levels.checked_sub(1) else { return Err("classes are nested too deeply".to_owned()) };
     let mut class = String::from("[");
     if pattern.rest.next_if_eq(&'^').is_some() {
@@ -45,7 +44,7 @@ fn read_within(pattern: &mut Translation<'_>, levels: usize) -> Result<String, S
     Ok(class)
 }
 
-fn escape(pattern: &mut Translation<'_>, class: &mut String) -> Result<(), String> {
+fn escape(pattern: &mut Pattern<'_>, class: &mut String) -> Result<(), String> {
     match pattern.rest.peek().copied() {
         Some('Q') => {
             pattern.rest.next();
@@ -72,7 +71,7 @@ fn escape(pattern: &mut Translation<'_>, class: &mut String) -> Result<(), Strin
 }
 
 /// Appends a character, or the range that it begins.
-fn single_or_range(pattern: &mut Translation<'_>, first: char, class: &mut String) -> Result<(), String> {
+fn single_or_range(pattern: &mut Pattern<'_>, first: char, class: &mut String) -> Result<(), String> {
     let mut last = first;
     let mut ahead = pattern.rest.clone();
     // A hyphen before the end, or before a class, is a character.

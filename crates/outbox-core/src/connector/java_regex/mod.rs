@@ -1,13 +1,16 @@
 //! Regular expressions as `java.util.regex` reads them.
 
 mod class;
+mod pattern;
 mod property;
 mod translation;
 
 use std::fmt;
+use std::sync::Arc;
 
 use fancy_regex::{Captures, Regex, RegexBuilder};
 
+pub(crate) use self::pattern::LetterCase;
 use self::translation::Translation;
 
 /// A regular expression in the syntax of `java.util.regex`, which Kafka Connect and Debezium take.
@@ -18,17 +21,12 @@ use self::translation::Translation;
 ///
 /// An attempt to match ends with an error after 1,000,000 steps back, instead of taking ever longer.
 #[derive(Clone)]
-pub struct JavaRegex {
+pub struct JavaRegex(Arc<Compiled>);
+
+struct Compiled {
     pattern: String,
     whole: Regex,
     first: Regex,
-}
-
-/// Whether letters of ASCII match in either case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LetterCase {
-    Distinct,
-    Ignored,
 }
 
 /// Why an expression cannot be used, or a match was given up.
@@ -58,7 +56,8 @@ impl JavaRegex {
             })
         };
         let whole = compile(&format!(r"\A(?:{translated})\z"))?;
-        Ok(Self { pattern: pattern.to_owned(), whole, first: compile(&translated)? })
+        let (pattern, first) = (pattern.to_owned(), compile(&translated)?);
+        Ok(Self(Arc::new(Compiled { pattern, whole, first })))
     }
 
     /// Returns whether the expression matches the whole text, as Java's `matches()`.
@@ -66,21 +65,21 @@ impl JavaRegex {
     /// # Errors
     /// The attempt took too many steps.
     pub fn matches(&self, text: &str) -> Result<bool, JavaRegexError> {
-        self.whole.is_match(text).map_err(given_up)
+        self.0.whole.is_match(text).map_err(given_up)
     }
 
     /// Returns the first match within the text, as Java's `find()`.
     pub(crate) fn find<'t>(&self, text: &'t str) -> Result<Option<Captures<'t, str>>, JavaRegexError> {
-        self.first.captures(text).map_err(given_up)
+        self.0.first.captures(text).map_err(given_up)
     }
 
     /// Returns the number of groups, with the one of the whole match.
     pub(crate) fn groups(&self) -> usize {
-        self.first.captures_len()
+        self.0.first.captures_len()
     }
 
     pub(crate) fn has_group(&self, name: &str) -> bool {
-        self.first.capture_names().flatten().any(|known| known == name)
+        self.0.first.capture_names().flatten().any(|known| known == name)
     }
 }
 
@@ -90,7 +89,7 @@ fn given_up(_: fancy_regex::Error) -> JavaRegexError {
 
 impl fmt::Debug for JavaRegex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("JavaRegex").field(&self.pattern).finish()
+        f.debug_tuple("JavaRegex").field(&self.0.pattern).finish()
     }
 }
 

@@ -1,7 +1,6 @@
 //! Predefined classes such as `\w`, and `\p{…}`.
 
-use super::LetterCase;
-use super::translation::Translation;
+use super::pattern::{LetterCase, Pattern};
 
 const HORIZONTAL: &str = r"\t\x20\x{A0}\x{1680}\x{180E}\x{2000}-\x{200A}\x{202F}\x{205F}\x{3000}";
 const VERTICAL: &str = r"\n\x0B\x0C\r\x{85}\x{2028}\x{2029}";
@@ -21,7 +20,7 @@ pub(super) fn predefined(letter: char) -> Option<String> {
 }
 
 /// Reads `p{NAME}`, `P{NAME}`, `pN` or `PN`, and returns a class.
-pub(super) fn read(pattern: &mut Translation<'_>) -> Result<String, String> {
+pub(super) fn read(pattern: &mut Pattern<'_>) -> Result<String, String> {
     let is_negated = pattern.rest.next() == Some('P');
     let name: String = if pattern.rest.next_if_eq(&'{').is_some() {
         let name = std::iter::from_fn(|| pattern.rest.next_if(|c| *c != '}')).collect();
@@ -55,7 +54,7 @@ fn content(name: &str, ignores_case: bool) -> Option<String> {
     }
 }
 
-/// The classes of POSIX, of ASCII.
+/// Returns the content of a class of POSIX, which has ASCII only.
 fn ascii(name: &str, ignores_case: bool) -> Option<&'static str> {
     Some(match name {
         "Lower" | "Upper" if ignores_case => "A-Za-z",
@@ -92,7 +91,7 @@ fn category(name: &str, ignores_case: bool) -> Option<String> {
     })
 }
 
-/// The binary properties of Unicode that Java knows, in any case.
+/// Returns the content of a binary property of Unicode, whose name has any case.
 fn binary(name: &str, ignores_case: bool) -> Option<String> {
     let name = name.to_ascii_uppercase();
     Some(
@@ -115,7 +114,7 @@ fn binary(name: &str, ignores_case: bool) -> Option<String> {
     )
 }
 
-/// The methods of `java.lang.Character`.
+/// Returns the content of a class that a method of `java.lang.Character` names.
 fn of_java(name: &str, ignores_case: bool) -> Option<&'static str> {
     Some(match name {
         "LowerCase" | "UpperCase" | "TitleCase" if ignores_case => r"\p{Lowercase}\p{Uppercase}\p{Lt}",
@@ -132,7 +131,7 @@ fn of_java(name: &str, ignores_case: bool) -> Option<&'static str> {
     })
 }
 
-/// Scripts of Unicode that the engine knows by the same name.
+/// Returns the content of a script of Unicode, which the engine knows by the same name.
 fn script(name: &str) -> Option<String> {
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphabetic() || c == '_');
     is_name.then(|| format!(r"\p{{Script={name}}}"))

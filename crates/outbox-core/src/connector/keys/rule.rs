@@ -40,7 +40,7 @@ enum Values {
     Noted { default: &'static str, quiet: &'static [&'static str], reason: &'static str },
 }
 
-/// What to do about a refused value.
+/// The remedy for a refused value.
 const REMOVE: &str = "remove the key";
 
 const fn rule(key: &'static str, effect: KeySupport, values: Values) -> Rule {

@@ -100,10 +100,10 @@ impl AfterRouter {
             }
             match step {
                 Step::Topic(route) => record.topic = route.topic(&record.topic)?,
-                Step::TimestampedTopic(topic) => {
-                    let missing =
-                        || Error::encode("timestamp", "it is NULL, and a TimestampRouter needs it for the topic");
-                    record.topic = topic.topic(&record.topic, record.timestamp.ok_or_else(missing)?)?;
+                Step::TimestampedTopic(timestamped) => {
+                    let topic = record.timestamp.and_then(|at| timestamped.topic(&record.topic, at));
+                    let reason = "it is NULL or after the year 9999, and a TimestampRouter needs it for the topic";
+                    record.topic = topic.ok_or_else(|| Error::encode("timestamp", reason))?;
                 }
                 Step::SetSchema(later) => metadata.replace(later),
                 Step::Insert(header) => record.headers.push((&header.name, Some(Cow::Borrowed(&header.value)))),

@@ -23,7 +23,7 @@ pub(crate) use self::of_heartbeat::OfHeartbeat;
 use self::predicate::{Predicate, Source};
 pub(crate) use self::schema_metadata::SchemaMetadata;
 use self::timestamp_router::TimestampedTopic;
-use super::{ConnectorConfig, HeaderConverter, RouterConfig, TopicRoute};
+use super::{ConnectorConfig, HeaderConverter, Placed, Placement, RouterConfig, TopicRoute};
 use crate::Error;
 use crate::pipeline::Found;
 
@@ -191,9 +191,9 @@ impl<'a> Transforms<'a> {
                                   a crash an event could be written to two topics: name a timestamp column";
                     return Err(Error::config(key, "", reason));
                 }
-                Step::TimestampedTopic(TimestampedTopic::of(config, name)?)
+                Step::TimestampedTopic(timestamped_topic(config, name)?)
             }
-            Transformation::SetSchemaMetadata => Step::SetSchema(SchemaMetadata::of(config, router, name)?),
+            Transformation::SetSchemaMetadata => Step::SetSchema(schema_metadata(config, router, name)?),
             Transformation::LogicalTopic => {
                 LogicalTopic::of(config, name)?;
                 let pattern = config.trimmed(&format!("transforms.{name}.topic.regex")).unwrap_or_default();
@@ -381,4 +381,48 @@ impl ConnectorConfig {
 fn keeps_tombstones(config: &ConnectorConfig, name: &str) -> bool {
     let mode = config.trimmed(&format!("transforms.{name}.delete.tombstone.handling.mode")).unwrap_or_default();
     mode.eq_ignore_ascii_case("rewrite-with-tombstone")
+}
+
+/// Returns the topics of a TimestampRouter.
+fn timestamped_topic(config: &ConnectorConfig, name: &str) -> Result<TimestampedTopic, Error> {
+    let format_key = format!("transforms.{name}.timestamp.format");
+    let format = config.trimmed(&format_key).unwrap_or("yyyyMMdd");
+    let topic_format = config.trimmed(&format!("transforms.{name}.topic.format")).unwrap_or("${topic}-${timestamp}");
+    TimestampedTopic::new(topic_format, format).map_err(|reason| Error::config(format_key, format, reason))
+}
+
+/// Returns the name and the version that a SetSchemaMetadata gives to the schemas of a router's values.
+fn schema_metadata(config: &ConnectorConfig, router: &str, name: &str) -> Result<SchemaMetadata, Error> {
+    let key = |option: &str| format!("transforms.{name}.{option}");
+    if class(config, name).ends_with("$Key") {
+        return Err(Error::config(
+            key("type"),
+            class(config, name),
+            "Debezium's task fails at it, because keys of events are no structs",
+        ));
+    }
+    if !is_struct(config, router) {
+        let reason = "Debezium's task fails at it, because values are no structs: they are with \
+                      table.expand.json.payload=true, or with a column in the envelope";
+        return Err(Error::config(key("type"), class(config, name), reason));
+    }
+
+    let version = config.trimmed(&key("schema.version"));
+    let number = version.map(|version| {
+        version.parse().map_err(|_| Error::config(key("schema.version"), version, "it is not a number of 32 bits"))
+    });
+    let metadata =
+        SchemaMetadata { name: config.get(&key("schema.name")).map(str::to_owned), version: number.transpose()? };
+    if metadata == SchemaMetadata::default() {
+        let reason = "Kafka Connect rejects it without schema.name and schema.version";
+        return Err(Error::config(key("type"), class(config, name), reason));
+    }
+    Ok(metadata)
+}
+
+/// Returns whether the router makes values structs.
+fn is_struct(config: &ConnectorConfig, router: &str) -> bool {
+    let expands = config.boolean(&format!("transforms.{router}.table.expand.json.payload"), false).unwrap_or(false);
+    let placed = Placed::list(config, &format!("transforms.{router}.table.fields.additional.placement"));
+    expands || placed.iter().flatten().any(|placed| placed.placement == Placement::Envelope)
 }

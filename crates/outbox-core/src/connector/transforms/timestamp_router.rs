@@ -2,9 +2,6 @@ use std::fmt::Write as _;
 
 use time::OffsetDateTime;
 
-use crate::Error;
-use crate::connector::ConnectorConfig;
-
 /// Kafka Connect's `TimestampRouter`: it makes the record's time a part of the topic.
 #[derive(Clone, Debug)]
 pub(super) struct TimestampedTopic {
@@ -16,24 +13,20 @@ pub(super) struct TimestampedTopic {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Literal(String),
-    /// A field of the time, in at least so many digits.
+    /// A field of the time, and its least number of digits.
     Number(char, usize),
 }
 
 impl TimestampedTopic {
-    pub(super) fn of(config: &ConnectorConfig, name: &str) -> Result<Self, Error> {
-        let key = |option: &str| format!("transforms.{name}.{option}");
-        let topic_format = config.trimmed(&key("topic.format")).unwrap_or("${topic}-${timestamp}").to_owned();
-        let format = config.trimmed(&key("timestamp.format")).unwrap_or("yyyyMMdd");
-        let time = parts(format).map_err(|reason| Error::config(key("timestamp.format"), format, reason))?;
-        Ok(Self { topic_format, time })
+    /// Reads both formats, or returns why one cannot be used.
+    pub(super) fn new(topic_format: &str, time_format: &str) -> Result<Self, String> {
+        Ok(Self { topic_format: topic_format.to_owned(), time: parts(time_format)? })
     }
 
-    /// Returns the topic of a record with this timestamp, in milliseconds since 1970.
-    pub(super) fn topic(&self, topic: &str, millis: i64) -> Result<String, Error> {
-        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000)
-            .map_err(|_| Error::encode("timestamp", "it is after the year 9999"))?;
-        Ok(self.topic_format.replace("${topic}", topic).replace("${timestamp}", &self.time_of(at)))
+    /// Returns the topic of a record with this timestamp, in milliseconds since 1970; none after the year 9999.
+    pub(super) fn topic(&self, topic: &str, millis: i64) -> Option<String> {
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()?;
+        Some(self.topic_format.replace("${topic}", topic).replace("${timestamp}", &self.time_of(at)))
     }
 
     fn time_of(&self, at: OffsetDateTime) -> String {
@@ -109,7 +102,7 @@ mod tests {
     use super::*;
 
     fn time(format: &str, at: OffsetDateTime) -> String {
-        TimestampedTopic { topic_format: String::new(), time: parts(format).unwrap() }.time_of(at)
+        TimestampedTopic::new("", format).unwrap().time_of(at)
     }
 
     #[test]
@@ -141,10 +134,7 @@ mod tests {
 
     #[test]
     fn the_format_of_the_topic_has_both() {
-        let topic = |format: &str| {
-            let topic = TimestampedTopic { topic_format: format.to_owned(), time: parts("yyyy").unwrap() };
-            topic.topic("order", 0).unwrap()
-        };
+        let topic = |format: &str| TimestampedTopic::new(format, "yyyy").unwrap().topic("order", 0).unwrap();
         assert_eq!(topic("${topic}-${timestamp}"), "order-1970");
         assert_eq!(topic("${timestamp}.${topic}.${topic}"), "1970.order.order");
         assert_eq!(topic("fixed"), "fixed");
