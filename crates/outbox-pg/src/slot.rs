@@ -49,7 +49,7 @@ pub async fn create_slot(client: &Client, pipeline: &Pipeline) -> Result<SlotCre
 /// ```no_run
 /// # use outbox_core::Pipeline;
 /// # use outbox_pg::{Error, SlotOptions, tokio_postgres::Client};
-/// # async fn example(client: &Session<'_>, pipeline: &Pipeline) -> Result<(), Error> {
+/// # async fn example(client: &Client, pipeline: &Pipeline) -> Result<(), Error> {
 /// SlotOptions::default().failover().create(client, pipeline).await?;
 /// # Ok(())
 /// # }

@@ -57,7 +57,7 @@ impl Reader {
 
     fn close(&mut self) {
         if let Some(failed) = self.opened.take() {
-            self.connections.retire(failed);
+            self.connections.retire(&failed);
         }
     }
 

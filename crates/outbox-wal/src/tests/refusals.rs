@@ -69,9 +69,9 @@ async fn a_server_that_breaks_off_its_proof_is_rejected() {
         let impostor = tokio::spawn(async move {
             let (mut client, _) = listener.accept().await.unwrap();
             let mut request = [0; 1_024];
-            client.read(&mut request).await.unwrap();
+            assert!(client.read(&mut request).await.unwrap() > 0);
             client.write_all(b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0").await.unwrap();
-            client.read(&mut request).await.unwrap();
+            assert!(client.read(&mut request).await.unwrap() > 0);
             client.write_all(answer).await.unwrap();
             client.read(&mut request).await
         });
