@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use deadpool_postgres::{Object, Transaction};
-use outbox_core::OutboxEvent;
+use outbox_core::{OutboxEvent, StatementCaching};
 use outbox_pg::PgOutbox;
 use tokio_postgres::{IsolationLevel, Statement};
 
@@ -28,6 +28,8 @@ pub(super) enum Way {
 pub(super) struct Writer {
     session: Object,
     outbox: PgOutbox,
+    /// The same with statements that are parsed each time.
+    unnamed: PgOutbox,
     update: Statement,
     /// The INSERT written by hand, if there is a table.
     insert: Option<Statement>,
@@ -46,6 +48,7 @@ impl Writer {
         };
         Ok(Self {
             outbox: PgOutbox::new(env.pipeline().clone()),
+            unnamed: PgOutbox::new(env.pipeline().clone()).statement_caching(StatementCaching::Unnamed),
             update: session.prepare("UPDATE account SET orders = orders + 1 WHERE id = $1").await?,
             insert,
             session,
@@ -71,7 +74,8 @@ impl Writer {
         let begun = Instant::now();
         let tx = self.session.build_transaction().isolation_level(self.isolation).start().await?;
         tx.execute(&self.update, &[&account]).await?;
-        write(&tx, way, &self.outbox, self.insert.as_ref(), numbers.clone().zip(payloads)).await?;
+        let outbox = if way == Way::Unnamed { &self.unnamed } else { &self.outbox };
+        write(&tx, way, outbox, self.insert.as_ref(), numbers.clone().zip(payloads)).await?;
         tx.commit().await?;
         let seconds = begun.elapsed().as_secs_f64();
 
@@ -96,12 +100,7 @@ async fn write(
                 handwritten::insert(tx, insert, n, &payload).await?;
             }
         }
-        Way::Cached => {
-            for (n, payload) in events {
-                outbox.enqueue(tx, &event(n, payload)?).await?;
-            }
-        }
-        Way::Unnamed => {
+        Way::Cached | Way::Unnamed => {
             for (n, payload) in events {
                 outbox.enqueue(tx, &event(n, payload)?).await?;
             }
