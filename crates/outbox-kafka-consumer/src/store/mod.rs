@@ -36,6 +36,7 @@ pub use self::position::Fence;
 pub use self::purge::PurgeFrom;
 pub use self::request::{Action, Due, HeldEventTask, Wanted};
 pub use self::schema::migrations;
+pub use self::session::{ChangedSettings, CommitError, SettingsCheck};
 use self::statements::Statements;
 use crate::Error;
 
