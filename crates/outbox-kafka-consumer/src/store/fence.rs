@@ -4,7 +4,7 @@ use deadpool_postgres::tokio_postgres::error::SqlState;
 use deadpool_postgres::tokio_postgres::types::ToSql;
 
 use super::driver::Command;
-use super::session::{ChangedSettings, SETTINGS, SettingsCheck, UNLOCK, record_as, record_others};
+use super::session::{ChangedSettings, SETTINGS, SettingsCheck, UNLOCK, record_as, record_custom, record_others};
 use super::{Connection, Fence, PgError, Store, Transaction};
 use crate::{Error, Isolation};
 
@@ -79,7 +79,7 @@ impl Store {
             )
         };
         format!(
-            "SET TRANSACTION ISOLATION LEVEL {}; {}; {}; {}\
+            "SET TRANSACTION ISOLATION LEVEL {}; {}; {}; {}{}\
              SET LOCAL statement_timeout = {each}; SET LOCAL idle_in_transaction_session_timeout = {each}; \
              {UNBOUNDED}; SET LOCAL application_name = '{}'; {}; \
              SELECT pg_advisory_xact_lock_shared(hashtextextended({}, {})); {locks}; {}",
@@ -87,6 +87,7 @@ impl Store {
             UNLOCK,
             record_as("session"),
             record_others(check),
+            record_custom(&self.custom_settings),
             fence.backend_name(),
             GUARD,
             self.fence,
@@ -119,7 +120,8 @@ impl Store {
     /// a handler has ended the transaction with COMMIT or ROLLBACK. In a transaction that an error has aborted it fails.
     pub async fn after_handlers(&self, tx: &mut Transaction<'_>) -> Result<Option<ChangedSettings>, PgError> {
         let settings: &[&str] = &SETTINGS;
-        let commands = [Command::Script(FIND_GUARD), Command::Statement(&self.statements.restore, &[&settings])];
+        let settings: [&(dyn ToSql + Sync); 2] = [&settings, &self.custom_settings];
+        let commands = [Command::Script(FIND_GUARD), Command::Statement(&self.statements.restore, &settings)];
         let mut answers = self.in_transaction(tx).send_all(&commands).await;
         match answers.next() {
             Ok(_) => ChangedSettings::from_rows(&answers.next()?).map(Some),
@@ -147,7 +149,7 @@ impl Store {
         isolation: Isolation,
     ) -> Result<Option<ChangedSettings>, PgError> {
         let (settings, owner): (&[&str], [&(dyn ToSql + Sync); 2]) = (&SETTINGS, [&fence.position, &fence.epoch]);
-        let restored: [&(dyn ToSql + Sync); 1] = [&settings];
+        let restored: [&(dyn ToSql + Sync); 2] = [&settings, &self.custom_settings];
         let (restore, close) = (Command::Statement(&self.statements.restore, &restored), Command::Script(CLOSE_GUARD));
         let lock = Command::Statement(&self.statements.position.lock_fence, &owner);
         let is_checked = isolation == Isolation::ReadCommitted;

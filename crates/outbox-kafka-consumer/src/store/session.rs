@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use deadpool_postgres::tokio_postgres::types::ToSql;
 
 use super::driver::Command;
+use super::statements::literal;
 use super::{PgError, Row, Store, Transaction};
 
 /// The settings that change what later statements do, who runs them or how long they may take. Every transaction checks
@@ -38,8 +39,9 @@ pub const SETTINGS: [&str; 17] = [
 pub const UNLOCK: &str = "SELECT pg_advisory_unlock_all()";
 
 /// The statement that gives the listed settings that handlers have changed the values that the consumer had set, until
-/// the transaction ends, and selects their names with the values that the session had before the transaction. If the
-/// transaction checks all settings, it selects the others that have changed as well; NULL is the default value.
+/// the transaction ends, and selects their names with the values that the session had before the transaction. It also
+/// selects the custom settings (`$2`) that have changed, and all others if the transaction checks them; NULL is the
+/// default value. The view `pg_settings` does not show custom settings such as `app.tenant`.
 ///
 /// It releases the advisory locks of the session; those of the transaction stay.
 pub const RESTORE: &str = "
@@ -50,11 +52,14 @@ pub const RESTORE: &str = "
                 nullif(current_setting('outbox.bounded', true), '')::text[]) AS setting (name, session, bounded)
     WHERE current_setting(name) <> bounded
     UNION ALL
+    SELECT name, before, NULL
+    FROM unnest($2::text[], nullif(current_setting('outbox.custom', true), '')::text[]) AS custom (name, before)
+    WHERE coalesce(current_setting(name, true), '') <> before
+    UNION ALL
     SELECT name, nullif(current_setting('outbox.others', true), '')::jsonb ->> name, NULL
     FROM pg_catalog.pg_settings
     WHERE current_setting('outbox.others', true) <> '' AND source = 'session' AND name <> ALL ($1)
-      AND name <> ALL ('{outbox.session,outbox.bounded,outbox.others,transaction_isolation,transaction_read_only,
-                         transaction_deferrable}')
+      AND name <> ALL ($2) AND name <> ALL ('{transaction_isolation,transaction_read_only,transaction_deferrable}')
       AND setting IS DISTINCT FROM
           coalesce(nullif(current_setting('outbox.others', true), '')::jsonb ->> name, reset_val, '')";
 
@@ -77,9 +82,9 @@ const NEXT_TRANSACTION: &str = "COMMIT AND CHAIN";
 /// The settings that a transaction checks after its handlers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettingsCheck {
-    /// [`SETTINGS`].
+    /// [`SETTINGS`], and the custom settings of the builder.
     Listed,
-    /// All that the server has, also those that extensions and users have added: it takes PostgreSQL about a millisecond.
+    /// All that PostgreSQL lists, which takes it about a millisecond.
     All,
 }
 
@@ -112,6 +117,19 @@ pub fn record_others(check: SettingsCheck) -> Cow<'static, str> {
          FROM pg_catalog.pg_settings WHERE source = 'session' AND name <> ALL ('{{{settings}}}')), true); "
     );
     Cow::Owned(record)
+}
+
+/// Returns the statement that records custom settings, which need not exist, until the transaction ends.
+pub fn record_custom(names: &[String]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
+    format!(
+        "SELECT set_config('outbox.custom', ARRAY(SELECT coalesce(current_setting(name, true), '') \
+         FROM unnest(ARRAY[{}]) AS name)::text, true); ",
+        names.join(",")
+    )
 }
 
 impl ChangedSettings {

@@ -29,7 +29,7 @@ const CHANGES: [(&str, &str); 14] = [
 async fn changes(is_repaired: bool, tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
     let (order, partition) = (event.event().order_id, usize::try_from(event.partition()).unwrap());
     let found = tx.text(&session(|name| name != "application_name")).await?.replace('\'', "''");
-    tx.run(&format!("INSERT INTO public.effect (order_id, note) VALUES ({order}, '{found}')")).await?;
+    tx.run(&format!("INSERT INTO public.effect (order_id, step, note) VALUES ({order}, 0, '{found}')")).await?;
     if order % 10 == 1 && !is_repaired {
         tx.run(CHANGES[partition].0).await?;
     }
@@ -59,7 +59,7 @@ async fn a_handler_that_changes_its_session_pauses_its_partition_and_no_other_ev
         let pool = driver.pool(bench.url(), 1);
         let before = pool.text(&session(|_| true)).await;
         let handler = each(|tx, event| Box::pin(changes(false, tx, event)));
-        let running = Running::start(consumer!(pool, bench, on(handler), statement_caching(statements)));
+        let running = Running::start(consumer!(pool, bench, on(handler), statement_caching(statements), custom_settings(["app.tenant"])));
         for (partition, (sql, setting)) in (0..).zip(CHANGES) {
             let why = bench.stopped(partition).await;
             let expected = format!("::on changed {setting} of its database session");
@@ -74,7 +74,7 @@ async fn a_handler_that_changes_its_session_pauses_its_partition_and_no_other_ev
 
         // The handler is repaired.
         let handler = each(|tx, event| Box::pin(changes(true, tx, event)));
-        let running = Running::start(consumer!(pool, bench, on(handler), statement_caching(statements)));
+        let running = Running::start(consumer!(pool, bench, on(handler), statement_caching(statements), custom_settings(["app.tenant"])));
         let expected: Vec<i64> =
             (0..i64::from(partitions)).flat_map(|partition| (0..3).map(move |order| partition * 10 + order)).collect();
         assert_eq!(bench.effects(expected.len()).await, expected, "each event once");
@@ -138,7 +138,7 @@ async fn a_batch_handler_may_change_settings_for_its_transaction_and_keeps_its_b
         }
         let calls = shared(AtomicUsize::new(0));
         let handler = all(move |tx, events| Box::pin(changes_for_all(calls, tx, events)));
-        let running = Running::start(consumer!(pool, bench, on_batch(handler)));
+        let running = Running::start(consumer!(pool, bench, on_batch(handler), custom_settings(["app.tenant"])));
         assert_eq!(bench.effects(20).await, (100..120).collect::<Vec<_>>());
         assert!(calls.load(Ordering::Relaxed) <= 10, "{} calls for 20 events", calls.load(Ordering::Relaxed));
         bench.produce_order_of_key(0, "1", 13).await;

@@ -92,7 +92,7 @@ impl Statements {
             held: Held::new(&names),
             operator: Operator::new(&names),
             retention: Retention::new(&names),
-            restore: Sql { text: RESTORE.to_owned(), types: vec![Type::TEXT_ARRAY] },
+            restore: Sql { text: RESTORE.to_owned(), types: vec![Type::TEXT_ARRAY, Type::TEXT_ARRAY] },
             reset: Sql { text: RESET.to_owned(), types: vec![Type::TEXT_ARRAY, Type::TEXT_ARRAY] },
         }
     }
