@@ -68,6 +68,8 @@ async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
     }
     let consumer =
         bench.consumer().retry(RetryPolicy::never()).on_failure(outbox_kafka_consumer::DeadLetterMode::ContinueKey);
+    // Shorter than Kafka keeps records.
+    let consumer = consumer.inbox_retention(std::time::Duration::from_secs(3600));
     for _ in 0..2 {
         let newer = OutboxEvent::builder("order", "1", OrderCreated::EVENT_TYPE).schema_version(4).json("{}");
         bench.produce(0, &newer.build().unwrap()).await;
@@ -87,6 +89,8 @@ async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
     let told =
         so_far.lines().filter(|line| line.contains(bench.topic()) && line.contains("newer than their handler's"));
     assert_eq!(told.count(), 1, "of the first event of a kind");
+    let is_short = |line: &&str| line.contains("topic retention exceeds inbox retention") && line.contains(bench.topic());
+    assert_eq!(so_far.lines().filter(is_short).count(), 1, "once for each topic");
     // Where the partition stops, the reason is reported in three places.
     let stopping = Running::start(bench.consumer().group("stopping").on(stops).build().unwrap());
     let why = bench.stopped(0).await;

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::{EventState, HandlerResult, Received, StatementCaching};
 
-use crate::bench::{Fixture, OrderCreated, Running};
+use crate::bench::{Fixture, OrderCreated, Running, produce_to};
 use crate::driver::{self, DRIVERS, Tx, all, consumer, each};
 use crate::faults::shared;
 
@@ -46,14 +47,15 @@ fn session(is_asked: impl Fn(&str) -> bool) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handler_that_changes_its_session_pauses_its_partition_and_no_other_event_sees_it() {
     let partitions = i32::try_from(CHANGES.len()).unwrap();
-    for (driver, statements) in
-        DRIVERS.iter().flat_map(|driver| [(driver, StatementCaching::Cached), (driver, StatementCaching::Unnamed)])
-    {
+    for (driver, statements) in DRIVERS.iter().zip([StatementCaching::Unnamed, StatementCaching::Cached]) {
         let bench = Fixture::with_partitions(partitions).await;
         for partition in 0..partitions {
-            for order in 0..3 {
-                bench.produce_order_of_key(partition, "1", i64::from(partition) * 10 + order).await;
-            }
+            let event = |order| {
+                let json = format!("{{\"order_id\":{}}}", i64::from(partition) * 10 + order);
+                OutboxEvent::builder("order", "1", "OrderCreated").schema_version(3).json(json).build().unwrap()
+            };
+            let events: Vec<OutboxEvent> = (0..3).map(event).collect();
+            produce_to(bench.brokers(), bench.pipeline(), partition, &events).await;
         }
         // All share one connection.
         let pool = driver.pool(bench.url(), 1);
