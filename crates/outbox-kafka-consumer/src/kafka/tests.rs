@@ -121,7 +121,8 @@ async fn a_bootstrap_address_that_drops_packets_is_got_around() {
     let broker = Broker::builder().start().await.unwrap();
     broker.create_topic(TOPIC, 1).unwrap();
     let dropping = Dropping::listen().await;
-    let cluster = Cluster::new(Brokers::new(vec![dropping.address.clone(), broker.address()], Security::new()), 4 << 20);
+    let cluster =
+        Cluster::new(Brokers::new(vec![dropping.address.clone(), broker.address()], Security::new()), 4 << 20);
     let mut reader = cluster.open(TOPIC, 0).await.unwrap();
     assert_eq!(reader.end().await.unwrap(), 0);
 

@@ -122,11 +122,7 @@ impl Fault {
     /// Converts into an error that blames no event.
     pub fn into_error(self) -> Error {
         match self {
-            Self::Store(e)
-            | Self::Conflict(e)
-            | Self::Locked(e)
-            | Self::NotShared(e)
-            | Self::SessionChanged(e) => e,
+            Self::Store(e) | Self::Conflict(e) | Self::Locked(e) | Self::NotShared(e) | Self::SessionChanged(e) => e,
             Self::Event(failed) => Error::store("keep an event that failed", failed.error),
             Self::Stop(e) => Error::store("keep an event that failed", e),
             Self::Ended => Error::store("keep a transaction", ENDED),

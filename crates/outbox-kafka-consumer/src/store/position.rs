@@ -233,7 +233,8 @@ mod tests {
             let entry = Entry { id: Some(Uuid::now_v7()), offset: 0, key: None };
             let mut client = group.store.connection().await.unwrap();
             let mut tx = client.transaction().await.unwrap();
-            let begun = group.store.begin(&mut tx, first, PLACE.0, std::slice::from_ref(&entry), LEVEL, CHECK).await.unwrap();
+            let begun =
+                group.store.begin(&mut tx, first, PLACE.0, std::slice::from_ref(&entry), LEVEL, CHECK).await.unwrap();
             assert!(begun.is_none(), "the fence holds");
             tx.rollback().await.unwrap();
             let moved = |fence| [Progress { fence, position: 5, end: Some(7) }];
@@ -242,9 +243,14 @@ mod tests {
 
             // One that does not end keeps the lock: the next owner of the partition ends it.
             let mut tx = client.transaction().await.unwrap();
-            group.store.begin(&mut tx, second, PLACE.0, std::slice::from_ref(&entry), LEVEL, CHECK).await.unwrap().unwrap();
+            group
+                .store
+                .begin(&mut tx, second, PLACE.0, std::slice::from_ref(&entry), LEVEL, CHECK)
+                .await
+                .unwrap()
+                .unwrap();
             let third = group.take(Uuid::now_v7()).await;
-            let error = group.store.close_guard(&mut tx, second, LEVEL).await.unwrap_err();
+            let error = group.store.close_guard(&mut tx, second, LEVEL, CHECK).await.unwrap_err();
             assert!(!error.is_rejected_commit(), "{error:?}");
             drop(tx);
             assert!(group.store.known(&[entry.id.unwrap()]).await.unwrap().is_empty());
@@ -267,7 +273,7 @@ mod tests {
             let mut tx = client.transaction().await.unwrap();
             assert!(theirs.store.begin_bounded(&mut tx, b, LEVEL, CHECK).await.unwrap());
             ours.take(Uuid::now_v7()).await;
-            theirs.store.close_guard(&mut tx, b, LEVEL).await.unwrap();
+            theirs.store.close_guard(&mut tx, b, LEVEL, CHECK).await.unwrap();
             tx.commit().await.unwrap();
         }
     }

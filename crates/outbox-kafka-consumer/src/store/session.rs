@@ -40,8 +40,8 @@ pub const UNLOCK: &str = "SELECT pg_advisory_unlock_all()";
 
 /// The statement that gives the listed settings that handlers have changed the values that the consumer had set, until
 /// the transaction ends, and selects their names with the values that the session had before the transaction. It also
-/// selects the custom settings (`$2`) that have changed, and all others if the transaction checks them; NULL is the
-/// default value. The view `pg_settings` does not show custom settings such as `app.tenant`.
+/// selects the custom settings (`$2`) that have changed: the view `pg_settings` does not show them. NULL is the default
+/// value.
 ///
 /// It releases the advisory locks of the session; those of the transaction stay.
 pub const RESTORE: &str = "
@@ -54,11 +54,14 @@ pub const RESTORE: &str = "
     UNION ALL
     SELECT name, before, NULL
     FROM unnest($2::text[], nullif(current_setting('outbox.custom', true), '')::text[]) AS custom (name, before)
-    WHERE coalesce(current_setting(name, true), '') <> before
+    WHERE coalesce(current_setting(name, true), '') <> before";
+
+/// The part of the statement that a transaction has in addition if it checks all settings.
+pub const RESTORE_OTHERS: &str = "
     UNION ALL
     SELECT name, nullif(current_setting('outbox.others', true), '')::jsonb ->> name, NULL
     FROM pg_catalog.pg_settings
-    WHERE current_setting('outbox.others', true) <> '' AND source = 'session' AND name <> ALL ($1)
+    WHERE source = 'session' AND name <> ALL ($1)
       AND name <> ALL ($2) AND name <> ALL ('{transaction_isolation,transaction_read_only,transaction_deferrable}')
       AND setting IS DISTINCT FROM
           coalesce(nullif(current_setting('outbox.others', true), '')::jsonb ->> name, reset_val, '')";
@@ -80,9 +83,10 @@ pub const RESET: &str = "
 const NEXT_TRANSACTION: &str = "COMMIT AND CHAIN";
 
 /// The settings that a transaction checks after its handlers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SettingsCheck {
     /// [`SETTINGS`], and the custom settings of the builder.
+    #[default]
     Listed,
     /// All that PostgreSQL lists, which takes it about a millisecond.
     All,

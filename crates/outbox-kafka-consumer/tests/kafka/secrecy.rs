@@ -89,7 +89,8 @@ async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
     let told =
         so_far.lines().filter(|line| line.contains(bench.topic()) && line.contains("newer than their handler's"));
     assert_eq!(told.count(), 1, "of the first event of a kind");
-    let is_short = |line: &&str| line.contains("topic retention exceeds inbox retention") && line.contains(bench.topic());
+    let is_short =
+        |line: &&str| line.contains("topic retention exceeds inbox retention") && line.contains(bench.topic());
     assert_eq!(so_far.lines().filter(is_short).count(), 1, "once for each topic");
     // Where the partition stops, the reason is reported in three places.
     let stopping = Running::start(bench.consumer().group("stopping").on(stops).build().unwrap());

@@ -61,7 +61,13 @@ async fn a_handler_that_changes_its_session_pauses_its_partition_and_no_other_ev
         let pool = driver.pool(bench.url(), 1);
         let before = pool.text(&session(|_| true)).await;
         let handler = each(|tx, event| Box::pin(changes(false, tx, event)));
-        let running = Running::start(consumer!(pool, bench, on(handler), statement_caching(statements), custom_settings(["app.tenant"])));
+        let running = Running::start(consumer!(
+            pool,
+            bench,
+            on(handler),
+            statement_caching(statements),
+            custom_settings(["app.tenant"])
+        ));
         for (partition, (sql, setting)) in (0..).zip(CHANGES) {
             let why = bench.stopped(partition).await;
             let expected = format!("::on changed {setting} of its database session");
@@ -76,7 +82,13 @@ async fn a_handler_that_changes_its_session_pauses_its_partition_and_no_other_ev
 
         // The handler is repaired.
         let handler = each(|tx, event| Box::pin(changes(true, tx, event)));
-        let running = Running::start(consumer!(pool, bench, on(handler), statement_caching(statements), custom_settings(["app.tenant"])));
+        let running = Running::start(consumer!(
+            pool,
+            bench,
+            on(handler),
+            statement_caching(statements),
+            custom_settings(["app.tenant"])
+        ));
         let expected: Vec<i64> =
             (0..i64::from(partitions)).flat_map(|partition| (0..3).map(move |order| partition * 10 + order)).collect();
         assert_eq!(bench.effects(expected.len()).await, expected, "each event once");
@@ -118,11 +130,7 @@ async fn a_held_event_whose_handler_changes_the_session_is_done_and_pauses_its_p
 }
 
 /// Changes settings for the transaction, or for longer if order 13 is among the events.
-async fn changes_for_all(
-    calls: &AtomicUsize,
-    tx: &mut dyn Tx,
-    events: Vec<Received<OrderCreated>>,
-) -> HandlerResult {
+async fn changes_for_all(calls: &AtomicUsize, tx: &mut dyn Tx, events: Vec<Received<OrderCreated>>) -> HandlerResult {
     calls.fetch_add(1, Ordering::Relaxed);
     tx.run("SET LOCAL synchronous_commit = off; SET LOCAL app.tenant = 'acme'").await?;
     let is_bad = events.iter().any(|event| event.event().order_id == 13);

@@ -4,7 +4,7 @@
 use deadpool_postgres::tokio_postgres::types::{ToSql, Type};
 use outbox_core::Identifier;
 
-use super::session::{RESET, RESTORE};
+use super::session::{RESET, RESTORE, RESTORE_OTHERS, SettingsCheck};
 
 /// Defines a group of statements: each has a name, the types of its parameters, and a text.
 macro_rules! statements {
@@ -56,8 +56,8 @@ pub struct Statements {
     pub held: Held,
     pub operator: Operator,
     pub retention: Retention,
-    /// Undoes what handlers have changed of the session, until the transaction ends.
-    pub restore: Sql,
+    restore: Sql,
+    restore_all: Sql,
     /// Gives the session its settings back after the transaction.
     pub reset: Sql,
 }
@@ -93,7 +93,19 @@ impl Statements {
             operator: Operator::new(&names),
             retention: Retention::new(&names),
             restore: Sql { text: RESTORE.to_owned(), types: vec![Type::TEXT_ARRAY, Type::TEXT_ARRAY] },
+            restore_all: Sql {
+                text: format!("{RESTORE}{RESTORE_OTHERS}"),
+                types: vec![Type::TEXT_ARRAY, Type::TEXT_ARRAY],
+            },
             reset: Sql { text: RESET.to_owned(), types: vec![Type::TEXT_ARRAY, Type::TEXT_ARRAY] },
+        }
+    }
+
+    /// Returns the statement that undoes what handlers have changed of the session, until the transaction ends.
+    pub fn restore(&self, check: SettingsCheck) -> &Sql {
+        match check {
+            SettingsCheck::Listed => &self.restore,
+            SettingsCheck::All => &self.restore_all,
         }
     }
 
@@ -108,7 +120,7 @@ impl Statements {
             self.operator.all(),
             self.retention.all(),
         ];
-        groups.into_iter().flatten().chain([("restore", &self.restore), ("reset", &self.reset)]).collect()
+        groups.into_iter().flatten().chain([("restore", &self.restore_all), ("reset", &self.reset)]).collect()
     }
 }
 
