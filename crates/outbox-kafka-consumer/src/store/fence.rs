@@ -114,7 +114,7 @@ impl Store {
         isolation: Isolation,
         check: SettingsCheck,
     ) -> Result<(), PgError> {
-        let (mut executor, restore) = (self.in_transaction(tx), self.statements.restore(check));
+        let (mut executor, restore) = (self.in_transaction(tx), self.restore(check));
         match isolation {
             Isolation::ReadCommitted => executor.prepare(&[restore]).await,
             _ => executor.prepare(&[restore, &self.statements.position.lock_fence]).await,
@@ -130,7 +130,7 @@ impl Store {
     ) -> Result<Option<ChangedSettings>, PgError> {
         let settings: &[&str] = &SETTINGS;
         let settings: [&(dyn ToSql + Sync); 2] = [&settings, &self.custom_settings];
-        let commands = [Command::Script(FIND_GUARD), Command::Statement(self.statements.restore(check), &settings)];
+        let commands = [Command::Script(FIND_GUARD), Command::Statement(self.restore(check), &settings)];
         let mut answers = self.in_transaction(tx).send_all(&commands).await;
         match answers.next() {
             Ok(_) => ChangedSettings::from_rows(&answers.next()?).map(Some),
@@ -160,8 +160,7 @@ impl Store {
     ) -> Result<Option<ChangedSettings>, PgError> {
         let (settings, owner): (&[&str], [&(dyn ToSql + Sync); 2]) = (&SETTINGS, [&fence.position, &fence.epoch]);
         let restored: [&(dyn ToSql + Sync); 2] = [&settings, &self.custom_settings];
-        let (restore, close) =
-            (Command::Statement(self.statements.restore(check), &restored), Command::Script(CLOSE_GUARD));
+        let (restore, close) = (Command::Statement(self.restore(check), &restored), Command::Script(CLOSE_GUARD));
         let lock = Command::Statement(&self.statements.position.lock_fence, &owner);
         let is_checked = isolation == Isolation::ReadCommitted;
         let commands: &[Command<'_>] = if is_checked { &[restore, close] } else { &[restore, lock, close] };

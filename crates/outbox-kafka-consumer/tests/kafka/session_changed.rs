@@ -10,7 +10,7 @@ use crate::driver::{self, DRIVERS, Tx, all, consumer, each};
 use crate::faults::shared;
 
 /// What a handler sends, and the setting that the error names.
-const CHANGES: [(&str, &str); 14] = [
+const CHANGES: [(&str, &str); 15] = [
     ("SET search_path = pg_catalog", "search_path"),
     ("SELECT set_config('search_path', 'pg_catalog', false)", "search_path"),
     ("SAVEPOINT a; SET search_path = pg_catalog; RELEASE a", "search_path"),
@@ -24,6 +24,7 @@ const CHANGES: [(&str, &str); 14] = [
     ("SET application_name = 'noise'", "application_name"),
     ("SET work_mem = '77MB'", "work_mem"),
     ("SET app.tenant = 'acme'", "app.tenant"),
+    ("RESET ALL", "all settings (RESET ALL)"),
     ("SELECT set_config('app.tenant', 'acme', false)", "app.tenant"),
 ];
 /// Stores the order with the session as it found it. The second order of a partition then sends its statement.
@@ -39,7 +40,7 @@ async fn changes(is_repaired: bool, tx: &mut dyn Tx, event: Received<OrderCreate
 
 /// Returns the query of the values of the settings.
 fn session(is_asked: impl Fn(&str) -> bool) -> String {
-    let names = CHANGES.iter().map(|(_, name)| *name).filter(|name| is_asked(name));
+    let names = CHANGES.iter().map(|(_, name)| *name).filter(|name| !name.contains(' ') && is_asked(name));
     let values: Vec<String> = names.map(|name| format!("coalesce(current_setting('{name}', true), '')")).collect();
     format!("SELECT concat_ws(' ', {})", values.join(", "))
 }
