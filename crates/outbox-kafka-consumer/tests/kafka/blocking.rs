@@ -10,7 +10,7 @@ use crate::bench::{Fixture, LEASE, OrderCreated, Running};
 use crate::driver::{self, DRIVERS, Tx, consumer, each};
 use crate::faults::shared;
 
-/// Blocks its thread at order 13, once, for longer than the lease.
+/// Lets its thread sleep at order 13, once, for longer than the lease.
 async fn blocks(has_blocked: &AtomicBool, tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
     if event.event().order_id == 13 && !has_blocked.swap(true, Ordering::Relaxed) {
         std::thread::sleep(LEASE + Duration::from_secs(1));
