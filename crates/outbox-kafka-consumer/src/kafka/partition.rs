@@ -52,8 +52,8 @@ impl Reader {
         Self { connections, topic, partition, opened: Some(opened), max_bytes: usual, usual, most }
     }
 
-    /// Changes the size of the next fetches by that of the records that one has brought. Compressed ones are larger than what
-    /// was fetched. A fetch that brought less than half of its bytes was not full, and says nothing.
+    /// Changes the size of the next fetches by that of the records that one has brought. Compressed ones are larger than
+    /// what was fetched. A fetch that brought less than half of its bytes was not full, and says nothing.
     fn adapt(&mut self, size: usize) {
         if self.max_bytes == self.usual {
             self.usual = fitting(self.usual, self.most, size);
