@@ -4,10 +4,10 @@
 use outbox_core::Pipeline;
 
 use crate::Error;
-use crate::companion::companion;
 use crate::ownership;
 use crate::readiness::Problem;
 use crate::session::{DriverError, Row, Session};
+use crate::sql_text::companion;
 
 /// The statements that create the tables of the slots and of replays. Transaction ids mean nothing in another cluster,
 /// so each row names its own.

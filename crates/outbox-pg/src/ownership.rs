@@ -6,10 +6,9 @@ use outbox_core::TableLayout;
 use tokio_postgres::types::ToSql;
 
 use crate::Error;
-use crate::companion::{companion, companion_name};
-use crate::literal::literal;
 use crate::readiness::Problem;
 use crate::session::Session;
+use crate::sql_text::{companion, companion_name, literal};
 
 /// Roles that can act as the table's owner anyway: the owner, that of the schema, and superusers.
 const TRUSTED: &str = "SELECT oid FROM pg_roles WHERE rolsuper

@@ -8,12 +8,12 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, IsolationLevel};
 
 use crate::Error;
-use crate::companion::{companion, quoted};
 use crate::history::{History, in_gaps};
 use crate::maintenance::first_id;
 use crate::migration::row_life::id;
 use crate::readiness::{Problem, slot_problem};
 use crate::session::{DriverError, Row, Session};
+use crate::sql_text::{companion, quoted};
 
 /// Publishes rows of a kept table again, next to live traffic, through the same slot, connector or relay.
 ///

@@ -7,9 +7,9 @@ use tokio_postgres::error::SqlState;
 
 use crate::Error;
 use crate::history::{History, Latest};
-use crate::literal::literal;
 use crate::readiness::{Problem, publication_problem, slot_problem};
 use crate::session::Session;
+use crate::sql_text::literal;
 
 /// How long another session may take to create the slot.
 const CREATION: Duration = Duration::from_secs(60);

@@ -3,7 +3,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 use super::transforms::OfHeartbeat;
-use super::{ConnectorConfig, KeyConverter, Schemas, Value, ValueConverter};
+use super::{ConnectorConfig, KeyConverter, Schemas, ValueConverter, ValueKind};
 use crate::{Error, Record};
 
 /// The record that Debezium writes at each heartbeat of a connector (`heartbeat.interval.ms`), as the converters and the
@@ -45,7 +45,7 @@ impl HeartbeatRecord {
     /// A converter cannot write heartbeats, which would stop Debezium's task, or a transformation changes them in a way that is
     /// not modelled.
     pub fn from_config(config: &ConnectorConfig) -> Result<Option<Self>, Error> {
-        let key = match KeyConverter::of(config, Value::Other)? {
+        let key = match KeyConverter::of(config, ValueKind::Other)? {
             KeyConverter::String => Form::Text,
             KeyConverter::Json(schemas) => Form::Json(schemas),
             KeyConverter::Bytes | KeyConverter::Number(_) => {
@@ -54,7 +54,7 @@ impl HeartbeatRecord {
                 return Err(Error::config("key.converter", class, reason));
             }
         };
-        let value = match ValueConverter::of(config, Value::Other)? {
+        let value = match ValueConverter::of(config, ValueKind::Other)? {
             ValueConverter::String => Form::Text,
             ValueConverter::Json(schemas) => Form::Json(schemas),
             ValueConverter::Bytes => {

@@ -1,10 +1,31 @@
+use serde::Serialize;
 use time::{Duration, OffsetDateTime, UtcOffset};
 
 use super::{
     AggregateId, AggregateType, CausationId, ContentType, CorrelationId, EventId, EventType, Headers, OutboxEvent,
     OwnColumns, Payload, RecordKey, Traceparent, Tracestate,
 };
-use crate::{ColumnValue, DecodedEvent, Error};
+use crate::{ColumnValue, DecodedEvent, DomainEvent, Error};
+
+impl OutboxEvent {
+    /// Starts an event of the given aggregate type, aggregate id and event type.
+    pub fn builder(
+        aggregate_type: impl Into<String>,
+        aggregate_id: impl Into<String>,
+        event_type: impl Into<String>,
+    ) -> EventBuilder {
+        EventBuilder::new(aggregate_type.into(), aggregate_id.into(), event_type.into())
+    }
+
+    /// Starts an event from a typed one, with the JSON that serde writes for it as payload.
+    pub fn from_event<E: DomainEvent + Serialize>(event: &E) -> EventBuilder {
+        let () = E::LEGAL;
+        let kind = event.kind();
+        Self::builder(E::AGGREGATE_TYPE, event.aggregate_id(), kind.event_type())
+            .schema_version(kind.schema_version())
+            .payload_result(kind.payload_of(event))
+    }
+}
 
 /// Collects the parts of an [`OutboxEvent`]; [`build`](Self::build) checks them all.
 #[derive(Debug)]
@@ -28,7 +49,7 @@ pub struct EventBuilder {
 }
 
 impl EventBuilder {
-    pub(super) fn new(aggregate_type: String, aggregate_id: String, event_type: String) -> Self {
+    fn new(aggregate_type: String, aggregate_id: String, event_type: String) -> Self {
         Self {
             aggregate_type,
             aggregate_id,
@@ -48,7 +69,7 @@ impl EventBuilder {
         }
     }
 
-    pub(super) fn payload_result(self, payload: Result<Payload, Error>) -> Self {
+    fn payload_result(self, payload: Result<Payload, Error>) -> Self {
         Self { payload, ..self }
     }
 

@@ -1,5 +1,7 @@
 mod cloud_events;
 mod column;
+mod column_type;
+mod column_value;
 mod default;
 mod hstore;
 mod identifier;
@@ -10,9 +12,11 @@ mod row;
 mod text_form;
 mod wire;
 
-pub use self::column::{Column, ColumnType, EventField, Nullability};
+pub use self::column::{Column, EventField, Nullability};
+pub use self::column_type::ColumnType;
+pub use self::column_value::ColumnValue;
 pub use self::identifier::Identifier;
-pub use self::row::{ColumnValue, Row};
+pub use self::row::Row;
 
 pub(crate) use self::hstore::pairs as hstore_pairs;
 pub(crate) use self::interval::Interval;

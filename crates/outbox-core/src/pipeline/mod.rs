@@ -12,8 +12,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::connector::{
-    AfterRouter, BinaryForm, DecodedMessages, HeaderConverter, KeyConverter, RouterConfig, Transforms, Value,
-    ValueConverter, ValueForms,
+    AfterRouter, BinaryForm, DecodedMessages, HeaderConverter, KeyConverter, RouterConfig, Transforms, ValueConverter,
+    ValueForms, ValueKind,
 };
 use crate::event::names::topic_legal;
 use crate::{
@@ -392,20 +392,20 @@ impl Inner {
 }
 
 /// Returns what the value is before it is converted.
-fn value_before(config: &ConnectorConfig, router: Option<&RouterConfig>, layout: &TableLayout) -> Value {
+fn value_before(config: &ConnectorConfig, router: Option<&RouterConfig>, layout: &TableLayout) -> ValueKind {
     let has_bytes = ValueForms::of(config).is_ok_and(|forms| forms.binary == BinaryForm::Bytes);
     let is_bytea =
         has_bytes && layout.column_of(EventField::Payload).is_some_and(|column| column.ty() == ColumnType::Bytea);
     let is_payload = router.is_none_or(|router| !router.has_envelope());
-    if is_bytea && is_payload { Value::Bytes } else { Value::Other }
+    if is_bytea && is_payload { ValueKind::Bytes } else { ValueKind::Other }
 }
 
 /// Returns what the key is before it is converted.
-fn key_before(config: &ConnectorConfig, router: Option<&RouterConfig>, layout: &TableLayout) -> Value {
+fn key_before(config: &ConnectorConfig, router: Option<&RouterConfig>, layout: &TableLayout) -> ValueKind {
     let has_bytes = ValueForms::of(config).is_ok_and(|forms| forms.binary == BinaryForm::Bytes);
     let column = router.and_then(|router| layout.column(&router.key));
     let is_bytea = column.is_some_and(|column| column.ty() == ColumnType::Bytea);
-    if has_bytes && is_bytea { Value::Bytes } else { Value::Other }
+    if has_bytes && is_bytea { ValueKind::Bytes } else { ValueKind::Other }
 }
 
 impl fmt::Debug for Pipeline {

@@ -5,10 +5,10 @@ use super::lease::Lease;
 use super::partition::first_id;
 use super::{Deferred, Maintenance, MaintenanceReport, has_row, is_busy, millis};
 use crate::Error;
-use crate::companion::companion;
 use crate::history::{Confirmed, in_gaps};
 use crate::migration::row_life::id;
 use crate::session::Session;
+use crate::sql_text::companion;
 
 impl Maintenance {
     pub(super) async fn delete(

@@ -1,9 +1,9 @@
 use super::lease::Lease;
 use super::{Deferred, Maintenance, MaintenanceReport, has_row, is_busy, millis, partitions};
 use crate::Error;
-use crate::companion::{companion, quoted};
 use crate::history::{Confirmed, in_gaps};
 use crate::session::Session;
+use crate::sql_text::{companion, quoted};
 
 impl Maintenance {
     pub(super) async fn detach(
@@ -78,7 +78,7 @@ impl Maintenance {
                 report.waiting.push(Deferred::Missed { table: child });
                 continue;
             }
-            let name = crate::literal::literal(&partition);
+            let name = crate::sql_text::literal(&partition);
             let sql = format!("DROP TABLE IF EXISTS {child}; DELETE FROM {record} WHERE partition = {name}");
             match client.batch_execute(&sql).await {
                 Ok(()) => report.dropped.push(partition),

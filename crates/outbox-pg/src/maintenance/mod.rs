@@ -15,11 +15,11 @@ pub use self::report::{Deferred, MaintenanceOutcome, MaintenanceReport};
 
 use self::lease::Lease;
 use crate::Error;
-use crate::companion::{companion, companion_name, quoted};
 use crate::history::{Confirmed, Gap, History};
 use crate::ownership;
 use crate::readiness::Problem;
 use crate::session::{DriverError, Session, Timeouts};
+use crate::sql_text::{companion, companion_name, quoted};
 
 /// Keeps an outbox table bounded: partitions made ahead and dropped behind, or rows deleted in batches.
 ///

@@ -4,9 +4,9 @@ use outbox_core::TableLayout;
 use outbox_core::layout::{Column, ColumnType, ColumnValue, EventField, Nullability};
 
 use crate::Error;
-use crate::literal::literal;
 use crate::readiness::{FoundColumn, columns_of};
 use crate::session::Session;
+use crate::sql_text::literal;
 
 /// The ALTERs for a table that differs from its layout.
 #[derive(Debug, Default)]

@@ -1,7 +1,6 @@
 mod columns;
+mod components;
 mod export;
-mod maintenance;
-mod outbox;
 mod plan;
 pub(crate) mod row_life;
 mod shipped;
@@ -17,8 +16,8 @@ pub use self::uninstall::uninstall_sql;
 
 use self::columns::Drift;
 use self::row_life::Triggers;
-use crate::literal::literal;
 use crate::session::{DriverError, Session};
+use crate::sql_text::literal;
 use crate::{Error, ownership};
 
 /// The steps of one component, recorded in the table `schema_migration` with a checksum of their SQL.

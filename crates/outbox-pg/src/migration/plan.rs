@@ -5,9 +5,9 @@ use tokio_postgres::Client;
 
 use super::{Migration, Migrations, NEWER, Newer, OTHER_SQL, Pending, checksum, row_life};
 use crate::Error;
-use crate::literal::literal;
 use crate::ownership;
 use crate::session::Session;
+use crate::sql_text::literal;
 
 /// The SQL that [`Migrations::apply`] would run. `Display` is a script for `psql`, which does the same as `apply`.
 #[derive(Clone, Debug, PartialEq, Eq)]

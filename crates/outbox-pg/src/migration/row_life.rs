@@ -2,9 +2,8 @@ use outbox_core::layout::EventField;
 use outbox_core::{Identifier, RowLife, TableLayout};
 
 use crate::Error;
-use crate::companion::{companion, companion_name};
-use crate::literal::literal;
 use crate::session::{Row, Session};
+use crate::sql_text::{companion, companion_name, literal};
 
 /// Deletes what was inserted.
 const VANISH: &str = "outbox_vanish";

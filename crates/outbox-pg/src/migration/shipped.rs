@@ -7,9 +7,8 @@ use outbox_core::{Identifier, Pipeline, RowLife, TableLayout};
 use super::columns::definition;
 use super::row_life::id;
 use super::step::{Migration, fill};
-use crate::companion::companion;
 use crate::history;
-use crate::literal::literal;
+use crate::sql_text::{companion, literal};
 
 /// The newest shipped step of an outbox.
 pub(super) const LATEST: i32 = 4;

@@ -1,8 +1,7 @@
 use outbox_core::Pipeline;
 
-use super::outbox::component;
-use crate::companion::{companion, companion_name};
-use crate::literal::literal;
+use super::components::component;
+use crate::sql_text::{companion, companion_name, literal};
 
 /// Returns the SQL that removes a pipeline's slot, publication, table and everything that
 /// [`Migrations::outbox`](super::Migrations::outbox) and [`Migrations::maintenance`](super::Migrations::maintenance)
@@ -41,7 +40,7 @@ pub fn uninstall_sql(pipeline: &Pipeline) -> String {
     let tables =
         ["_ids", "_lease", "_detached", "_slots", "_replays"].map(|suffix| companion(layout, suffix)).join(", ");
     let functions = ["_vanish", "_remember"]
-        .map(|suffix| format!("{schema}.{}()", crate::companion::quoted(&companion_name(layout, suffix))))
+        .map(|suffix| format!("{schema}.{}()", crate::sql_text::quoted(&companion_name(layout, suffix))))
         .join(", ");
     format!(
         "-- Removes the outbox {table} with its slot and publication. Unpublished events are lost.\n\

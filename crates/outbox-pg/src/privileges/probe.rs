@@ -1,9 +1,8 @@
 use outbox_core::{Identifier, Pipeline, TableLayout};
 
 use super::problem::PrivilegeProblem;
-use crate::companion::companion;
-use crate::literal::literal;
 use crate::migration::row_life::id;
+use crate::sql_text::{companion, literal};
 
 /// A privilege that a role is to have, or not to have.
 pub(super) struct Probe {

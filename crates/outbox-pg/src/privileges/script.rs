@@ -1,7 +1,6 @@
 use outbox_core::{Identifier, Pipeline};
 
-use crate::companion::{companion, companion_name};
-use crate::literal::literal;
+use crate::sql_text::{companion, companion_name, literal};
 
 /// Who operates the PostgreSQL server, and with that how a role gets the privilege to replicate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

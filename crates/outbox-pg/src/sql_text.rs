@@ -1,3 +1,5 @@
+//! Parts of SQL text: literals, quoted names, and the names of what stands next to an outbox table.
+
 use outbox_core::{Identifier, TableLayout};
 
 /// PostgreSQL's limit for a name, in bytes.
@@ -27,6 +29,11 @@ pub(crate) fn companion_name(layout: &TableLayout, suffix: &str) -> String {
 /// Computes the hash FNV-1a, which stays the same in every version of this library.
 fn fnv1a(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+/// Quotes text as an SQL literal (PostgreSQL, "String Constants", with `standard_conforming_strings` on).
+pub(crate) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Quotes a name that PostgreSQL gave.
