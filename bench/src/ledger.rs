@@ -22,7 +22,7 @@ pub(crate) struct Ledger {
     foreign: u64,
 }
 
-/// How often something was found, and the first number that it was found at.
+/// The number of times that something was found, and the first number that it was found at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Count {
     pub(crate) count: u64,

@@ -8,15 +8,16 @@ use tokio::task::JoinSet;
 use crate::run_env::RunEnv;
 use crate::{Outcome, rows};
 
-/// That many rows a second, each its own transaction.
+/// The number of rows a second, each in its own transaction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rate {
     pub(crate) rows_per_second: u32,
-    /// How many connections take turns; a divisor of the number of aggregates, so that an aggregate has one writer.
+    /// The number of connections that take turns; a divisor of the number of aggregates, so that an aggregate has one
+    /// writer.
     pub(crate) writers: u64,
 }
 
-/// When each number was known to be committed.
+/// The times at which each number was known to be committed.
 pub(crate) type Commits = Vec<(u64, Instant)>;
 
 /// Writers at work. A writer that falls behind continues without a pause until it has caught up.

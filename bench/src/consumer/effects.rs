@@ -38,7 +38,7 @@ pub(super) struct Shared {
 const PATIENCE: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(5);
 
-/// How many events handlers were called with.
+/// The number of events that handlers were called with.
 pub(super) type Calls = Arc<AtomicU64>;
 
 /// The statement of a handler for single events.

@@ -1,4 +1,4 @@
-//! How fast events are decoded, fetched, and applied exactly once.
+//! The speed at which events are decoded, fetched, and applied exactly once.
 
 mod arrival;
 mod conditions;
@@ -25,15 +25,15 @@ use crate::{Outcome, report};
 /// The parts to measure, and their sizes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
-    /// How many events are applied
+    /// The number of events to apply
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
     events: u64,
 
-    /// How often each measurement is repeated; those that are compared take turns, and the median counts
+    /// The number of times that each measurement is repeated; those that are compared take turns, and the median counts
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
 
-    /// How long the time from commit to effect is measured, after two seconds that do not count
+    /// The time that the time from commit to effect is measured, after two seconds that do not count
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
 
@@ -41,19 +41,19 @@ pub(crate) struct Options {
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
 
-    /// How many known events the large inbox has
+    /// The number of known events in the large inbox
     #[arg(long, default_value_t = 20_000_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000_000))]
     inbox: u64,
 
-    /// How many events a call of the batch handler gets at most
+    /// The largest number of events in a call of the batch handler
     #[arg(long, default_value_t = const { NonZeroUsize::new(2_048).unwrap() })]
     batch: NonZeroUsize,
 
-    /// How many workers call the batch handler for each partition
+    /// The number of workers that call the batch handler for each partition
     #[arg(long, default_value_t = const { NonZeroUsize::new(2).unwrap() })]
     batch_workers: NonZeroUsize,
 
-    /// How many partitions the topics have
+    /// The number of partitions of the topics
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..))]
     partitions: i32,
 

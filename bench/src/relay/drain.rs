@@ -11,7 +11,7 @@ use crate::run_env::{RunEnv, Shape};
 use crate::{Outcome, report};
 
 const POLL: Duration = Duration::from_millis(5);
-/// How long the topic may stay as it is before the engine is looked at, and before it is given up.
+/// The time that the topic may stay as it is before the engine is looked at, and before it is given up.
 const LOOK: Duration = Duration::from_secs(10);
 const GIVE_UP: Duration = Duration::from_secs(120);
 

@@ -10,7 +10,7 @@ use crate::load::{Load, Rate};
 use crate::percentile::percentile;
 use crate::{Outcome, report};
 
-/// How long rows may be on their way after the last one was written.
+/// The time that rows may be on their way after the last one was written.
 const ARRIVAL: Duration = Duration::from_secs(120);
 const WARM_UP: u32 = 2;
 

@@ -12,7 +12,7 @@ use crate::password::PasswordPlaces;
 
 const VARIABLE: &str = "DATABASE_URL";
 
-/// How PostgreSQL is reached.
+/// The address of PostgreSQL.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "PostgreSQL")]
 pub(crate) struct DatabaseOptions {

@@ -238,7 +238,7 @@ impl Report for Counted {
 #[derive(Serialize)]
 struct Finished {
     name: String,
-    /// How many events the replay has published, over all its runs.
+    /// The number of events that the replay has published, over all its runs.
     events: u64,
     last_id: Option<String>,
 }

@@ -61,7 +61,7 @@ impl fmt::Display for StoreFault {
     }
 }
 
-/// Why a transformation drops a record; see [`Error::dropped_by`].
+/// The reason why a transformation drops a record; see [`Error::dropped_by`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DroppedBy {

@@ -5,13 +5,13 @@ use super::{Cluster, Error, ErrorCode, OffsetAt, Topic};
 
 /// The bytes that are requested at first; a larger batch makes it more.
 const ROOM: i32 = 1024 * 1024;
-/// How often the broker may have nothing where there should be something.
+/// The number of times that the broker may return nothing where there are records.
 const MAX_EMPTY: u32 = 3;
 
 /// The beginning of the tail of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TailStart {
-    /// That many offsets before the end. Where compaction or markers of transactions took offsets, that is fewer
+    /// A number of offsets before the end. Where compaction or markers of transactions took offsets, that is fewer
     /// records.
     Last(u64),
     /// At this offset.

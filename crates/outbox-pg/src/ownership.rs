@@ -1,6 +1,6 @@
-//! Who may act as the owner of an outbox table. Its triggers run with the owner's privileges, and the tables next to it
-//! are written by the owner, so a role that creates one of them first, or a trigger on one, could run statements as the
-//! owner.
+//! The roles that may act as the owner of an outbox table. Its triggers run with the owner's privileges, and the tables
+//! next to it are written by the owner, so a role that creates one of them first, or a trigger on one, could run
+//! statements as the owner.
 
 use outbox_core::TableLayout;
 use tokio_postgres::types::ToSql;

@@ -55,11 +55,11 @@ enum Rows {
     Missed,
 }
 
-/// How far a replay is.
+/// The progress of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReplayProgress {
-    /// How many events are published again so far, over all runs of the replay's name.
+    /// The number of events that are published again so far, over all runs of the replay's name.
     pub events: u64,
     /// The id of the last one.
     pub last_id: Option<EventId>,
@@ -73,11 +73,11 @@ pub struct ReplayProgress {
 pub struct Replay {
     /// The name, which continues it.
     pub name: String,
-    /// How far it is.
+    /// Its progress.
     pub progress: ReplayProgress,
-    /// When its first batch was begun.
+    /// The time at which its first batch was begun.
     pub started_at: OffsetDateTime,
-    /// When its last batch was committed.
+    /// The time at which its last batch was committed.
     pub finished_at: Option<OffsetDateTime>,
 }
 

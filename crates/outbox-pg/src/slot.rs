@@ -11,7 +11,7 @@ use crate::readiness::{Problem, publication_problem, slot_problem};
 use crate::session::Session;
 use crate::sql_text::literal;
 
-/// How long another session may take to create the slot.
+/// The time that another session may take to create the slot.
 const CREATION: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
@@ -44,7 +44,7 @@ pub async fn create_slot(client: &Client, pipeline: &Pipeline) -> Result<SlotCre
     SlotOptions::default().create(client, pipeline).await
 }
 
-/// How a replication slot is created.
+/// The way in which a replication slot is created.
 ///
 /// ```no_run
 /// # use outbox_core::Pipeline;

@@ -127,7 +127,7 @@ impl Default for RetriedTransaction {
     }
 }
 
-/// Why a transaction did not commit, or may not have.
+/// The reason why a transaction did not commit, or may not have.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransactionError<E> {

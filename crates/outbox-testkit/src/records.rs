@@ -51,7 +51,7 @@ impl PublishedRecords {
     /// column; its timestamp is the present, unless the pipeline takes it from a column.
     ///
     /// # Errors
-    /// What enqueue would refuse, or Debezium stop at.
+    /// An event that enqueue would refuse, or at which Debezium would stop.
     pub fn of(&self, event: &OutboxEvent) -> Result<Record, Error> {
         let mut record = self.pipeline.encode(&self.pipeline.row(event)?)?;
         let now = || i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).ok();

@@ -13,7 +13,7 @@ use super::slot::{SlotState, Source};
 use crate::Lsn;
 use outbox_net::ErrorChain;
 
-/// How far a copy is read.
+/// The position up to which a copy is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
     /// Until little ends in much WAL, as within a large transaction; the rest is for the stream.

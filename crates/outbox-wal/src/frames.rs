@@ -8,7 +8,7 @@ use super::error::Error;
 /// The bytes that are allocated at once. A part of it keeps all of it until it is dropped, so it is filled before the
 /// next one: a server that sends 8 KiB at a time would otherwise hold eight times what was counted.
 const BUFFER: usize = 64 * 1024;
-/// As much as may have come during a nap.
+/// The amount that may have come during a nap.
 const BUFFER_AFTER_NAP: usize = 512 * 1024;
 /// The part of a buffer that is too small for another read.
 const REST: usize = 8;

@@ -5,7 +5,7 @@ use std::{fmt, io};
 
 use outbox_net::{SecretSource, Tls, Verification};
 
-/// How to reach PostgreSQL.
+/// The address of PostgreSQL, and how to log in.
 #[derive(Clone)]
 pub struct ConnectOptions {
     /// At least one.

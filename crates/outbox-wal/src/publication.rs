@@ -22,7 +22,7 @@ pub struct PublicationCatalog {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicationVersion(String);
 
-/// How a publication publishes tables.
+/// The way in which a publication publishes tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
     /// The version that this is true of.
@@ -37,7 +37,7 @@ pub struct Published {
     pub tables: Vec<PublishedTable>,
 }
 
-/// How a publication publishes a table.
+/// The way in which a publication publishes a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishedTable {
     /// Schema and name.

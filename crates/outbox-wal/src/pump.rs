@@ -27,10 +27,11 @@ const LARGE: usize = 256 * 1024;
 const COMMIT: u8 = b'C';
 /// The walsender wakes its reader for each row. In a large transaction it is given time to send many.
 const NAP: Duration = Duration::from_millis(1);
-/// How often a status goes out: a quarter of the silence after which either side gives up, within these bounds.
+/// The interval at which a status goes out: a quarter of the silence after which either side gives up, within these
+/// bounds.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
-/// How long the server may take to let go of the slot.
+/// The time that the server may take to let go of the slot.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// The task between a walsender and its consumer: it reads while there is room, and reports to the walsender what is
@@ -43,12 +44,12 @@ pub struct Pump {
     wal_end: Arc<AtomicU64>,
     source: Source,
     options: ConnectOptions,
-    /// How often a status goes out at least.
+    /// The longest interval between two statuses.
     interval: Duration,
     /// The bytes that were read of the transaction that is being sent.
     unfinished: usize,
     silence: Silence,
-    /// How often the server has asked for an answer since the last status that went out by itself.
+    /// The number of times that the server has asked for an answer since the last status that went out by itself.
     pings: u32,
     /// Whether a warning of the walsender was logged.
     has_warned: bool,

@@ -18,7 +18,7 @@ use crate::switches::Switches;
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
-/// How long requests and handlers that run at shutdown may continue. The consumer gives its handlers as long.
+/// The time that requests and handlers that run at shutdown may continue. The consumer gives its handlers as long.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// The parts of the service that the mode names: the HTTP interface and the consumer.

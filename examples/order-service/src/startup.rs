@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 
 use crate::settings::Mode;
 
-/// Why the service does not start.
+/// The reason why the service does not start.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StartupError {

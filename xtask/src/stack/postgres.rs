@@ -22,9 +22,9 @@ pub(crate) const PASSWORD: &str = "postgres";
 /// The database that `stack up` makes ready for the example and the connector.
 pub(crate) const DATABASE: &str = "outbox_db";
 
-/// How long a server that answers at all may take to.
+/// The time that a server that answers at all may take to.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the copying of a whole database may take.
+/// The time that the copying of a whole database may take.
 const COPYING: Duration = Duration::from_secs(60);
 
 /// Creates the cluster unless there is one.

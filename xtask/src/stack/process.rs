@@ -69,7 +69,7 @@ impl ProcessIdentity {
     }
 }
 
-/// How a server is started; kept in the state file so that it can be started again.
+/// The way in which a server is started; kept in the state file so that it can be started again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Launch {
     pub(crate) program: PathBuf,

@@ -1,4 +1,4 @@
-//! How many definitions a file has, and how much of it only its neighbours may see.
+//! The number of definitions of a file, and of its items that only its neighbours may see.
 
 use std::collections::BTreeMap;
 use std::fmt;

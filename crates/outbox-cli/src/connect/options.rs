@@ -10,7 +10,7 @@ use super::http::Http;
 use crate::exit::Failure;
 use crate::password::PasswordPlaces;
 
-/// How Kafka Connect is reached.
+/// The address of Kafka Connect, and how to log in.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Kafka Connect")]
 pub(crate) struct ConnectOptions {

@@ -10,9 +10,9 @@ use super::state::ConnectorState;
 use crate::exit::Failure;
 
 const POLL: Duration = Duration::from_millis(200);
-/// How long a started connector must keep its state.
+/// The time that a started connector must keep its state.
 const STEADY: Duration = Duration::from_secs(3);
-/// How long a worker may reject requests because the workers share out their work again.
+/// The time that a worker may reject requests because the workers share out their work again.
 const REBALANCE: Duration = Duration::from_secs(30);
 
 /// A client of Kafka Connect's REST API.

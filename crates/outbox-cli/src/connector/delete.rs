@@ -13,7 +13,7 @@ use crate::output::{Output, Part, Report, or_dash};
 use crate::postgres::DatabaseOptions;
 use crate::slot::{Change, Consent, EventSource, SlotState, change};
 
-/// How many events are listed that a dropped slot would lose.
+/// The number of listed events that a dropped slot would lose.
 const LISTED: usize = 20;
 
 #[derive(Args)]

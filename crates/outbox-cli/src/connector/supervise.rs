@@ -41,7 +41,7 @@ struct Step {
 /// A connector that fails.
 struct Failing {
     pauses: Backoff,
-    /// When it is restarted; nothing if it was, and its state is not known yet.
+    /// The time of its restart; none if it was restarted, and its state is not known yet.
     restart_at: Option<Instant>,
     /// Since when it runs again.
     running_since: Option<Instant>,

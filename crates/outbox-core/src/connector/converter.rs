@@ -1,7 +1,7 @@
 use super::{ConnectorConfig, NumberConverter};
 use crate::Error;
 
-/// How the record's value is written.
+/// The way in which the record's value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ValueConverter {
     /// `org.apache.kafka.connect.storage.StringConverter`
@@ -12,7 +12,7 @@ pub(crate) enum ValueConverter {
     Bytes,
 }
 
-/// How the record's key is written.
+/// The way in which the record's key is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyConverter {
     String,

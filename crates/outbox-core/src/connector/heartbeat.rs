@@ -16,10 +16,10 @@ pub struct HeartbeatRecord {
     headers: Vec<(String, Bytes)>,
 }
 
-/// How a converter writes a struct.
+/// The way in which a converter writes a struct.
 #[derive(Clone, Copy, Debug)]
 enum Form {
-    /// As Java's `Struct.toString`, which the StringConverter calls.
+    /// The form of Java's `Struct.toString`, which the StringConverter calls.
     Text,
     Json(Schemas),
 }

@@ -53,7 +53,7 @@ struct Inner {
     config: ConnectorConfig,
     layout: TableLayout,
     router: RouterConfig,
-    /// How messages are decoded, if there is no table.
+    /// The way in which messages are decoded, if there is no table.
     messages: Option<DecodedMessages>,
     after: AfterRouter,
     key_converter: KeyConverter,

@@ -66,7 +66,7 @@ impl Deref for PlacedHeaders {
 /// The order in which a record has its headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum HeaderOrder {
-    /// As they are placed.
+    /// The order in which they are placed.
     #[default]
     Placed,
     /// By name.

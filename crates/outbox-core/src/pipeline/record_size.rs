@@ -22,7 +22,7 @@ const JSON_GROWTH: usize = 6;
 /// The bytes that a column takes in the schema that the JsonConverter writes, apart from its name.
 const SCHEMA: usize = 512;
 
-/// How much of a payload is expanded by [`Pipeline::encode`], whatever the limit of a record is.
+/// The part of a payload that is expanded by [`Pipeline::encode`], whatever the limit of a record is.
 const LARGEST_EXPANSION: usize = 16 << 20;
 
 impl Pipeline {

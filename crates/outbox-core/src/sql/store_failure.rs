@@ -4,8 +4,8 @@ use outbox_net::SqlStateClass;
 
 use crate::{Error, StoreFault};
 
-/// Why PostgreSQL did not store an event, with what to do: the source of an error of enqueue. Below it is the driver's
-/// error `E`.
+/// The reason why PostgreSQL did not store an event, with what to do: the source of an error of enqueue. Below it is
+/// the driver's error `E`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreFailure<E: StdError + 'static> {

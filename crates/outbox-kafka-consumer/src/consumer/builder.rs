@@ -39,7 +39,7 @@ pub struct Builder<D: Driver = TokioPostgres> {
     registrations: Vec<Registration>,
     otherwise: Vec<Registered>,
     upcasts: Upcasts,
-    /// Why an upcast cannot be used.
+    /// The reason why an upcast cannot be used.
     refused: Option<String>,
     driver: PhantomData<fn() -> D>,
 }

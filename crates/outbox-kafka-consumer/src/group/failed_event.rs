@@ -63,7 +63,7 @@ pub struct FailedEvent {
     pub key: Option<Vec<u8>>,
     /// Whether it is parked or a dead letter.
     pub state: EventState,
-    /// How many attempts there were.
+    /// The number of attempts.
     pub attempts: u32,
     /// The kind of the last failure.
     pub kind: FailureKind,
@@ -71,9 +71,9 @@ pub struct FailedEvent {
     pub error: String,
     /// The time of its first failure.
     pub first_failed_at: OffsetDateTime,
-    /// When it failed last.
+    /// The time at which it failed last.
     pub last_failed_at: OffsetDateTime,
-    /// When it is tried again; nothing for a dead letter, and behind another event.
+    /// The time of the next attempt; none for a dead letter, and behind another event.
     pub next_attempt_at: Option<OffsetDateTime>,
 }
 

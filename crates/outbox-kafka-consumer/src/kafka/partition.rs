@@ -25,7 +25,7 @@ pub struct Reader {
     max_bytes: i32,
 }
 
-/// How long the broker waits for new records before it answers with none.
+/// The time that the broker waits for new records before it answers with none.
 const WAIT: Duration = Duration::from_millis(500);
 const MIN_BYTES: i32 = 1;
 const USUAL_BYTES: i32 = 4 << 20;
@@ -169,7 +169,7 @@ impl PartitionReader for Reader {
     }
 }
 
-/// Why a fetch brought nothing.
+/// The reason why a fetch brought nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Emptiness {
     /// There is nothing more.

@@ -1,4 +1,5 @@
-/// How many events share a transaction: fewer after a conflict with another transaction, and slowly more again.
+/// The number of events that share a transaction: fewer after a conflict with another transaction, and slowly more
+/// again.
 ///
 /// Events of different aggregates may change the same rows. The more of them a transaction holds, the more often two
 /// transactions wait for each other.
@@ -6,7 +7,7 @@
 pub struct BatchSize {
     most: usize,
     now: usize,
-    /// How many transactions of this size have committed in a row.
+    /// The number of transactions of this size that have committed in a row.
     commits: u32,
 }
 

@@ -58,11 +58,12 @@ pub fn assign(seats: &[PartitionLease], members: &[Member]) -> BTreeMap<(String,
     assigned
 }
 
-/// When a lease is renewed, and when it counts as lost by its owner's own clock. Times are since some fixed instant.
+/// The times at which a lease is renewed, and counts as lost by its owner's own clock. Times are since some fixed
+/// instant.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseClock {
     ttl: Duration,
-    /// When the last renewal that succeeded was begun: the store's time for it is that or later.
+    /// The time at which the last renewal that succeeded was begun: the store's time for it is that or later.
     renewed: Duration,
 }
 

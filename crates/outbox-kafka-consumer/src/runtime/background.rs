@@ -15,17 +15,17 @@ use super::{Shared, TopicPartition};
 use crate::Error;
 use crate::store::{HeldEventTask, Progress};
 
-/// How often positions are moved. Until then a restart reads known events again.
+/// The interval at which positions are moved. Until then a restart reads known events again.
 const ADVANCE: Duration = Duration::from_secs(1);
 /// For how long requests are kept that were carried out.
 const REQUESTS: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How often what is old is looked for.
+/// The interval at which old rows are looked for.
 const PURGE: Duration = Duration::from_secs(60);
 /// Every how many purges the heads of blocked keys are looked at.
 const HEADS: u32 = 10;
-/// How often positions are mirrored.
+/// The interval at which positions are mirrored.
 const MIRROR: Duration = Duration::from_secs(5);
-/// How long the last positions may take at shutdown.
+/// The time that the last positions may take at shutdown.
 const LAST_MIRROR: Duration = Duration::from_secs(2);
 
 /// A partition is looked after as long as this lives.

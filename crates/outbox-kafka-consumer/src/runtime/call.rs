@@ -341,7 +341,7 @@ impl Lane {
 /// An event with its handlers.
 pub type Delivered = (Received<()>, Arc<Route>);
 
-/// Why a call of a handler failed, and which of its events is the cause if it is known.
+/// The reason why a call of a handler failed, and which of its events is the cause if it is known.
 struct CallFault {
     fault: Fault,
     event: Option<usize>,

@@ -33,7 +33,8 @@ pub struct Dispatcher {
     /// Sorted, and waiting for room.
     next: Option<Item>,
     earlier: EarlierAttempts,
-    /// How many offsets are isolated after the first event that the inbox does not know; `None` behind that one.
+    /// The number of offsets that are isolated after the first event that the inbox does not know; `None` behind that
+    /// one.
     isolated: Option<i64>,
 }
 
@@ -68,12 +69,12 @@ pub struct EarlierAttempts {
     pub attempt_owner: Uuid,
 }
 
-/// How many events the inbox is asked about at a time.
+/// The number of events that the inbox is asked about at a time.
 const LOOK_AHEAD: usize = 1_000;
 
 /// The bytes of records of one partition that may be in flight. A lane's transactions add what the handlers hold.
 const BUDGET: usize = 8 << 20;
-/// How many records may be in flight for each event of a batch.
+/// The number of records that may be in flight for each event of a batch.
 const BATCHES_AHEAD: usize = 2;
 
 /// Returns how many records may be in flight: what a successor is careful with.

@@ -14,7 +14,7 @@ use crate::registry::Route;
 use crate::store::{Disposition, Paused, PgError};
 use crate::{Error, EventState, HandlerError};
 
-/// Why an event was not handled, and what may come next.
+/// The reason why an event was not handled, and what may come next.
 #[derive(Debug)]
 pub struct Failed {
     pub kind: FailureKind,
@@ -26,7 +26,7 @@ pub struct Failed {
     policy: Option<HandlerPolicy>,
 }
 
-/// Why a transaction came to nothing.
+/// The reason why a transaction came to nothing.
 #[derive(Debug)]
 pub enum Fault {
     /// One of its events failed.
@@ -43,7 +43,7 @@ pub enum Fault {
     Ended,
 }
 
-/// Why the transaction of a batch came to nothing, and which of its events may be the cause.
+/// The reason why the transaction of a batch came to nothing, and which of its events may be the cause.
 #[derive(Debug)]
 pub struct Aborted {
     pub fault: Fault,
@@ -336,9 +336,9 @@ impl Shared {
     }
 }
 
-/// How long an event waits for a lock before it is parked: this part of the lease at least.
+/// The time that an event waits for a lock before it is parked: this part of the lease at least.
 const SHORT_WAIT: u32 = 8;
-/// How long an event is parked that did not get a lock.
+/// The time that an event is parked that did not get a lock.
 const LOCKED_PAUSE: Duration = Duration::from_secs(5);
 /// Of the second between two looks at an event that nobody can take yet.
 const MOST_DOUBLINGS: u32 = 5;

@@ -13,7 +13,7 @@ use crate::registry::Route;
 use crate::store::{Action, Connection, HeldEvent, HeldEventTask, Transaction};
 use crate::{Error, Isolation};
 
-/// How many held events of one key are handled before the lane continues with others.
+/// The number of held events of one key that are handled before the lane continues with others.
 const IN_A_ROW: usize = 100;
 
 /// An attempt at a held event.

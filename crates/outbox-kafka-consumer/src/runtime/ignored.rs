@@ -23,7 +23,7 @@ struct Kind {
     version: Option<u32>,
 }
 
-/// That many kinds are kept in mind: types come from outside.
+/// The number of kinds that are kept in mind: types come from outside.
 const MOST: usize = 1_000;
 
 impl Ignored {

@@ -22,8 +22,8 @@ pub struct Lane {
     pub stop: CancellationToken,
 }
 
-/// How often a single event that lost against another transaction is tried again at once. The other one has
-/// made progress, so an event without a fault gets through.
+/// The number of times that a single event that lost against another transaction is tried again at once. The other one
+/// has made progress, so an event without a fault gets through.
 pub const CONFLICTS: u32 = 20;
 const LONGEST_CONFLICT_PAUSE: u32 = 100;
 
@@ -35,7 +35,7 @@ pub async fn pause_after(conflicts: u32) {
 
 /// After that many conflicts an event runs while no other transaction of its partition does.
 const APART_AFTER: u32 = 3;
-/// How long it waits for the others.
+/// The time that it waits for the others.
 const APART_WAIT: Duration = Duration::from_secs(1);
 
 /// The permits that a transaction holds while it runs.

@@ -30,16 +30,16 @@ pub struct Partition {
     owner: Uuid,
     /// Its last owner let the lease run out, maybe with the process.
     was_abandoned: bool,
-    /// How many times in a row the lanes lost their connections before the position moved.
+    /// The number of times in a row that the lanes lost their connections before the position moved.
     losses: u32,
     _gauges: PartitionGauges,
 }
 
-/// How often offsets without work are counted as done, and the lag is measured.
+/// The interval at which offsets without work are counted as done, and the lag is measured.
 const TICK: Duration = Duration::from_millis(250);
 /// After that many losses of connections an event may be their cause: it is looked for as one that ends the process is.
 const LOSSES: u32 = 5;
-/// How long a partition is stopped at a record that nobody can get past, before it is looked at again.
+/// The time that a partition is stopped at a record that nobody can get past, before it is looked at again.
 const STOPPED: Duration = Duration::from_secs(30);
 
 impl Partition {

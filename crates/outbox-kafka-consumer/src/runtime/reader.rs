@@ -39,8 +39,8 @@ pub struct Memory {
     total: u32,
 }
 
-/// How long a partition waits for memory that others may hold for long, as a paused topic does. Then it continues with
-/// one chunk, so that no partition starves.
+/// The time that a partition waits for memory that others may hold for long, as a paused topic does. Then it continues
+/// with one chunk, so that no partition starves.
 const STARVING: Duration = Duration::from_secs(1);
 
 impl Memory {
@@ -55,13 +55,13 @@ impl Memory {
     }
 }
 
-/// Why a reader has ended, and where the next one is to begin.
+/// The reason why a reader has ended, and where the next one is to begin.
 pub struct Interrupted {
     pub next: i64,
     pub error: Error,
 }
 
-/// How often the end of a partition is read while nothing is fetched, because handlers are slow or paused.
+/// The interval at which the end of a partition is read while nothing is fetched, because handlers are slow or paused.
 const END_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Waits for room for another chunk, and passes on the end of the partition meanwhile. `None` if nobody takes chunks.

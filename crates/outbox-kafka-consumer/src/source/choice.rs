@@ -19,8 +19,8 @@ pub struct Choice {
     auto: Arc<Semaphore>,
 }
 
-/// How many partitions of a process [`Reader::Auto`] reads by rskafka at a time, which has a connection and fetches for
-/// each of them.
+/// The number of partitions of a process that [`Reader::Auto`] reads by rskafka at a time, which has a connection and
+/// fetches for each of them.
 const MOST_BY_RSKAFKA: usize = 16;
 
 impl Choice {

@@ -20,7 +20,7 @@ const FIND_GUARD: &str = "MOVE 0 IN outbox_guard";
 /// Notifications that a handler listens to would otherwise come to every later user of the session.
 const CLOSE_GUARD: &str = "CLOSE outbox_guard; UNLISTEN *";
 
-/// How far a partition is done, to be stored.
+/// The position of a partition, to be stored.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     pub fence: Fence,

@@ -9,7 +9,7 @@ use crate::protocol::{Member, PartitionLease};
 /// Topic and partition.
 type TopicPartition = (String, i32);
 
-/// Who is alive, and who has what.
+/// The members that are alive, and the partitions that each has leased.
 #[derive(Debug)]
 pub struct GroupView {
     pub members: Vec<Member>,

@@ -30,7 +30,7 @@ pub struct Taken {
     pub topic_id: Option<Uuid>,
 }
 
-/// How long the take-over waits for a lock before it terminates the backends that hold it.
+/// The time that the take-over waits for a lock before it terminates the backends that hold it.
 const LOCK_WAIT: Duration = Duration::from_millis(500);
 
 impl Store {

@@ -7,7 +7,7 @@ use super::lease::unread;
 use super::{Row, Store, seconds};
 use crate::Error;
 
-/// How many rows one transaction deletes at most.
+/// The largest number of rows that one transaction deletes.
 const BATCH: i64 = 5_000;
 
 /// The beginning of the next purge. Before it, the index may only have entries of rows that were deleted.

@@ -19,7 +19,7 @@ pub struct HeldEventTask {
 }
 
 impl HeldEventTask {
-    /// How many of a kind one answer has at most for a partition.
+    /// The largest number of events of a kind in one answer for a partition.
     pub const MOST: usize = 200;
 
     /// Returns the type of the held event; empty if it is not known.

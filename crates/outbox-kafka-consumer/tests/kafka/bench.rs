@@ -10,7 +10,7 @@ use rskafka::client::partition::{Compression, UnknownTopicHandling};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// How long a partition stays with a consumer that is gone.
+/// The time that a partition stays with a consumer that is gone.
 pub(crate) const LEASE: Duration = Duration::from_secs(3);
 
 /// A [`TestEnv`] with the tables of the consumer.

@@ -16,7 +16,7 @@ use crate::driver::{self, DRIVERS, consumer, each, store};
 /// Forwards connections to PostgreSQL. Those that are open when it is cut carry nothing any more, and stay open.
 struct Proxy {
     url: String,
-    /// How often it was cut.
+    /// The number of times that it was cut.
     cuts: watch::Sender<u32>,
 }
 

@@ -28,7 +28,7 @@ async fn fails_first(seen: &Seen, tx: &Transaction<'_>, event: Received<OrderCre
     Ok(())
 }
 
-/// As after the number of partitions was raised: the later events of each key are in another partition.
+/// The state after the number of partitions was raised: the later events of each key are in another partition.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn held_events_of_keys_that_have_moved_to_another_partition_take_effect_once_and_none_stays() {
     const ORDERS: i64 = 40;

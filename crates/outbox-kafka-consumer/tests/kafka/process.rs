@@ -24,7 +24,7 @@ pub(crate) enum At13 {
     Stop,
 }
 
-/// How a process reads and handles events. Processes of all kinds work in one group.
+/// The way in which a process reads and handles events. Processes of all kinds work in one group.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind {
     driver: Driver,

@@ -7,7 +7,7 @@ use outbox_kafka_consumer::{EventState, HandlerResult, Received, RecordPolicy, R
 
 use crate::bench::{Fixture, OrderCreated, Running};
 
-/// All that is logged, by other tests too.
+/// The log, also that of other tests.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 

@@ -13,7 +13,7 @@ use crate::positions::store;
 
 /// Longer than the ten seconds that an answer is waited for, and than the lease.
 const STANDSTILL: Duration = Duration::from_secs(30);
-/// How soon work continues.
+/// The time after which work continues.
 const SOON: Duration = Duration::from_secs(2);
 
 async fn produce(broker: &Broker, bench: &Fixture, orders: std::ops::Range<i64>) {

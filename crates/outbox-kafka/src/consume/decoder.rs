@@ -72,7 +72,7 @@ pub(super) struct Decoder {
     limits: Limits,
 }
 
-/// How much memory decoding may use.
+/// The memory that decoding may use.
 #[derive(Clone, Debug)]
 pub(super) struct Limits {
     /// The most bytes that a batch may decompress to.
@@ -84,7 +84,7 @@ pub(super) struct Limits {
 struct Records {
     header: BatchHeader,
     source: Bytes,
-    /// How many bytes of the source are decoded.
+    /// The number of bytes of the source that are decoded.
     done: usize,
     left: u32,
     previous: i64,

@@ -13,7 +13,7 @@ use crate::connection::Connection;
 use crate::error::{Error, Kind};
 use crate::{Cluster, ErrorCode, Topic};
 
-/// How long a broker waits for records while a partition has no room: it must be able to join soon.
+/// The time that a broker waits for records while a partition has no room: it must be able to join soon.
 const SHORT_WAIT: Duration = Duration::from_millis(20);
 /// The bytes that a partition whose stream waits may fetch when the budget is used up.
 const LEAST: usize = 64 * 1024;
@@ -41,7 +41,7 @@ struct Assigned {
     leader: Leader,
     /// The bytes that one batch needs.
     room: usize,
-    /// When the broker last sent records of it: the others come first.
+    /// The time at which the broker last sent records of it: the others come first.
     served: u64,
     pause: Duration,
 }

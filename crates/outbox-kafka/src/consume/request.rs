@@ -42,7 +42,7 @@ pub(super) struct Request {
     pub(super) connection: Connection,
     pub(super) wanted: Vec<Wanted>,
     pub(super) max_bytes: i32,
-    /// How long the broker waits for the first record.
+    /// The time that the broker waits for the first record.
     pub(super) max_wait: Duration,
 }
 
@@ -60,7 +60,7 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) connection: Connection,
-    /// How long the broker does not want another request.
+    /// The time that the broker does not want another request.
     pub(super) throttle: Duration,
     pub(super) outcomes: Vec<(Wanted, Outcome)>,
 }
@@ -156,7 +156,7 @@ impl Request {
     }
 }
 
-/// How a version names a topic.
+/// The way in which a version names a topic.
 #[derive(PartialEq, Eq, Hash)]
 enum Key {
     Id(Uuid),

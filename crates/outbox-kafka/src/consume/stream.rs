@@ -11,7 +11,7 @@ use crate::Error;
 
 /// The bytes of records that are decoded at once.
 const CHUNK: usize = 1 << 20;
-/// How long a partition without new records is quiet before its stream reports that.
+/// The time that a partition without new records is quiet before its stream reports that.
 const QUIET: Duration = Duration::from_secs(5);
 
 /// The committed records of a partition, in order. Dropping it ends the fetching.

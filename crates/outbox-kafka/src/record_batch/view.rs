@@ -13,7 +13,7 @@ pub struct RecordView<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value; `None` for a tombstone.
     pub value: Option<&'a [u8]>,
-    /// How many bytes of the record are behind its key, and behind its value.
+    /// The number of bytes of the record after its key, and after its value.
     behind: [usize; 2],
     headers: &'a [u8],
 }

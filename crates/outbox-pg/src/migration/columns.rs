@@ -1,4 +1,4 @@
-//! How the columns of a table differ from its layout, and the ALTERs that bring them together.
+//! The differences between the columns of a table and its layout, and the ALTERs that bring them together.
 
 use outbox_core::TableLayout;
 use outbox_core::layout::{Column, ColumnType, ColumnValue, EventField, Nullability};

@@ -10,7 +10,7 @@ const VANISH: &str = "outbox_vanish";
 /// Keeps the id of what is inserted, and leaves out what is known.
 const REMEMBER: &str = "outbox_remember";
 
-/// How a table's triggers compare with those of its rows' life.
+/// The difference between a table's triggers and those of its rows' life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Triggers {
     /// They are the ones that this version of the library makes.

@@ -2,7 +2,7 @@ use outbox_core::{Identifier, Pipeline};
 
 use crate::sql_text::{companion, companion_name, literal};
 
-/// Who operates the PostgreSQL server, and with that how a role gets the privilege to replicate.
+/// The operator of the PostgreSQL server, which decides how a role gets the privilege to replicate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Platform {

@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-/// How a command ended, which is its exit code.
+/// The outcome of a command, which is its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ended {

@@ -39,7 +39,7 @@ impl Reading {
     }
 }
 
-/// How the servers are reached, and what of them is used.
+/// The addresses of the servers, and what of them is used.
 #[derive(Args)]
 pub(super) struct Servers {
     /// Kafka's brokers, as HOST:PORT, separated by commas [default: bootstrap.servers of --kafka-config]
@@ -144,7 +144,7 @@ pub(super) struct Servers {
     )]
     kafka_token_command: Option<String>,
 
-    /// How the password is proven; plain sends it as it is, and wants --kafka-tls or --kafka-ca
+    /// The mechanism that proves the password; plain sends it as it is, and wants --kafka-tls or --kafka-ca
     #[arg(
         long,
         env = "KAFKA_SASL_MECHANISM",

@@ -38,7 +38,7 @@ pub struct Relay {
     status: RelayStatus,
 }
 
-/// How long a call to Kafka is repeated before its error is reported.
+/// The time that a call to Kafka is repeated before its error is reported.
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Relay {

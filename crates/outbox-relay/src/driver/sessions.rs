@@ -30,7 +30,7 @@ enum Next {
     Standby(Option<u32>),
 }
 
-/// How often a relay that stands by asks who holds the slot.
+/// The interval at which a standby asks who holds the slot.
 const STANDBY: Duration = Duration::from_millis(100);
 /// The pause before another session.
 const RESTART: Duration = Duration::from_millis(20);

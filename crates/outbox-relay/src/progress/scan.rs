@@ -22,7 +22,7 @@ pub struct Scan {
     step: i64,
     reaches_back: bool,
     has_own: bool,
-    /// How many records of this slot were read.
+    /// The number of records of this slot that were read.
     own: i64,
     /// The steps' records, the newest step first.
     steps: Vec<Vec<Seen>>,
@@ -30,7 +30,7 @@ pub struct Scan {
     older: Option<(usize, Seen)>,
 }
 
-/// How far a scan goes back.
+/// The distance that a scan goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// To the first step with a record of this slot from before the window. The limit is for records of others.
@@ -39,7 +39,7 @@ pub enum Reach {
     Limit,
 }
 
-/// How much longer each step is than the one before.
+/// The factor by which each step is longer than the one before.
 const GROWTH: i64 = 8;
 
 impl Scan {

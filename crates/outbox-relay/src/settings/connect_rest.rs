@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 
 use super::SettingsError;
 
-/// How long a worker may take for one answer.
+/// The time that a worker may take for one answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A configuration is far smaller.
 const LARGEST: usize = 4 << 20;

@@ -7,7 +7,7 @@ use super::finding::{Finding, Findings};
 use super::placeholders::Surroundings;
 use super::resolved::Resolved;
 
-/// How to reach the database, as the connector's keys `database.*` say it.
+/// The address of the database, as the connector's keys `database.*` give it.
 #[derive(Clone, Debug)]
 pub struct PostgresSettings {
     servers: Vec<(String, u16)>,
@@ -32,7 +32,7 @@ pub enum SslMode {
     Require,
     /// Encrypted, and the server's certificate comes from a trusted authority.
     VerifyCa,
-    /// As `VerifyCa`, and the certificate is of this host.
+    /// The same as `VerifyCa`, and the certificate is of this host.
     VerifyFull,
 }
 

@@ -4,7 +4,7 @@ use super::Finding;
 use super::postgres::number;
 use super::resolved::Resolved;
 
-/// How batches are compressed (`producer.override.compression.type`).
+/// The way in which batches are compressed (`producer.override.compression.type`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CompressionType {

@@ -9,7 +9,7 @@ use crate::batch::Logged;
 use crate::reader::{PARTITIONS, text_of};
 use crate::stand_in::PREFIX;
 
-/// How the names of the connector's own headers begin.
+/// The beginning of the names of the connector's own headers.
 const CONTEXT: &str = "__debezium.context.";
 
 /// A difference between Debezium's record and the pipeline's.

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use crate::fixture::Fixture;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a topic's ends have to stop until Debezium's producer has surely sent all it had.
+/// The time that a topic's ends have to stop until Debezium's producer has surely sent all it had.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// The real Debezium on a fixture's slot. It is removed with the value.

@@ -128,9 +128,9 @@ async fn the_primary_is_found_in_a_list_of_servers_before_and_after_a_failover()
 struct Pair {
     primary: Postgres,
     standby: Postgres,
-    /// How services and the relay reach the primary.
+    /// The address at which services and the relay reach the primary.
     front: Forwarder,
-    /// How the standby reaches it.
+    /// The address at which the standby reaches it.
     upstream: Forwarder,
     fixture: Fixture,
 }

@@ -108,7 +108,7 @@ impl fmt::Debug for Postgres {
     }
 }
 
-/// How a server is to be, where [`Postgres::start`] is not what is wanted.
+/// The options of a server, for uses that [`Postgres::start`] does not suit.
 #[derive(Debug, Clone)]
 pub struct PostgresBuilder {
     downloaded: bool,
@@ -200,7 +200,7 @@ pub enum Durability {
     /// killed server, but no power failure, after which there would be no test to continue either.
     #[default]
     Relaxed,
-    /// As in production: each commit waits for the disk. For measurements.
+    /// The setting of production: each commit waits for the disk. For measurements.
     Full,
 }
 

@@ -25,9 +25,9 @@ use super::random;
 
 pub(super) const SUPERUSER: &str = "postgres";
 
-/// How long a server may take until it answers, recovery after a crash included.
+/// The time that a server may take until it answers, recovery after a crash included.
 const START: Duration = Duration::from_secs(60);
-/// How long one attempt to connect may take.
+/// The time that one attempt to connect may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(10);
 /// Between the choice of a free port and its use, another process may take it.

@@ -13,11 +13,11 @@ use crate::live::Parts;
 use crate::state::AppState;
 use outbox_pg::PipelineHealth;
 
-/// How often the page is brought up to date while someone looks at it.
+/// The interval at which the page is brought up to date while someone looks at it.
 const PERIOD: Duration = Duration::from_millis(250);
-/// How often the health indicators are checked: each check reads a dozen catalogs.
+/// The interval at which the health indicators are checked: each check reads a dozen catalogs.
 const HEALTH_PERIOD: Duration = Duration::from_secs(1);
-/// How long the database may take.
+/// The time that the database may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Returns the parts that change, whenever they do, until the service stops.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::problem::Problem;
 use crate::state::AppState;
 
-/// How many orders and dead letters the page shows.
+/// The number of orders and dead letters that the page shows.
 const ORDERS: i64 = 8;
 const LETTERS: u32 = 20;
 
@@ -29,7 +29,7 @@ pub(super) struct Way {
     pub(super) event: Option<Uuid>,
     pub(super) stored: Stored,
     pub(super) wal: Option<String>,
-    /// When the transaction was committed, if the server keeps that (`track_commit_timestamp`).
+    /// The time at which the transaction was committed, if the server keeps that (`track_commit_timestamp`).
     pub(super) committed_at: Option<OffsetDateTime>,
     /// Whether the replication slot has confirmed the position in the WAL: Kafka has the record.
     pub(super) is_published: bool,

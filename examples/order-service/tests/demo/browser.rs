@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 
-/// How long the page may take to show something.
+/// The time that the page may take to show something.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A browser with one page. It ends when it is dropped.

@@ -15,7 +15,7 @@ use crate::fixture::{Service, connected, program};
 
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// All that an event reports, in whatever form it is at hand.
+/// The parts of an event, as an enqueued event and as a record have them.
 #[derive(Debug, PartialEq)]
 struct Told {
     id: Uuid,

@@ -12,7 +12,7 @@ pub(super) struct TailedEvent {
     pub(super) aggregate_type: Option<String>,
     pub(super) aggregate_id: Option<String>,
     pub(super) event_type: Option<String>,
-    /// When the record was written, or the transaction of the row was committed.
+    /// The time at which the record was written, or the transaction of the row was committed.
     pub(super) at: String,
     #[serde(flatten)]
     pub(super) place: Place,

@@ -4,7 +4,7 @@ use crate::connector::{ConnectorConfig, NullMembers};
 pub(in crate::connector) const CLASS: &str =
     "io.debezium.connector.postgresql.transforms.DecodeLogicalDecodingMessageContent";
 
-/// How `DecodeLogicalDecodingMessageContent` makes the JSON content of messages into rows.
+/// The way in which `DecodeLogicalDecodingMessageContent` makes the JSON content of messages into rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DecodedMessages {
     /// `fields.null.include`

@@ -48,7 +48,7 @@ pub(crate) struct Transforms<'a> {
     /// The EventRouter that sees the rows.
     pub(crate) router: Option<&'a str>,
     is_filtered: bool,
-    /// How messages are decoded, if they are.
+    /// The way in which messages are decoded, if they are.
     pub(crate) decoded: Option<DecodedMessages>,
     pub(crate) after: AfterRouter,
 }

@@ -3,7 +3,7 @@ use crate::Error;
 use crate::connector::route::DEFAULT_REGEX;
 use crate::connector::{ConnectorConfig, JavaRegex, Placed};
 
-/// How the names of the connector's own headers begin.
+/// The beginning of the names of the connector's own headers.
 pub(super) const CONTEXT: &str = "__debezium.context.";
 
 /// The condition under which Kafka Connect applies a transformation to a record.

@@ -5,7 +5,7 @@ use super::super::connect_schema::Schema;
 use super::node::Node;
 use crate::connector::{EmptyArrays, Expansion, MemberNames, NullMembers};
 
-/// Why there is no schema.
+/// The reason why there is no schema.
 #[derive(Debug, PartialEq)]
 pub(super) enum Unfit {
     /// An array's elements differ in type, or a member has no name: the expansion is given up.

@@ -28,7 +28,7 @@ pub(super) enum Outcome {
     Fatal(String),
 }
 
-/// How deep Jackson reads.
+/// The depth to which Jackson reads.
 const MAX_DEPTH: usize = 1_000;
 
 /// Expands a payload into JSON of at most `limit` bytes. Objects of unlike members in one array each get the members of

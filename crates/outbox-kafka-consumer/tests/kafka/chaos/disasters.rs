@@ -26,7 +26,7 @@ pub(super) struct Consumers {
     prefix: String,
 }
 
-/// How many consumers run at a time.
+/// The number of consumers that run at a time.
 const CONSUMERS: usize = 3;
 
 #[derive(Debug, Clone, Copy)]

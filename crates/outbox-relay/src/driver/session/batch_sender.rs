@@ -206,7 +206,7 @@ impl BatchSender {
 /// The task that sends the produce requests of one broker.
 pub struct BrokerSender {
     requests: UnboundedSender<Vec<Sending>>,
-    /// How many requests have no answer yet.
+    /// The number of requests without an answer.
     open: usize,
     _task: Task,
 }

@@ -28,7 +28,7 @@ pub struct CheckedCatalog {
     pub scope: Scope,
     pub catalog: PublicationCatalog,
     pub version: PublicationVersion,
-    /// Why rows are left out in this version.
+    /// The reason why rows are left out in this version.
     pub problem: Option<String>,
 }
 
@@ -94,7 +94,7 @@ struct Checks {
     confirmed: watch::Sender<Lsn>,
     status: RelayStatus,
     last_check: Instant,
-    /// When tables were looked for last that the configuration includes.
+    /// The time at which tables were looked for last that the configuration includes.
     last_search: Instant,
     /// Since when checks prove nothing.
     failing_since: Option<Instant>,

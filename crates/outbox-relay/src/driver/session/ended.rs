@@ -3,7 +3,7 @@ use crate::error::Error;
 use crate::rows::DecodeError;
 use crate::status::Reconnect;
 
-/// How a session ended.
+/// The way in which a session ended.
 pub enum Ended {
     /// On request, after everything that was sent was confirmed.
     Drained,

@@ -32,7 +32,7 @@ struct Scope {
     cluster: Arc<Cluster>,
     origin: Arc<Origin>,
     window: Window,
-    /// How many records of others are read in a partition while rows of the slot's window are looked for.
+    /// The number of records of others that are read in a partition while rows of the slot's window are looked for.
     limit: u64,
     status: RelayStatus,
 }

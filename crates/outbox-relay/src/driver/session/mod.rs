@@ -80,7 +80,7 @@ pub struct Session {
     turn: Interval,
     /// Whether more changes follow at once.
     is_behind: bool,
-    /// When commands were carried out last.
+    /// The time at which commands were carried out last.
     acted: Instant,
     turns: Turns,
     status: RelayStatus,
@@ -88,7 +88,7 @@ pub struct Session {
     span: tracing::Span,
 }
 
-/// How long the broker may take to acknowledge the rest at the end.
+/// The time that the broker may take to acknowledge the rest at the end.
 const DRAIN: Duration = Duration::from_secs(10);
 
 impl Session {

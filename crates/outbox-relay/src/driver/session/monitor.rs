@@ -18,7 +18,7 @@ pub struct Monitor {
     _tasks: [Task; 2],
 }
 
-/// How often the slot's positions are read, for metrics.
+/// The interval at which the slot's positions are read, for metrics.
 const SLOT: Duration = Duration::from_secs(10);
 
 impl Monitor {

@@ -31,7 +31,7 @@ pub struct Planner {
     commit_times: CommitTimes,
     /// A topic that has more partitions than rows are sent to.
     grown: Option<Box<str>>,
-    /// When the changes were read that are taken now.
+    /// The time at which the changes were read that are taken now.
     now: SystemTime,
     status: RelayStatus,
 }

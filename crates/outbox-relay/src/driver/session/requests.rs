@@ -33,7 +33,7 @@ pub struct Requests {
     open: FuturesUnordered<BoxFuture<'static, Option<Report>>>,
 }
 
-/// How often the right to read a topic is checked while it is missing.
+/// The interval at which the privilege to read a topic is checked while it is missing.
 const READ_CHECK: Duration = Duration::from_secs(10);
 
 impl Requests {

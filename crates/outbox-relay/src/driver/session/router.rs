@@ -23,7 +23,7 @@ pub struct Router {
     /// Topics that rows wait for, and that nobody has asked for yet.
     missing: VecDeque<Box<str>>,
     dead_letters: DeadLetters,
-    /// Why a broker refused rows of a partition last.
+    /// The reason why a broker refused rows of a partition last.
     refusals: HashMap<PartitionId, outbox_kafka::Error>,
     /// The first row that can never be written, or change that is forbidden, and why: the writing ends before it.
     stop: Option<(Position, Error)>,

@@ -76,7 +76,7 @@ impl SkipList {
 pub enum Skip {
     No,
     ForTheFirstTime,
-    /// As in an earlier hold of the slot.
+    /// The same as in an earlier hold of the slot.
     Again,
 }
 

@@ -24,7 +24,7 @@ pub struct PartitionWriter<R> {
     /// The next batch's answer has to be checked: an attempt of a batch that was taken apart may still be appended.
     check_next: bool,
     repetitions: Repetitions,
-    /// How many times in a row the batch's numbers turned out to be taken, and none of its rows was there.
+    /// The number of times in a row that the batch's numbers turned out to be taken, and none of its rows was there.
     refusals: u32,
     /// At most that many rows in the next batch, while the one that the broker does not take is looked for.
     take: usize,
@@ -103,7 +103,7 @@ pub struct InFlightBatch<R> {
     pub is_trial: bool,
 }
 
-/// Why the log is read while a batch is in flight.
+/// The reason why the log is read while a batch is in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Open,

@@ -5,7 +5,7 @@ use super::postgres::Wire;
 use super::process::Topics;
 use super::world::World;
 
-/// How many rounds everything may take to come to rest once nothing more goes wrong.
+/// The number of rounds that everything may take to come to rest once nothing more goes wrong.
 const PATIENCE: usize = 4000;
 
 /// Which of the rarer things happen in a schedule; most schedules have few of them.

@@ -57,7 +57,7 @@ struct Outcome {
 enum Adds {
     Partitions,
     Nothing,
-    /// As `Nothing`, in the versions before TRANSACTION_ABORTABLE took the place of INVALID_TXN_STATE.
+    /// The same as `Nothing`, in the versions before TRANSACTION_ABORTABLE took the place of INVALID_TXN_STATE.
     NothingNorAborts,
 }
 
