@@ -142,13 +142,13 @@ impl<D: Driver> Builder<D> {
 
     /// Registers a handler with effects outside of PostgreSQL, which happen at least once. It is the only one of its
     /// event type; use another group for others.
-    pub fn on_at_least_once<M: 'static, H: SideEffectHandler<M>>(self, handler: H) -> Self {
+    pub fn on_side_effect<M: 'static, H: SideEffectHandler<M>>(self, handler: H) -> Self {
         self.register::<H::Event>(&Registered::side_effect(handler))
     }
 
     /// Adds middleware around each call of a handler with effects outside of PostgreSQL. The first layer is the
     /// outermost.
-    pub fn layer_at_least_once<M: 'static, L: SideEffectLayer<M>>(mut self, layer: L) -> Self {
+    pub fn layer_side_effect<M: 'static, L: SideEffectLayer<M>>(mut self, layer: L) -> Self {
         self.options.side_effect_layers.push(side_effect_layer(layer));
         self
     }

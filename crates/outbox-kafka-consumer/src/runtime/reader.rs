@@ -122,13 +122,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Reads a partition for as long as it is owned. If Kafka fails, the handlers of what was read continue, and a new
 /// reader takes up at the next offset.
-pub struct Feed {
+pub struct PartitionReader {
     shared: Arc<Shared>,
     in_flight: Arc<InFlight>,
     topic_id: Option<Uuid>,
 }
 
-impl Feed {
+impl PartitionReader {
     pub fn new(shared: Arc<Shared>, in_flight: Arc<InFlight>, topic_id: Option<Uuid>) -> Self {
         Self { shared, in_flight, topic_id }
     }

@@ -49,7 +49,7 @@ struct Assigned {
 #[derive(Debug)]
 enum Leader {
     Unknown { not_before: Instant },
-    Asked,
+    Requested,
     Known { connection: Connection, described: Arc<Topic>, not_before: Instant },
 }
 
@@ -147,7 +147,7 @@ impl Director {
             }
             match &assigned.leader {
                 Leader::Unknown { not_before } if *not_before <= now => {
-                    assigned.leader = Leader::Asked;
+                    assigned.leader = Leader::Requested;
                     let (cluster, topic) = (Arc::clone(&self.cluster), Arc::clone(&assigned.topic));
                     let (id, partition) = (*id, assigned.partition);
                     self.resolving.spawn(async move {

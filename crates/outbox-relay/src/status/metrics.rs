@@ -240,7 +240,7 @@ impl Metrics {
         self.wal_held.set(gauge(slot.wal_end.as_u64().saturating_sub(slot.restart_lsn.as_u64())));
     }
 
-    pub fn wrote(&self, topic: &str, events: u64, bytes: u64) {
+    pub fn record_written(&self, topic: &str, events: u64, bytes: u64) {
         let topic = [("topic", topic.to_owned())];
         self.events.get_or_create(&topic).inc_by(events);
         self.bytes.get_or_create(&topic).inc_by(bytes);

@@ -255,8 +255,8 @@ impl RelayStatus {
     }
 
     /// Counts events that the broker has acknowledged.
-    pub(crate) fn wrote(&self, topic: &str, events: u64, bytes: u64) {
-        self.0.metrics.wrote(topic, events, bytes);
+    pub(crate) fn record_written(&self, topic: &str, events: u64, bytes: u64) {
+        self.0.metrics.record_written(topic, events, bytes);
     }
 
     pub(crate) fn produced_in(&self, time: Duration) {

@@ -4,7 +4,7 @@ use outbox_core::TableLayout;
 use outbox_core::layout::{Column, ColumnType, Nullability};
 
 use crate::configuration::{PLACEMENT, With as _, identifier, layout};
-use crate::fixture::{COLUMNS, Fixture, event, id};
+use crate::fixture::{COLUMNS, DebeziumEnv, event, id};
 
 /// The table that outbox-pg creates.
 #[test]
@@ -22,7 +22,7 @@ fn the_recommended_table() {
         "causation_id" text NOT NULL DEFAULT '',
         "headers" json NOT NULL DEFAULT '{}',
         "tracestate" text NOT NULL DEFAULT ''"#;
-    let mut fixture = Fixture::new(TableLayout::recommended(), sql);
+    let mut fixture = DebeziumEnv::new(TableLayout::recommended(), sql);
     assert_eq!(fixture.layout_with_defaults(), TableLayout::recommended());
     let envelope: Vec<_> = TableLayout::recommended()
         .columns()
@@ -87,7 +87,7 @@ fn defaults_of_every_type() {
     let columns = TYPES.map(|(name, ty, _)| Column::foreign(identifier(name), ty, Nullability::Nullable));
     let layout = layout("defaulted", ColumnType::Json, columns.to_vec());
     let sql = TYPES.map(|(name, _, sql)| format!("{name} {sql}")).join(", ");
-    let mut fixture = Fixture::new(layout, &format!("{COLUMNS}, payload json DEFAULT '{{\"d\": 1}}', {sql}"));
+    let mut fixture = DebeziumEnv::new(layout, &format!("{COLUMNS}, payload json DEFAULT '{{\"d\": 1}}', {sql}"));
     fixture.read_defaults();
     let envelope = TYPES.map(|(name, ..)| format!("{name}:envelope")).join(",");
     fixture.reader("plain", |config| config.json_values("false").with(PLACEMENT, &*envelope));

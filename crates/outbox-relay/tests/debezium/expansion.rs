@@ -8,7 +8,7 @@ use outbox_core::record::Record;
 
 use crate::configuration::{PLACEMENT, With as _, layout};
 use crate::documents::documents;
-use crate::fixture::{COLUMNS, Fixture, event};
+use crate::fixture::{COLUMNS, DebeziumEnv, event};
 
 const DOCUMENTS: [&str; 74] = [
     r#"{"order_id": 1, "q": "x", "b": true, "f": false}"#,
@@ -107,7 +107,8 @@ fn expanding(config: ConnectorConfig, nulls: &str, arrays: &str) -> ConnectorCon
 
 #[test]
 fn documents_of_every_shape() {
-    let mut fixture = Fixture::new(layout("expanded", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
+    let mut fixture =
+        DebeziumEnv::new(layout("expanded", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
     for (label, nulls, arrays, schemas) in [
         ("dropping", "ignore", "ignore", "false"),
         ("nulls", "optional_bytes", "ignore", "true"),
@@ -122,7 +123,7 @@ fn documents_of_every_shape() {
 
 #[test]
 fn random_documents() {
-    let mut fixture = Fixture::new(layout("random", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
+    let mut fixture = DebeziumEnv::new(layout("random", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
     for (label, nulls, arrays) in [("dropping", "ignore", "ignore"), ("keeping", "optional_bytes", "optional_string")] {
         fixture.reader(label, |config| expanding(config.json_values("true"), nulls, arrays));
         fixture.for_connector_only("errors.tolerance", "all");
@@ -135,7 +136,8 @@ fn random_documents() {
 
 #[test]
 fn documents_in_an_envelope() {
-    let mut fixture = Fixture::new(layout("expanded", ColumnType::Text, vec![]), &format!("{COLUMNS}, payload text"));
+    let mut fixture =
+        DebeziumEnv::new(layout("expanded", ColumnType::Text, vec![]), &format!("{COLUMNS}, payload text"));
     for (label, nulls, arrays) in [("dropping", "ignore", "ignore"), ("keeping", "optional_bytes", "optional_string")] {
         fixture.reader(label, |config| {
             expanding(config.json_values("true"), nulls, arrays).with(PLACEMENT, "event_type:envelope:type")
@@ -153,7 +155,7 @@ fn documents_in_an_envelope() {
 /// connector. The pipeline takes the document's order.
 #[test]
 fn arrays_of_unlike_objects() {
-    let mut fixture = Fixture::new(layout("unlike", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
+    let mut fixture = DebeziumEnv::new(layout("unlike", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
     fixture.reader("unlike", |config| expanding(config.json_values("false"), "ignore", "optional_string"));
     fixture.for_connector_only("errors.tolerance", "all");
     let both_orders = [
@@ -185,7 +187,8 @@ fn arrays_of_unlike_objects() {
 /// Java before 19 writes some doubles with more digits than it needs; read, they are the same.
 #[test]
 fn doubles() {
-    let mut fixture = Fixture::new(layout("doubles", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
+    let mut fixture =
+        DebeziumEnv::new(layout("doubles", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
     fixture.reader("doubles", |config| expanding(config.json_values("false"), "ignore", "ignore"));
     // Knuth's MMIX generator: any spread of bits will do.
     let bits = std::iter::successors(Some(1_u64), |bits| {

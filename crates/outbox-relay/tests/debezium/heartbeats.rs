@@ -4,7 +4,7 @@ use outbox_core::ConnectorConfig;
 use outbox_core::layout::ColumnType;
 
 use crate::configuration::{BINARY_DATA, JSON, With as _, layout};
-use crate::fixture::{COLUMNS, Fixture, event};
+use crate::fixture::{COLUMNS, DebeziumEnv, event};
 use crate::transformations::Transformed as _;
 
 fn beating(config: ConnectorConfig) -> ConnectorConfig {
@@ -14,7 +14,7 @@ fn beating(config: ConnectorConfig) -> ConnectorConfig {
 #[test]
 fn heartbeats_are_those_of_debezium() {
     let layout = layout("of_heartbeats", ColumnType::Jsonb, vec![]);
-    let mut fixture = Fixture::new(layout, &format!("{COLUMNS}, payload jsonb"));
+    let mut fixture = DebeziumEnv::new(layout, &format!("{COLUMNS}, payload jsonb"));
     fixture.reader_named("text", |config, name| {
         beating(config)
             .with("topic.heartbeat.name", format!("beats-of-{name}"))

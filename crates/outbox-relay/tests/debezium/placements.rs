@@ -5,7 +5,7 @@ use outbox_core::layout::{Column, ColumnType, Nullability};
 use outbox_core::record::Record;
 
 use crate::configuration::{PLACEMENT, With as _, identifier, layout};
-use crate::fixture::{COLUMNS, Fixture, event, id};
+use crate::fixture::{COLUMNS, DebeziumEnv, event, id};
 
 const TYPES: [(&str, ColumnType, &str); 11] = [
     ("c_uuid", ColumnType::Uuid, "uuid"),
@@ -79,7 +79,7 @@ fn placed(place: &str) -> String {
 #[test]
 fn columns_of_every_type_are_placed() {
     let (layout, sql) = table("placed");
-    let mut fixture = Fixture::new(layout, &sql);
+    let mut fixture = DebeziumEnv::new(layout, &sql);
     let headers = placed("header");
     let nullable: Vec<_> = TYPES.iter().map(|(name, ..)| format!("n_{name}:ENVELOPE:{name}_or_not")).collect();
     let envelope = format!("{},{}", placed("envelope"), nullable.join(","));
@@ -106,7 +106,7 @@ fn columns_of_every_type_are_placed() {
 #[test]
 fn an_envelope_has_a_version() {
     let (layout, sql) = table("versioned");
-    let mut fixture = Fixture::new(layout, &sql);
+    let mut fixture = DebeziumEnv::new(layout, &sql);
     let version = |config: outbox_core::ConnectorConfig| config.option("table.field.event.schema.version", "c_int");
     fixture.reader("schemas", |config| version(config.json_values("true")).with(PLACEMENT, "c_bool:envelope"));
     fixture.reader("plain", |config| version(config.json_values("false")).with(PLACEMENT, "c_bool:envelope"));
@@ -119,7 +119,7 @@ fn an_envelope_has_a_version() {
 #[test]
 fn the_schemas_of_two_topics_have_the_first_ones_name() {
     let (table, sql) = (layout("two_topics", ColumnType::Json, vec![]), format!("{COLUMNS}, payload json"));
-    let mut fixture = Fixture::new(table, &sql);
+    let mut fixture = DebeziumEnv::new(table, &sql);
     fixture.reader("two_topics", |config| config.json_values("true").with(PLACEMENT, "event_type:envelope"));
     let row = |index, kind| format!("VALUES ('{}', '{kind}', 'k', 'x', '{{}}')", id(index));
     let outcomes = fixture.outcomes(&[row(0, "first"), row(1, "second")]);
@@ -135,7 +135,7 @@ fn the_schemas_of_two_topics_have_the_first_ones_name() {
 #[test]
 fn an_expanded_payload_of_another_shape_and_the_same_version_fails_the_task() {
     let (layout, sql) = table("reshaped");
-    let mut fixture = Fixture::new(layout, &sql);
+    let mut fixture = DebeziumEnv::new(layout, &sql);
     fixture.reader("reshaped", |config| {
         config
             .json_values("true")

@@ -4,7 +4,7 @@ use outbox_core::layout::{Column, ColumnType, Nullability};
 use outbox_core::{ConnectorConfig, TableLayout};
 
 use crate::configuration::{JSON, PLACEMENT, STRING, With as _, identifier, layout};
-use crate::fixture::{COLUMNS, Fixture, event, id};
+use crate::fixture::{COLUMNS, DebeziumEnv, event, id};
 
 /// The classes of Kafka Connect.
 const KAFKA: &str = "org.apache.kafka.connect.transforms.";
@@ -47,7 +47,7 @@ const HEADERS: &str =
 #[test]
 fn headers_are_written_as_json() {
     let (layout, sql) = table("json_headers");
-    let mut fixture = Fixture::new(layout, &sql);
+    let mut fixture = DebeziumEnv::new(layout, &sql);
     for schemas in ["false", "true"] {
         fixture.reader(&format!("headers_{schemas}"), |config| {
             config
@@ -103,7 +103,7 @@ fn options_of(config: ConnectorConfig, name: &str, class: &str, options: &[(&str
 #[test]
 fn transformations_next_to_the_router_apply() {
     let (layout, sql) = table("transformed");
-    let mut fixture = Fixture::new(layout, &sql);
+    let mut fixture = DebeziumEnv::new(layout, &sql);
     let placed =
         |config: ConnectorConfig| config.without("extended.headers.enabled").with(PLACEMENT, "event_type:header");
     fixture.reader("topics", |config| {
@@ -163,7 +163,7 @@ fn transformations_next_to_the_router_apply() {
 #[test]
 fn logical_topics_of_tables_name_the_schemas_of_envelopes() {
     let (layout, sql) = table("logical_1");
-    let mut fixture = Fixture::new(layout, &sql);
+    let mut fixture = DebeziumEnv::new(layout, &sql);
     fixture.reader("logical", |config| {
         config
             .json_keys("true")
@@ -196,7 +196,7 @@ fn logical_topics_of_tables_name_the_schemas_of_envelopes() {
 #[test]
 fn a_logical_topic_after_the_router_stops_debezium() {
     let (layout, sql) = table("late");
-    let mut fixture = Fixture::new(layout, &sql);
+    let mut fixture = DebeziumEnv::new(layout, &sql);
     fixture.reader("late", |config| config.with(PLACEMENT, "event_type:header"));
     for (key, value) in [
         ("transforms.late.type", "io.debezium.transforms.ByLogicalTableRouter"),

@@ -22,7 +22,7 @@ use tokio::task::spawn_blocking;
 use xtask::stack::{Service, Stack, StackError};
 
 use self::connector::Connector;
-use self::fixture::Fixture;
+use self::fixture::RelayEnv;
 use self::load::Load;
 
 /// Held by the test that may stop servers.
@@ -32,7 +32,7 @@ static SERVERS: Mutex<()> = Mutex::const_new(());
 async fn restarts_of_kafka_under_load_lose_and_double_nothing() {
     let _turn = SERVERS.lock().await;
     let kafka = Restarted::new(Service::Kafka);
-    let mut fixture = Fixture::new(3).await;
+    let mut fixture = RelayEnv::new(3).await;
     let relay = fixture.start();
     let load = Load::start(&fixture, 10);
     load.writes(200).await;
@@ -53,7 +53,7 @@ async fn restarts_of_kafka_under_load_lose_and_double_nothing() {
 #[tokio::test]
 async fn the_relay_takes_over_from_a_debezium_that_was_killed_under_load_and_doubles_nothing() {
     let _turn = SERVERS.lock().await;
-    let fixture = Fixture::new(3).await;
+    let fixture = RelayEnv::new(3).await;
     let connector = Connector::of(&fixture);
     let connect = Restarted::new(Service::Connect);
     connector.create().await;

@@ -4,7 +4,7 @@ use outbox_test_support::{TestEnv, TestEnvBuilder};
 use outbox_testkit::{Broker, Postgres};
 use tokio::time::{Instant, timeout};
 
-use crate::fixture::{Fixture, numbered};
+use crate::fixture::{RelayEnv, numbered};
 use crate::load::Load;
 use crate::program::Program;
 use crate::server::shut_down;
@@ -12,8 +12,8 @@ use crate::server::shut_down;
 /// The walsender's patience in these tests, set for the database.
 const SENDER_TIMEOUT: Duration = Duration::from_secs(2);
 
-async fn impatient_bench(site: TestEnvBuilder) -> Fixture {
-    let fixture = Fixture::at(site, 2).await;
+async fn impatient_bench(site: TestEnvBuilder) -> RelayEnv {
+    let fixture = RelayEnv::at(site, 2).await;
     let (name, timeout) = (fixture.name(), SENDER_TIMEOUT.as_millis());
     let sql = format!("ALTER DATABASE {name} SET wal_sender_timeout = {timeout}");
     fixture.client().await.batch_execute(&sql).await.unwrap();

@@ -6,13 +6,13 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 use crate::health::get;
 use crate::program::Program;
 
 #[tokio::test]
 async fn the_program_serves_its_health_and_drains_on_sigterm() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let config = fixture.config.clone().with("database.password", "${env:OUTBOX_TEST_PASSWORD}").to_json();
     let file = std::env::temp_dir().join(format!("{}.json", fixture.name()));
     std::fs::write(&file, config).unwrap();
@@ -54,7 +54,7 @@ async fn the_program_serves_its_health_and_drains_on_sigterm() {
 
 #[tokio::test]
 async fn the_log_is_json_if_the_option_says_so() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let program = Program::start_with(&fixture, &["--log-format", "json"]);
     fixture.enqueue_each(1, 0..1).await;
     fixture.records(1).await;

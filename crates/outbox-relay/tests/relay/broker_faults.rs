@@ -5,11 +5,11 @@ use outbox_test_support::TestEnv;
 use outbox_testkit::{Api, Broker, Fault, ResponseError};
 use tokio::time::Instant;
 
-use crate::fixture::{Fixture, Running};
+use crate::fixture::{RelayEnv, Running};
 
 /// Creates a fixture on a broker that no other test uses, with a topic for dead letters that must stay empty.
-async fn fixture(broker: &Broker) -> Fixture {
-    let mut fixture = Fixture::at(TestEnv::builder().brokers(broker.address()), 2).await;
+async fn fixture(broker: &Broker) -> RelayEnv {
+    let mut fixture = RelayEnv::at(TestEnv::builder().brokers(broker.address()), 2).await;
     fixture.dead_letters = Some(fixture.topic.replace(".order", ".dead"));
     fixture
 }

@@ -5,20 +5,20 @@ use outbox_pg::tokio_postgres::Client;
 use outbox_test_support::{TestEnv, eventually};
 use outbox_testkit::Postgres;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 use crate::program::Program;
 
 const MIB: u64 = 1 << 20;
 
 /// Starts a separate server, with a fixture: an open transaction holds back the slots of all databases.
-async fn alone(partitions: i32) -> (Postgres, Fixture) {
+async fn alone(partitions: i32) -> (Postgres, RelayEnv) {
     let postgres = Postgres::start().await.unwrap();
-    let fixture = Fixture::at(TestEnv::builder().postgres(postgres.url()).kafka(), partitions).await;
+    let fixture = RelayEnv::at(TestEnv::builder().postgres(postgres.url()).kafka(), partitions).await;
     (postgres, fixture)
 }
 
 /// Writes numbered events, each in a separate transaction, with checkpoints in between as a server makes them.
-async fn write_one_by_one(fixture: &Fixture, numbers: Range<i64>) {
+async fn write_one_by_one(fixture: &RelayEnv, numbers: Range<i64>) {
     let client = fixture.client().await;
     client.batch_execute("SET synchronous_commit = off").await.unwrap();
     let step = (numbers.end - numbers.start) / 20;
@@ -36,7 +36,7 @@ async fn write_one_by_one(fixture: &Fixture, numbers: Range<i64>) {
 }
 
 /// Returns a transaction with a transaction id that stays open: what the slot decodes begins before it.
-async fn old_transaction(fixture: &Fixture) -> Client {
+async fn old_transaction(fixture: &RelayEnv) -> Client {
     let client = fixture.client().await;
     client.batch_execute("BEGIN; SELECT txid_current()").await.unwrap();
     client

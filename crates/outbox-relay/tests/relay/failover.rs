@@ -12,7 +12,7 @@ use outbox_test_support::{TestEnv, eventually};
 use outbox_testkit::Postgres;
 use tokio::time::Instant;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 use crate::forwarder::Forwarder;
 use crate::heard::Heard;
 use crate::load::Load;
@@ -45,7 +45,7 @@ async fn a_relay_that_starts_while_the_standby_is_behind_writes_nothing_that_the
         Postgres::builder().downloaded().setting("synchronized_standby_slots", STANDBY).start().await.unwrap();
     let admin = client(&primary).await;
     admin.execute("SELECT pg_create_physical_replication_slot($1, true)", &[&STANDBY]).await.unwrap();
-    let fixture = Fixture::at(TestEnv::builder().postgres(primary.url()).kafka(), 1).await;
+    let fixture = RelayEnv::at(TestEnv::builder().postgres(primary.url()).kafka(), 1).await;
     keep_on_standbys(&fixture).await;
     fixture.enqueue_each(5, 0..300).await;
 
@@ -132,7 +132,7 @@ struct Pair {
     front: Forwarder,
     /// The address at which the standby reaches it.
     upstream: Forwarder,
-    fixture: Fixture,
+    fixture: RelayEnv,
 }
 
 /// Nobody listens on this port.
@@ -148,7 +148,7 @@ impl Pair {
         let admin = client(&primary).await;
         admin.execute("SELECT pg_create_physical_replication_slot($1, true)", &[&STANDBY]).await.unwrap();
         let (front, upstream) = (Forwarder::to(primary.address()).await, Forwarder::to(primary.address()).await);
-        let fixture = Fixture::at(TestEnv::builder().postgres(primary.url()).kafka().through(front.port()), 3).await;
+        let fixture = RelayEnv::at(TestEnv::builder().postgres(primary.url()).kafka().through(front.port()), 3).await;
         keep_on_standbys(&fixture).await;
         let standby = standby_of(&primary, upstream.port(), fixture.name()).await;
         Self { primary, standby, front, upstream, fixture }
@@ -180,7 +180,7 @@ async fn client(postgres: &Postgres) -> Client {
 }
 
 /// Creates the fixture's slot again, as one that standbys keep.
-async fn keep_on_standbys(fixture: &Fixture) {
+async fn keep_on_standbys(fixture: &RelayEnv) {
     let client = fixture.client().await;
     let slot = fixture.name();
     client.execute("SELECT pg_drop_replication_slot($1)", &[&slot]).await.unwrap();

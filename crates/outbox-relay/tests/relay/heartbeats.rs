@@ -3,13 +3,13 @@
 use outbox_relay::RelayStatus;
 use outbox_test_support::eventually;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 
 const ACTION: &str = "heartbeat.action.query";
 
 /// Returns a fixture whose relays have a heartbeat every 100 ms.
-async fn beating(action: &str) -> Fixture {
-    let mut fixture = Fixture::new(1).await;
+async fn beating(action: &str) -> RelayEnv {
+    let mut fixture = RelayEnv::new(1).await;
     let name = fixture.name().to_owned();
     fixture.config = fixture
         .config

@@ -7,13 +7,13 @@ use outbox_relay::RelaySettingsBuilder;
 use outbox_test_support::{TestEnv, eventually};
 use tokio::task::JoinSet;
 
-use crate::fixture::{Fixture, numbered};
+use crate::fixture::{RelayEnv, numbered};
 
-async fn messages(partitions: i32) -> Fixture {
-    Fixture::at(TestEnv::builder().kafka().layout(TableLayout::messages()), partitions).await
+async fn messages(partitions: i32) -> RelayEnv {
+    RelayEnv::at(TestEnv::builder().kafka().layout(TableLayout::messages()), partitions).await
 }
 
-async fn emit(fixture: &Fixture, arguments: &str) {
+async fn emit(fixture: &RelayEnv, arguments: &str) {
     fixture.client().await.batch_execute(&format!("SELECT pg_logical_emit_message({arguments})")).await.unwrap();
 }
 
@@ -144,7 +144,7 @@ async fn a_service_changes_from_the_table_to_messages_and_back_under_load() {
         let key = format!("transforms.{router}.route.topic.replacement");
         config.with(key, format!("{}.relayed.${{routedByValue}}", env.name()))
     });
-    let fixture = Fixture {
+    let fixture = RelayEnv {
         brokers: env.brokers().to_owned(),
         topic: env.topic().to_owned(),
         outbox: env.outbox(),

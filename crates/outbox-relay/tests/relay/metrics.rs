@@ -4,7 +4,7 @@ use outbox_core::record::Record;
 use outbox_relay::RelayStatus;
 use tokio::time::Instant;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 
 /// Returns the value of a metric, by its whole name.
 fn metric(status: &RelayStatus, name: &str) -> f64 {
@@ -23,7 +23,7 @@ async fn until(status: &RelayStatus, name: &str, wanted: impl Fn(f64) -> bool) {
 
 #[tokio::test]
 async fn the_metrics_are_what_was_written() {
-    let fixture = Fixture::new(3).await;
+    let fixture = RelayEnv::new(3).await;
     fixture.enqueue_at_once(10, 0..150).await;
     let relay = fixture.start();
     fixture.enqueue_each(10, 150..200).await;
@@ -55,7 +55,7 @@ async fn the_metrics_are_what_was_written() {
 
 #[tokio::test]
 async fn reconnects_are_counted_by_cause_and_positions_are_those_of_the_slot() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     fixture.enqueue_each(5, 0..100).await;
     let relay = fixture.start();
     let status = &relay.status;
@@ -84,7 +84,7 @@ async fn reconnects_are_counted_by_cause_and_positions_are_those_of_the_slot() {
 /// Rows that a crash has left unconfirmed, before more records of others than the scan reads.
 #[tokio::test]
 async fn what_the_scan_leaves_out_is_written_again_and_counted() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let client = fixture.client().await;
     let name = fixture.name();
     let copy = |from: &str, to: &str| format!("SELECT pg_copy_logical_replication_slot('{from}', '{to}')");
@@ -121,7 +121,7 @@ async fn what_the_scan_leaves_out_is_written_again_and_counted() {
 
 #[tokio::test]
 async fn records_that_a_transformation_drops_are_counted_by_kind() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     fixture.config = fixture
         .config
         .clone()

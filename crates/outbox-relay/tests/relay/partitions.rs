@@ -4,14 +4,14 @@ use outbox_core::bytes::{BufMut as _, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 use crate::load::Load;
 
 /// An event that is unconfirmed when a relay sees the new partitions may be in its old and its new partition, and
 /// nowhere twice.
 #[tokio::test]
 async fn partitions_that_are_added_under_load_lose_nothing() {
-    let fixture = Fixture::new(2).await;
+    let fixture = RelayEnv::new(2).await;
     let relay = fixture.start();
     let load = Load::start(&fixture, 20);
     load.writes(200).await;
@@ -36,7 +36,7 @@ async fn partitions_that_are_added_under_load_lose_nothing() {
 
 #[tokio::test]
 async fn partitions_that_are_added_while_nothing_is_unconfirmed_double_nothing() {
-    let fixture = Fixture::new(2).await;
+    let fixture = RelayEnv::new(2).await;
     let relay = fixture.start();
     fixture.enqueue_each(20, 0..200).await;
     fixture.all_arrived_once_and_in_order().await;
@@ -55,7 +55,7 @@ async fn partitions_that_are_added_while_nothing_is_unconfirmed_double_nothing()
     relay.stop().await;
 }
 
-async fn add_partitions(fixture: &Fixture, count: i32) {
+async fn add_partitions(fixture: &RelayEnv, count: i32) {
     let mut body = BytesMut::new();
     body.put_i16(37); // CreatePartitions
     body.put_i16(0);

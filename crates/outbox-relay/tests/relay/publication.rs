@@ -7,11 +7,11 @@ use outbox_relay::{Error, Mode, Readiness};
 use outbox_test_support::{TestEnv, eventually};
 use outbox_testkit::Postgres;
 
-use crate::fixture::{Fixture, Found, Running};
+use crate::fixture::{Found, RelayEnv, Running};
 
 const TABLE: &str = "outbox.outbox_message";
 
-impl Fixture {
+impl RelayEnv {
     async fn run(&self, sql: &str) {
         self.client()
             .await
@@ -65,7 +65,7 @@ fn chain(error: &Error) -> String {
 async fn a_row_that_was_written_without_its_publication_stops_the_relay() {
     let server = Postgres::builder().downloaded().setting("wal_level", "logical").start().await.unwrap();
     for builder in [TestEnv::builder(), TestEnv::builder().postgres(server.url())] {
-        let fixture = Fixture::at(builder.kafka(), 1).await;
+        let fixture = RelayEnv::at(builder.kafka(), 1).await;
         fixture.run(&format!("ALTER DATABASE {} SET client_min_messages = error", fixture.name())).await;
         let relay = fixture.start();
         relay.is_live().await;
@@ -104,7 +104,7 @@ fn values(records: &[Found]) -> Vec<&str> {
 
 #[tokio::test]
 async fn several_tables_behind_one_connector_arrive_in_the_order_of_commits() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     fixture.run(SECOND).await;
     fixture.run("ALTER PUBLICATION @ ADD TABLE billing.outbox_message").await;
     let mut expected = Vec::new();
@@ -149,7 +149,7 @@ async fn several_tables_behind_one_connector_arrive_in_the_order_of_commits() {
 
 #[tokio::test]
 async fn an_included_table_that_comes_later_is_read_or_the_relay_is_not_ready() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     fixture.config = fixture.config.with("table.include.list", r".*\.outbox_message");
     let relay = fixture.start();
     relay.is_live().await;
@@ -192,7 +192,7 @@ async fn an_included_table_that_comes_later_is_read_or_the_relay_is_not_ready() 
 
 #[tokio::test]
 async fn a_change_that_debezium_would_write_without_the_router_stops_the_relay() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     let topic = format!("{}\\.outbox\\..*", fixture.config.get("topic.prefix").unwrap());
     fixture.config = fixture
         .config
@@ -217,7 +217,7 @@ async fn a_change_that_debezium_would_write_without_the_router_stops_the_relay()
 /// Debezium's task fails at such a row.
 #[tokio::test]
 async fn a_row_of_an_included_table_that_is_no_outbox_is_poison() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     let dead = fixture.topic.replace(".order", ".dead");
     fixture.create_topic(&dead).await;
     fixture.config = fixture.config.without("table.include.list");
@@ -291,7 +291,7 @@ async fn changes(client: &Client) -> Vec<Change> {
 
 #[tokio::test]
 async fn a_publication_that_leaves_out_rows_of_the_table_is_refused_at_the_start() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let before = fixture.confirmed_lsn().await;
     for (change, reason, repair) in changes(&fixture.client().await).await {
         fixture.run(change).await;
@@ -307,7 +307,7 @@ async fn a_publication_that_leaves_out_rows_of_the_table_is_refused_at_the_start
 
 #[tokio::test]
 async fn nothing_is_confirmed_while_the_publication_leaves_out_rows_of_the_table() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let relay = fixture.start();
     let changes = changes(&fixture.client().await).await;
     let count = changes.len();
@@ -332,7 +332,7 @@ async fn nothing_is_confirmed_while_the_publication_leaves_out_rows_of_the_table
 /// A transaction that has changed the publication and not ended may commit before what is confirmed next.
 #[tokio::test]
 async fn nothing_is_confirmed_while_a_change_of_the_publication_is_under_way() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let relay = fixture.start();
     fixture.enqueue_each(1, 0..1).await;
     fixture.confirmed().await;
@@ -354,7 +354,7 @@ async fn nothing_is_confirmed_while_a_change_of_the_publication_is_under_way() {
 /// Rows are known by the table that they are in, and not by the name that it had at the time.
 #[tokio::test]
 async fn rows_of_a_table_that_was_renamed_for_a_while_arrive() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let relay = fixture.start();
     fixture.enqueue_each(1, 0..1).await;
     fixture.records(1).await;
@@ -376,7 +376,7 @@ async fn rows_of_a_table_that_was_renamed_for_a_while_arrive() {
 
 #[tokio::test]
 async fn changes_that_are_no_events_are_counted_by_kind() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     fixture.run("ALTER PUBLICATION @ SET (publish = 'insert, update, delete, truncate')").await;
     let relay = fixture.start();
     fixture.enqueue_each(1, 0..2).await;
@@ -391,7 +391,7 @@ async fn changes_that_are_no_events_are_counted_by_kind() {
 
 #[tokio::test]
 async fn a_fatal_update_stops_the_relay_after_all_before_it_is_confirmed() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     fixture.run("ALTER PUBLICATION @ SET (publish = 'insert, update')").await;
     let behavior = "transforms.outbox.table.op.invalid.behavior";
     fixture.config = fixture.config.with(behavior, "fatal").with("skipped.operations", "t");
@@ -431,7 +431,7 @@ async fn a_fatal_update_stops_the_relay_after_all_before_it_is_confirmed() {
 /// The rows before a row that can never be written.
 #[tokio::test]
 async fn a_poison_row_stops_the_relay_after_all_before_it_is_confirmed() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     fixture.enqueue_each(1, 0..2).await;
     let before = fixture.end_of_wal().await;
     fixture.enqueue_each(1, 2..3).await;

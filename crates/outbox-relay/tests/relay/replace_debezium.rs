@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 use crate::load::Load;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -19,7 +19,7 @@ const DONE: &str = "the section is done";
 
 #[tokio::test]
 async fn the_commands_of_the_page_replace_debezium_and_go_back_under_load() {
-    let mut fixture = Fixture::new(3).await;
+    let mut fixture = RelayEnv::new(3).await;
     // With the privileges of the page.
     let role = format!("{}_connector", fixture.name());
     let sql = format!(
@@ -63,7 +63,7 @@ struct Shell {
 }
 
 impl Shell {
-    fn start(fixture: &Fixture) -> Self {
+    fn start(fixture: &RelayEnv) -> Self {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/replace-debezium.md");
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}_replace", fixture.name()));
         fs::create_dir_all(&directory).unwrap();

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use outbox_pg::{Republish, SlotOptions};
 use outbox_test_support::eventually;
 
-use crate::fixture::{Fixture, numbered};
+use crate::fixture::{RelayEnv, numbered};
 
 /// The remedy for a lost slot, as docs/postgres.md has it.
 #[tokio::test]
 async fn events_that_a_dropped_slot_left_out_are_published_by_a_replay_under_load() {
-    let fixture = Fixture::new(3).await;
+    let fixture = RelayEnv::new(3).await;
     let is_over = AtomicBool::new(false);
     let load = async {
         let (mut client, mut count) = (fixture.client().await, 0);

@@ -3,7 +3,7 @@ use outbox_core::time::OffsetDateTime;
 use outbox_core::{ConnectorConfig, Identifier, Pipeline, TableLayout};
 use outbox_net::ErrorChain;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 
 const NULL_PAYLOAD: &str = "INSERT INTO outbox.outbox_message
     (id, aggregate_type, aggregate_id, event_type, payload, created_at)
@@ -11,7 +11,7 @@ const NULL_PAYLOAD: &str = "INSERT INTO outbox.outbox_message
 
 #[tokio::test]
 async fn a_columns_default_is_in_the_records_as_with_debezium() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     fixture.config = fixture
         .config
         .with("value.converter", "org.apache.kafka.connect.json.JsonConverter")
@@ -60,7 +60,7 @@ const CLASSIC_ROW: &str = "INSERT INTO inventory.outboxevent (id, aggregatetype,
 
 #[tokio::test]
 async fn a_table_of_another_make_is_read_by_what_the_catalogue_and_the_router_say() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     let client = fixture.client().await;
     client.batch_execute(CLASSIC).await.unwrap();
     // A slot reads nothing from before its publication.
@@ -93,7 +93,7 @@ async fn a_table_of_another_make_is_read_by_what_the_catalogue_and_the_router_sa
 
 #[tokio::test]
 async fn tables_that_are_missing_or_do_not_suit_end_the_relay_at_the_start() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     let create = "CREATE SCHEMA inventory; CREATE TABLE inventory.a (id uuid); CREATE TABLE inventory.b ()";
     let publish = format!("ALTER PUBLICATION {} ADD TABLE inventory.a", fixture.env.pipeline().publication());
     fixture.client().await.batch_execute(&format!("{create}; {publish}")).await.unwrap();
@@ -112,7 +112,7 @@ async fn tables_that_are_missing_or_do_not_suit_end_the_relay_at_the_start() {
 /// The rows wait in the slot while the table changes, and the relay reads them by copies of it.
 #[tokio::test]
 async fn a_backlog_from_before_and_after_changes_of_the_table_is_read() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let client = fixture.client().await;
     let changes = [
         "ADD COLUMN note text",

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 
 /// Raises a topic's number of partitions, which rskafka cannot.
 async fn raise(brokers: &str, topic: &str, count: i32) {
@@ -45,7 +45,7 @@ async fn raise(brokers: &str, topic: &str, count: i32) {
 /// No batch fails when partitions are added, so nothing but a look reports.
 #[tokio::test]
 async fn added_partitions_are_used_without_a_restart() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let relay = fixture.start_with(|settings| settings.look_at_topics_every(Duration::from_millis(100)));
     fixture.enqueue_each(20, 0..40).await;
     fixture.records(40).await;

@@ -60,7 +60,7 @@ async fn what_enqueue_meets_in_the_database_is_the_same_typed_error_as_with_the_
     };
     is_refused!(layout(), &raised("53100"), DiskFull, Transient);
     is_refused!(layout(), &raised("40001"), Other, Transient);
-    is_refused!(layout(), &raised("42501"), MissingRight, Permanent);
+    is_refused!(layout(), &raised("42501"), MissingPrivilege, Permanent);
     is_refused!(layout(), &raised("23505"), IdTaken, Permanent);
 }
 

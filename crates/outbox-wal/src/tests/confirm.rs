@@ -2,7 +2,7 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_leaves_the_slot_at_its_end_only() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     let mut opened = fixture.open(StartAt::Now).await.unwrap();
     let before = fixture.confirmed().await;
     fixture.insert(0..1).await;
@@ -29,7 +29,7 @@ async fn a_transaction_leaves_the_slot_at_its_end_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_caught_up_is_confirmed_over_the_stream() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     fixture.insert(0..10).await;
     fixture.insert(10..20).await;
     let opened = fixture.open(StartAt::Now).await.unwrap();
@@ -51,7 +51,7 @@ async fn what_was_caught_up_is_confirmed_over_the_stream() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keepalives_move_a_quiet_slot_in_a_busy_database() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     fixture.client.batch_execute("CREATE TABLE busy (n int)").await.unwrap();
     let mut opened = fixture.open(StartAt::Now).await.unwrap();
     let before = fixture.confirmed().await;

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_written_before_and_after_the_start_comes_once_and_in_order() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     fixture.insert(0..500).await;
     fixture.insert_one_by_one(500..1_500).await;
     let mut opened = fixture.open(StartAt::Now).await.unwrap();
@@ -30,7 +30,7 @@ async fn what_was_written_before_and_after_the_start_comes_once_and_in_order() {
 /// The start falls at any place of the WAL, within records and transactions too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_seam_holds_under_writers_that_do_not_wait() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     let stop = std::sync::Arc::new(AtomicBool::new(false));
     let writer = tokio::spawn({
         let (stop, client) = (std::sync::Arc::clone(&stop), fixture.env.client().await);
@@ -94,7 +94,7 @@ async fn stream_rows_at_least(stream: &mut WalStream, reader: &mut RowReader, ro
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn function_and_stream_tell_the_same() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     fixture.insert(0..1_000).await;
     fixture.insert_one_by_one(1_000..2_000).await;
     fixture
@@ -118,7 +118,7 @@ async fn function_and_stream_tell_the_same() {
 /// The server's limit of temporary files stands for its disk.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_that_the_server_cannot_keep_is_for_the_stream() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     let options = fixture.role("SUPERUSER").await;
     fixture.set("temp_file_limit = '1MB'").await;
     fixture.set("work_mem = '64kB'").await;
@@ -137,7 +137,7 @@ async fn a_transaction_that_the_server_cannot_keep_is_for_the_stream() {
 /// It is noticed early: a little of its WAL is gone through without success, not all of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_transaction_is_for_the_stream() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     fixture.insert_one_by_one(0..20).await;
     fixture.insert(20..60_000).await;
     let mut opened = fixture.open(StartAt::Now).await.unwrap();

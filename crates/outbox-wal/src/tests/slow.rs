@@ -4,7 +4,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 
 /// Returns a role whose walsenders give up after two seconds of silence.
-async fn impatient(fixture: &Fixture) -> ConnectOptions {
+async fn impatient(fixture: &WalEnv) -> ConnectOptions {
     let options = fixture.role("REPLICATION").await;
     fixture.set("wal_sender_timeout = '2s'").await;
     options
@@ -12,7 +12,7 @@ async fn impatient(fixture: &Fixture) -> ConnectOptions {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_consumer_that_takes_nothing_for_three_timeouts_loses_nothing() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     let options = impatient(&fixture).await;
     let mut opened = open(&options, &fixture.source, StartAt::Now).await.unwrap();
     // More than all buffers hold on the way.
@@ -41,7 +41,7 @@ async fn a_consumer_that_takes_nothing_for_three_timeouts_loses_nothing() {
 /// One long message comes in a few bytes at a time, over three of the walsender's timeouts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_trickles_in() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut options = impatient(&fixture).await;
     options.servers[0].port = proxy.local_addr().unwrap().port();
@@ -88,7 +88,7 @@ async fn a_message_that_trickles_in() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_walsender_that_is_at_work_for_more_than_two_timeouts_is_not_given_up() {
     const SILENCE: Duration = Duration::from_secs(10);
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     let role = fixture.role("REPLICATION").await;
     fixture.set("wal_sender_timeout = 0").await;
     let options = role.timeouts(Timeouts::new().silence(SILENCE));

@@ -17,7 +17,7 @@ const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-
 
 /// The parts of an event, as an enqueued event and as a record have them.
 #[derive(Debug, PartialEq)]
-struct Told {
+struct EventParts {
     id: Uuid,
     aggregate_type: String,
     aggregate_id: String,
@@ -62,7 +62,7 @@ async fn a_posted_order_arrives_at_the_consumer_equal_to_what_was_enqueued() {
     let Decoded::Event(event) = env.pipeline().decode(record[0].record.clone()).unwrap() else {
         panic!("{record:?} is an event")
     };
-    assert_eq!(Told::by_record(&event), *enqueued);
+    assert_eq!(EventParts::from_record(&event), *enqueued);
     assert_eq!(enqueued.traceparent, TRACEPARENT);
 }
 
@@ -92,10 +92,10 @@ async fn every_part_of_an_event_arrives_at_a_consumer_as_it_was_enqueued() {
     let given = [complete, plain, empty];
     env.enqueue_each(&given).await;
     let enqueued = enqueued(&env).await;
-    assert_eq!(enqueued, given.each_ref().map(Told::by_producer));
+    assert_eq!(enqueued, given.each_ref().map(EventParts::from_event));
     let mut arrived = Vec::new();
     while arrived.len() < 3 {
-        arrived.push(Told::by_record(&events.recv().await.unwrap()));
+        arrived.push(EventParts::from_record(&events.recv().await.unwrap()));
     }
     arrived.sort_by_key(|told| told.id);
     assert_eq!(arrived, enqueued);
@@ -155,14 +155,14 @@ async fn consume(env: &TestEnv, event_type: &str, stop: &CancellationToken) -> U
 }
 
 /// Returns the rows of the outbox, in the order of their ids.
-async fn enqueued(env: &TestEnv) -> Vec<Told> {
+async fn enqueued(env: &TestEnv) -> Vec<EventParts> {
     let sql = "SELECT id, aggregate_type, aggregate_id, event_type, coalesce(payload::text, ''),
                       floor(extract(epoch FROM created_at) * 1000)::bigint, schema_version, content_type,
                       headers::text, traceparent, correlation_id, causation_id
                FROM outbox.outbox_message ORDER BY id";
     let rows = env.client().await.query(sql, &[]).await.unwrap();
     rows.iter()
-        .map(|row| Told {
+        .map(|row| EventParts {
             id: row.get(0),
             aggregate_type: row.get(1),
             aggregate_id: row.get(2),
@@ -179,8 +179,8 @@ async fn enqueued(env: &TestEnv) -> Vec<Told> {
         .collect()
 }
 
-impl Told {
-    fn by_producer(event: &OutboxEvent) -> Self {
+impl EventParts {
+    fn from_event(event: &OutboxEvent) -> Self {
         let (payload, usual_type) = match event.payload() {
             Payload::Json(text) => (text.as_str(), "application/json"),
             _ => ("", ""),
@@ -201,7 +201,7 @@ impl Told {
         }
     }
 
-    fn by_record(event: &DecodedEvent) -> Self {
+    fn from_record(event: &DecodedEvent) -> Self {
         let text = |part: &Option<ShortText>| part.as_deref().unwrap_or_default().to_owned();
         Self {
             id: event.id,

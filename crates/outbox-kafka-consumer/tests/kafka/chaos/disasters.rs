@@ -4,7 +4,7 @@ use outbox_testkit::Postgres;
 use xtask::stack::KafkaCluster;
 
 use super::Random;
-use crate::process::{At13, Kind, Process};
+use crate::process::{AtOrder13, Kind, Process};
 
 /// Everything that may go down.
 pub(super) struct Disasters {
@@ -101,7 +101,7 @@ impl Consumers {
     fn spawn(&mut self) -> Process {
         let kind = self.kinds[self.started % self.kinds.len()];
         self.started += 1;
-        Process::spawn_of(kind, &self.brokers, &self.database, &self.prefix, At13::Nothing)
+        Process::spawn_of(kind, &self.brokers, &self.database, &self.prefix, AtOrder13::Nothing)
     }
 
     async fn kill_one(&mut self, random: &mut Random) {

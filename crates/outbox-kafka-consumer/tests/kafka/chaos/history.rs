@@ -4,7 +4,7 @@ use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::deadpool_postgres::tokio_postgres::Client;
 
 use super::{PARTITIONS, Random};
-use crate::bench::OrderCreated;
+use crate::env::OrderCreated;
 
 /// The plan: each order's steps, once each and in order.
 pub(super) struct Orders {

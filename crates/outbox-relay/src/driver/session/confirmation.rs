@@ -4,7 +4,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::inbox::{Inbox, Report, Task, Verdict};
+use super::inbox::{CheckOutcome, Inbox, Report, Task};
 use crate::Lsn;
 use crate::driver::catalog::Scope;
 use crate::driver::publication;
@@ -56,7 +56,7 @@ impl Confirmation {
         *self.confirmed.borrow()
     }
 
-    /// Confirms the rest without a pause. [`Verdict::Settled`] follows.
+    /// Confirms the rest without a pause. [`CheckOutcome::Settled`] follows.
     pub fn settle(&self) {
         self.settle.notify_one();
     }
@@ -155,7 +155,7 @@ impl Checks {
                 () = settle.notified() => Some(self.settle().await),
             };
             let Some(verdict) = verdict else { continue };
-            let is_end = !matches!(verdict, Verdict::Settled);
+            let is_end = !matches!(verdict, CheckOutcome::Settled);
             inbox.send(Report::Confirmation(verdict));
             if is_end {
                 return;
@@ -163,13 +163,13 @@ impl Checks {
         }
     }
 
-    async fn settle(&mut self) -> Verdict {
+    async fn settle(&mut self) -> CheckOutcome {
         while self.has_more() && self.failing_since.is_none() {
             if let Some(verdict) = self.check().await {
                 return verdict;
             }
         }
-        Verdict::Settled
+        CheckOutcome::Settled
     }
 
     fn has_more(&self) -> bool {
@@ -187,7 +187,7 @@ impl Checks {
     }
 
     /// Checks the catalogs, and confirms what is proved. Returns a verdict that ends the session.
-    async fn check(&mut self) -> Option<Verdict> {
+    async fn check(&mut self) -> Option<CheckOutcome> {
         let wanted = *self.wanted.borrow_and_update();
         let checked = self.read().await;
         let now = Instant::now();
@@ -205,7 +205,7 @@ impl Checks {
             },
             Ok(Checked::Changed(published)) => match publication::problem(&published, &self.scope) {
                 Some(problem) => Ok(problem),
-                None => return Some(Verdict::Republished),
+                None => return Some(CheckOutcome::Republished),
             },
             Ok(Checked::Unsettled) => {
                 let publication = self.scope.pipeline.publication();
@@ -213,7 +213,7 @@ impl Checks {
                     "a transaction that changes the publication {publication} or the outbox table has not ended"
                 ))
             }
-            Err(error) if error.is_not_accepting() => return Some(Verdict::ShutDown(error)),
+            Err(error) if error.is_not_accepting() => return Some(CheckOutcome::ShutDown(error)),
             Err(error) => Err(format!("the publication cannot be checked: {}", ErrorChain::new(&error))),
         };
 

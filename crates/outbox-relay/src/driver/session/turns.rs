@@ -57,10 +57,10 @@ impl Turns {
     }
 
     /// Records what a topic's brokers have acknowledged since `before`.
-    pub fn wrote(&self, planner: &Planner, id: PartitionId, before: Counters) {
+    pub fn record_written(&self, planner: &Planner, id: PartitionId, before: Counters) {
         let new = planner.counters().since(before);
         if let (1.., Some((topic, _))) = (new.acknowledged, planner.topics().partition(id)) {
-            self.status.wrote(topic.name(), new.acknowledged, new.acknowledged_bytes);
+            self.status.record_written(topic.name(), new.acknowledged, new.acknowledged_bytes);
         }
     }
 

@@ -83,8 +83,8 @@ enum Identity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Repetitions {
     Untried,
-    Told,
-    NotTold,
+    Reported,
+    NotReported,
 }
 
 /// The one batch of a partition whose outcome is not known yet.
@@ -96,16 +96,16 @@ pub struct InFlightBatch<R> {
     pub check: bool,
     /// An attempt had no answer, so it may be appended at any later time.
     pub unsure: bool,
-    pub verdict: Verdict,
+    pub state: BatchState,
     pub attempts: u32,
     pub bytes: usize,
     /// All of it is in the log: it is sent once more, to see how the broker answers then.
     pub is_trial: bool,
 }
 
-/// The reason why the log is read while a batch is in flight.
+/// The outcome of a batch in flight, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum BatchState {
     Open,
     Appended(Arrival),
     Unknown,
@@ -226,7 +226,7 @@ impl<R> PartitionWriter<R> {
             ledger.counters.sent_again += flight.rows.len() as u64;
         }
         flight.attempts = flight.attempts.saturating_add(1);
-        flight.verdict = Verdict::Open;
+        flight.state = BatchState::Open;
         Some(Action::Produce(partition))
     }
 
@@ -261,7 +261,7 @@ impl<R> PartitionWriter<R> {
             at,
             check,
             unsure: false,
-            verdict: Verdict::Open,
+            state: BatchState::Open,
             attempts: 0,
             bytes,
             is_trial: false,

@@ -75,7 +75,7 @@ impl World {
             log.excuse("scan limit");
         }
         let (number, is_tail) = (process.number, batch.is_none());
-        self.tell(|| format!("process {number} reads {topic}-{at} from {from}, before a batch: {is_tail}"));
+        self.report(|| format!("process {number} reads {topic}-{at} from {from}, before a batch: {is_tail}"));
         Open::Snapshot { partition, seen, tail }
     }
 }

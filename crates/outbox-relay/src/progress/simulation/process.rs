@@ -167,12 +167,12 @@ impl Process {
     }
 
     /// Returns what the state machine asks for, of which produces and confirmations are the caller's.
-    pub fn poll(&mut self) -> Vec<Asked> {
+    pub fn poll(&mut self) -> Vec<PendingRequest> {
         let mut asked = Vec::new();
         while let Some(action) = self.progress.next_action(|_| true) {
             match action {
-                Action::Confirm(lsn) => asked.push(Asked::Confirm(lsn)),
-                Action::Produce(partition) => asked.push(Asked::Produce(partition)),
+                Action::Confirm(lsn) => asked.push(PendingRequest::Confirm(lsn)),
+                Action::Produce(partition) => asked.push(PendingRequest::Produce(partition)),
                 Action::Read { partition, from } => self.open.push(Open::Read { partition, from }),
                 Action::ProveHeld => self.open.push(Open::ProveHeld),
                 Action::NewProducer => self.open.push(Open::NewProducer),
@@ -199,7 +199,7 @@ pub enum WalEvent {
 }
 
 #[derive(Debug)]
-pub enum Asked {
+pub enum PendingRequest {
     Confirm(Lsn),
     Produce(PartitionId),
 }

@@ -89,7 +89,7 @@ fn step(world: &mut World, random: &mut Random, weather: &Weather) {
         (92, ..) => world.postgres.checkpoint(),
         (93, ..) => world.postgres.write_other(),
         (94, ..) => {
-            world.tell(|| "the broker restarts".to_owned());
+            world.report(|| "the broker restarts".to_owned());
             world.broker.restart();
         }
         (95, ..) => {

@@ -11,14 +11,14 @@ use super::super::{BadValue, DecodeError, RowReader, TableRow, WalEvent};
 use super::*;
 
 /// A database with a table, and a slot that reads it.
-struct Fixture {
+struct RowsEnv {
     client: Client,
     source: Source,
     options: ConnectOptions,
     env: TestEnv,
 }
 
-impl Fixture {
+impl RowsEnv {
     async fn new(ddl: &str) -> Self {
         let env = TestEnv::builder().database().build().await;
         let client = env.client().await;
@@ -79,7 +79,7 @@ fn layout() -> TableLayout {
 /// columns, and one that the layout does not know.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn values_of_every_type() {
-    let fixture = Fixture::new(
+    let fixture = RowsEnv::new(
         "CREATE SCHEMA outbox;
          CREATE TABLE outbox.outbox_message (
             zoned timestamptz, millis timestamp(3), extra point DEFAULT '(1,2)', count integer, flag boolean, raw bytea,
@@ -141,7 +141,7 @@ async fn values_of_every_type() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_is_altered_on_the_way() {
-    let fixture = Fixture::new(
+    let fixture = RowsEnv::new(
         "CREATE SCHEMA outbox;
          CREATE TABLE outbox.outbox_message (
             id uuid PRIMARY KEY, aggregate_type text NOT NULL, aggregate_id text NOT NULL, event_type text NOT NULL,

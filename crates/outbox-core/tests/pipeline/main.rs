@@ -2,11 +2,11 @@
 
 mod causes;
 mod cloud_events;
-mod common;
 mod contradictions;
 mod decoding;
 mod documented;
 mod events;
+mod fixtures;
 mod golden;
 mod hostile;
 mod messages;

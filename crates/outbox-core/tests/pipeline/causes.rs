@@ -2,7 +2,7 @@
 
 use outbox_core::{EventBuilder, OutboxEvent, Pipeline};
 
-use crate::common::{decoded, order};
+use crate::fixtures::{decoded, order};
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 

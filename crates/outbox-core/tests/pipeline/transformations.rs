@@ -5,7 +5,7 @@ use outbox_core::connector::{DroppedBy, HeartbeatRecord, RowDisposition};
 use outbox_core::layout::ColumnValue;
 use outbox_core::{ConnectorConfig, Error, Pipeline, TableLayout};
 
-use crate::common::{JSON, decoded, order, recommended, router};
+use crate::fixtures::{JSON, decoded, order, recommended, router};
 
 const KAFKA: &str = "org.apache.kafka.connect.transforms.";
 const ROUTER: &str = "io.debezium.transforms.outbox.EventRouter";

@@ -4,7 +4,7 @@ use outbox_core::record::Record;
 use outbox_core::time::macros::datetime;
 use outbox_core::{ConnectorConfig, EventId, Pipeline, TableLayout};
 
-use crate::common::{decoded, order};
+use crate::fixtures::{decoded, order};
 
 fn pipeline() -> Pipeline {
     let layout = TableLayout::cloud_events("/shop/orders").unwrap();

@@ -8,7 +8,7 @@ use outbox_core::{ConnectorConfig, EventBuilder, Loss, OutboxEvent, Payload, Pip
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::common::{BINARY_DATA, JSON, STRING, decoded, order, recommended, router};
+use crate::fixtures::{BINARY_DATA, JSON, STRING, decoded, order, recommended, router};
 use crate::texts;
 
 /// Computes `AbstractRecords.estimateSizeInBytesUpperBound` of Kafka's producer, without the bytes that lengths take.

@@ -6,7 +6,7 @@ use outbox_core::record::{Decoded, DecodedPayload, NotAnEvent, Record, event_ide
 use outbox_core::time::macros::datetime;
 use outbox_core::{ConnectorConfig, Loss, Payload, Pipeline, TableLayout};
 
-use crate::common::{JSON, decoded, foreign, layout, not_null, recommended, record, router};
+use crate::fixtures::{JSON, decoded, foreign, layout, not_null, recommended, record, router};
 
 const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 const TOPIC: &str = "outbox.events.order";
@@ -78,7 +78,7 @@ fn an_id_of_another_type_is_an_event_of_its_topic() {
     for id in [Some(""), None] {
         undecodable(&pipeline, record(TOPIC, Some("{}"), &[("id", id)]), "header id", "empty");
     }
-    let refused = pipeline.row(&crate::common::order().build().unwrap()).unwrap_err();
+    let refused = pipeline.row(&crate::fixtures::order().build().unwrap()).unwrap_err();
     assert!(refused.to_string().contains("reads only"), "{refused}");
 }
 
@@ -87,7 +87,7 @@ fn bytes_and_instants_are_read_in_every_form() {
     let columns = vec![not_null(EventField::CreatedAt, "created_at", ColumnType::TimestampMicros)];
     let layout = layout(ColumnType::Bytea, columns);
     let plain = ConnectorConfig::recommended(&layout)
-        .with("value.converter", crate::common::STRING)
+        .with("value.converter", crate::fixtures::STRING)
         .without(&router("table.field.event.timestamp"))
         .with(router("table.fields.additional.placement"), "created_at:header");
     let instants = [
@@ -106,7 +106,7 @@ fn bytes_and_instants_are_read_in_every_form() {
         let pipeline = Pipeline::accepting(&[Loss::UncarriedParts], config, layout.clone()).unwrap();
         for at in instants {
             let payload = Payload::bytes(vec![0xfb, 0xff, 0]);
-            let event = crate::common::order().payload(payload).created_at(at).build().unwrap();
+            let event = crate::fixtures::order().payload(payload).created_at(at).build().unwrap();
             let found = decoded(&pipeline, pipeline.encode(&pipeline.row(&event).unwrap()).unwrap());
             assert_eq!(found.payload.as_bytes(), [0xfb, 0xff, 0], "{binary}");
             assert_eq!(found.created_at, Some(at), "{time}");
@@ -241,7 +241,7 @@ fn an_envelope_stays_one_when_its_columns_are_missing() {
         .with(router("table.fields.additional.placement"), "nowhere:envelope")
         .with(router("table.field.additional.missing"), "ignore");
     let pipeline = Pipeline::accepting(&[Loss::UncarriedParts], config, TableLayout::recommended()).unwrap();
-    let event = crate::common::order().json("{\"a\":1}").build().unwrap();
+    let event = crate::fixtures::order().json("{\"a\":1}").build().unwrap();
     let record = pipeline.encode(&pipeline.row(&event).unwrap()).unwrap();
     assert_eq!(record.value.as_deref(), Some(&br#"{"payload":"{\"a\":1}"}"#[..]));
     assert_eq!(decoded(&pipeline, record).payload.as_text(), Some("{\"a\":1}"));

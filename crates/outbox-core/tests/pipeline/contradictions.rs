@@ -3,7 +3,7 @@
 use outbox_core::layout::{Column, ColumnType, EventField, Nullability};
 use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
 
-use crate::common::{
+use crate::fixtures::{
     BINARY_DATA, BYTE_ARRAY, JSON, STRING, foreign, identifier, layout, not_null, nullable, order, recommended, router,
 };
 use crate::golden::recommended_connector;

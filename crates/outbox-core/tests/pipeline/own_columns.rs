@@ -6,7 +6,7 @@ use outbox_core::time::OffsetDateTime;
 use outbox_core::uuid::Uuid;
 use outbox_core::{ConnectorConfig, EventBuilder, Identifier, Pipeline, TableLayout};
 
-use crate::common::{decoded, order};
+use crate::fixtures::{decoded, order};
 
 const PLACEMENT: &str = "transforms.outbox.table.fields.additional.placement";
 

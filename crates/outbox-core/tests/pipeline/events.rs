@@ -8,7 +8,7 @@ use outbox_core::uuid::Uuid;
 use outbox_core::{ConnectorConfig, EventId, OutboxEvent, Payload, Pipeline, TableLayout};
 use proptest::prelude::*;
 
-use crate::common::decoded;
+use crate::fixtures::decoded;
 use crate::texts;
 
 fn id() -> impl Strategy<Value = EventId> {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 /// The outcome of a command, which is its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Ended {
+pub enum CommandOutcome {
     /// 0: the relay has drained, or the check found nothing that fails.
     Success,
     /// 1: the relay stopped because of an error, or the check found something that fails.
@@ -13,12 +13,12 @@ pub enum Ended {
     Unusable,
 }
 
-impl From<Ended> for ExitCode {
-    fn from(ended: Ended) -> Self {
+impl From<CommandOutcome> for ExitCode {
+    fn from(ended: CommandOutcome) -> Self {
         Self::from(match ended {
-            Ended::Success => 0,
-            Ended::Failed => 1,
-            Ended::Unusable => 2,
+            CommandOutcome::Success => 0,
+            CommandOutcome::Failed => 1,
+            CommandOutcome::Unusable => 2,
         })
     }
 }

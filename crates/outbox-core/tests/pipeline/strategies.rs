@@ -7,7 +7,7 @@ use outbox_core::{ConnectorConfig, TableLayout};
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 
-use crate::common::{BINARY_DATA, BYTE_ARRAY, JSON, STRING, identifier, layout, router};
+use crate::fixtures::{BINARY_DATA, BYTE_ARRAY, JSON, STRING, identifier, layout, router};
 use crate::texts;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

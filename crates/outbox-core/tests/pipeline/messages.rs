@@ -12,7 +12,7 @@ use outbox_core::{ConnectorConfig, Identifier, Loss, OutboxEvent, Pipeline, RowL
 use proptest::prelude::*;
 use serde::Deserialize;
 
-use crate::common::{JSON, decoded, order, router};
+use crate::fixtures::{JSON, decoded, order, router};
 
 #[derive(Deserialize)]
 struct Golden {

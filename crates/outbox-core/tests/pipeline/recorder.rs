@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use outbox_core::{Error, Outbox, OutboxEvent, Pipeline, RecordingOutbox};
 
-use crate::common::order;
+use crate::fixtures::order;
 
 #[derive(Clone)]
 struct Orders<O> {

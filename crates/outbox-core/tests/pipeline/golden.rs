@@ -11,7 +11,7 @@ use outbox_core::uuid::Uuid;
 use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
 use serde::Deserialize;
 
-use crate::common::{decoded, foreign, layout, not_null, router};
+use crate::fixtures::{decoded, foreign, layout, not_null, router};
 
 const CREATED_AT: outbox_core::time::OffsetDateTime = datetime!(2026-01-02 03:04:05.678901 UTC);
 
@@ -66,7 +66,7 @@ pub(crate) fn recommended_connector() -> ConnectorConfig {
 
 impl Golden {
     fn config(&self) -> ConnectorConfig {
-        let common = ["heartbeat.interval.ms", "heartbeat.action.query", "message.prefix.exclude.list"]
+        let fixtures = ["heartbeat.interval.ms", "heartbeat.action.query", "message.prefix.exclude.list"]
             .into_iter()
             .chain(["skipped.operations", "extended.headers.enabled"])
             .map(str::to_owned)
@@ -75,7 +75,7 @@ impl Golden {
             .with("publication.autocreate.mode", "filtered")
             .with(router("table.field.event.type"), "event_type")
             .with(router("route.topic.replacement"), format!("{}.${{routedByValue}}", self.variant));
-        self.extra.iter().fold(common, |config, (key, value)| config.with(key, value))
+        self.extra.iter().fold(fixtures, |config, (key, value)| config.with(key, value))
     }
 
     fn layout(&self) -> TableLayout {

@@ -5,7 +5,7 @@ use outbox_core::record::Record;
 use outbox_core::time::macros::datetime;
 use outbox_core::{ConnectorConfig, Loss, OutboxEvent, Pipeline, TableLayout};
 
-use crate::common::{JSON, decoded, identifier, layout, nullable, order, recommended, router};
+use crate::fixtures::{JSON, decoded, identifier, layout, nullable, order, recommended, router};
 
 fn pipeline(config: ConnectorConfig, layout: TableLayout) -> Pipeline {
     Pipeline::accepting(&[Loss::JsonExpansion, Loss::UncarriedParts], config, layout).unwrap()

@@ -6,7 +6,7 @@ use outbox_core::record::{Decoded, Record, RecordParts};
 use outbox_core::{ConnectorConfig, Loss, OutboxEvent, Pipeline, TableLayout};
 use proptest::prelude::*;
 
-use crate::common::{BINARY_DATA, BYTE_ARRAY, JSON, STRING, router};
+use crate::fixtures::{BINARY_DATA, BYTE_ARRAY, JSON, STRING, router};
 use crate::texts;
 
 const ENVELOPE: &str = "headers:envelope,created_at:envelope,schema_version:envelope,event_type:header,headers:header,\

@@ -8,7 +8,7 @@ use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::common::{JSON, layout, router, runner};
+use crate::fixtures::{JSON, layout, router, runner};
 use crate::hostile::same_when_lent;
 use crate::oracle::substance;
 use crate::strategies::case;

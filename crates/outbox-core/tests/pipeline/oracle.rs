@@ -10,7 +10,7 @@ use outbox_core::time::{Duration, OffsetDateTime};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::common::JSON;
+use crate::fixtures::JSON;
 use crate::strategies::{Case, Place};
 
 /// Returns a column's value as text; `None` is NULL.
@@ -90,11 +90,11 @@ impl Case {
     }
 
     /// Returns the text of a part, where any place of the record reports it.
-    fn told(&self, field: EventField) -> Option<String> {
+    fn visible(&self, field: EventField) -> Option<String> {
         let index = self.position(field)?;
         let by_topic = index == self.spec.route_by && self.spec.affixes.is_some();
-        let is_told = self.is_placed(index) || index == self.spec.key || by_topic;
-        wire(&self.row[index], self.ty(index)).filter(|text| is_told && !text.is_empty())
+        let is_visible = self.is_placed(index) || index == self.spec.key || by_topic;
+        wire(&self.row[index], self.ty(index)).filter(|text| is_visible && !text.is_empty())
     }
 
     fn created_at(&self) -> Option<OffsetDateTime> {
@@ -132,24 +132,25 @@ impl Case {
         use EventField as F;
         let id = self.position(F::Id).unwrap();
         prop_assert_eq!(Some(event.id.to_string()), wire(&self.row[id], ColumnType::Uuid));
-        prop_assert_eq!(event.aggregate_type.clone().map(String::from), self.told(F::AggregateType));
-        prop_assert_eq!(event.aggregate_id.clone().map(String::from), self.told(F::AggregateId));
-        prop_assert_eq!(event.event_type.clone().map(String::from), self.told(F::EventType));
-        prop_assert_eq!(event.content_type.clone().map(String::from), self.told(F::ContentType));
-        prop_assert_eq!(event.correlation_id.clone().map(String::from), self.told(F::CorrelationId));
-        prop_assert_eq!(event.causation_id.clone().map(String::from), self.told(F::CausationId));
-        prop_assert_eq!(event.key.clone().map(String::from), self.told(F::Key));
-        let tracestate = self.told(F::Tracestate).filter(|text| text.parse::<outbox_core::event::Tracestate>().is_ok());
+        prop_assert_eq!(event.aggregate_type.clone().map(String::from), self.visible(F::AggregateType));
+        prop_assert_eq!(event.aggregate_id.clone().map(String::from), self.visible(F::AggregateId));
+        prop_assert_eq!(event.event_type.clone().map(String::from), self.visible(F::EventType));
+        prop_assert_eq!(event.content_type.clone().map(String::from), self.visible(F::ContentType));
+        prop_assert_eq!(event.correlation_id.clone().map(String::from), self.visible(F::CorrelationId));
+        prop_assert_eq!(event.causation_id.clone().map(String::from), self.visible(F::CausationId));
+        prop_assert_eq!(event.key.clone().map(String::from), self.visible(F::Key));
+        let tracestate =
+            self.visible(F::Tracestate).filter(|text| text.parse::<outbox_core::event::Tracestate>().is_ok());
         prop_assert_eq!(event.tracestate.as_ref().map(|text| text.as_str()), tracestate.as_deref());
-        prop_assert_eq!(event.schema_version.map(|version| version.to_string()), self.told(F::SchemaVersion));
+        prop_assert_eq!(event.schema_version.map(|version| version.to_string()), self.visible(F::SchemaVersion));
         // Of the generated texts the well-formed ones alone have three hyphens at these places.
         let is_well_formed = |text: &String| {
             text.len() == 55 && text.is_ascii() && [2, 35, 52].iter().all(|at| text.as_bytes()[*at] == b'-')
         };
-        let traceparent = self.told(F::Traceparent).filter(is_well_formed);
+        let traceparent = self.visible(F::Traceparent).filter(is_well_formed);
         prop_assert_eq!(event.traceparent.as_ref().map(|text| text.as_str()), traceparent.as_deref());
         let headers: BTreeMap<String, String> =
-            self.told(F::Headers).map_or_else(BTreeMap::new, |json| serde_json::from_str(&json).unwrap());
+            self.visible(F::Headers).map_or_else(BTreeMap::new, |json| serde_json::from_str(&json).unwrap());
         let decoded = event.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         prop_assert_eq!(decoded.collect::<BTreeMap<_, _>>(), headers);
         prop_assert_eq!(event.created_at, self.created_at());

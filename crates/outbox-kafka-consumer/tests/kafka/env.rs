@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 pub(crate) const LEASE: Duration = Duration::from_secs(3);
 
 /// A [`TestEnv`] with the tables of the consumer.
-pub(crate) struct Fixture(TestEnv);
+pub(crate) struct ConsumerEnv(TestEnv);
 
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct OrderCreated {
@@ -79,7 +79,7 @@ impl Running {
     }
 }
 
-impl Deref for Fixture {
+impl Deref for ConsumerEnv {
     type Target = TestEnv;
 
     fn deref(&self) -> &TestEnv {
@@ -87,7 +87,7 @@ impl Deref for Fixture {
     }
 }
 
-impl Fixture {
+impl ConsumerEnv {
     /// Returns an environment without the topic of the orders.
     pub(crate) async fn without_topic() -> Self {
         Self::of(TestEnv::builder().database().kafka()).await

@@ -4,7 +4,7 @@ use outbox_core::layout::{ColumnType, ColumnValue, EventField};
 use outbox_core::{ConnectorConfig, Error, EventBuilder, Loss, Payload, Pipeline, TableLayout};
 use time::{Duration, OffsetDateTime};
 
-use crate::common::{foreign, identifier, layout, not_null, nullable, order, recommended, router};
+use crate::fixtures::{foreign, identifier, layout, not_null, nullable, order, recommended, router};
 
 fn pipeline(layout: TableLayout) -> Pipeline {
     Pipeline::new(ConnectorConfig::recommended(&layout), layout).unwrap()
