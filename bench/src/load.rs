@@ -33,19 +33,23 @@ impl Load {
     pub(crate) async fn start(env: &RunEnv, rate: Rate, numbers: Range<u64>) -> Outcome<Self> {
         let (stop, issued) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(numbers.start)));
         let mut clients = Vec::new();
+
         for _ in 0..rate.writers {
             let client = env.client().await;
             let insert = client.prepare(&rows::insert(env.table(), "(SELECT $1::bigint AS n) AS numbers")).await?;
             clients.push((client, insert));
         }
+
         let begin = Instant::now();
         let mut writers = JoinSet::new();
+
         for (own, (client, insert)) in (0..).zip(clients) {
             let (stop, issued, numbers) = (Arc::clone(&stop), Arc::clone(&issued), numbers.clone());
             writers.spawn(async move {
                 let mut commits = Commits::new();
                 let first = numbers.start;
                 let mut number = first + own;
+
                 while number < numbers.end && !stop.load(Ordering::Relaxed) {
                     let due =
                         begin + Duration::from_secs_f64((number - first) as f64 / f64::from(rate.rows_per_second));

@@ -119,6 +119,7 @@ impl RunEnv {
                 client.batch_execute(&format!("CALL bench_fill({start}, {end}, {rows})")).await?;
             }
         }
+
         client.batch_execute("CHECKPOINT").await?;
         Ok(())
     }

@@ -64,6 +64,7 @@ impl UpTask {
         if let Some(port) = self.kafka_port {
             options = options.kafka_port(port);
         }
+
         if let Some(port) = self.controller_port {
             options = options.controller_port(port);
         }

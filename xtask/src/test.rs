@@ -36,6 +36,7 @@ impl TestTask {
         if !self.is_documentation_only() {
             prepare_for_tests(&default)?;
         }
+
         // Servers are of no use to tests that do not build.
         let long = self.long_suites()?;
         if !self.is_documentation_only() {
@@ -56,6 +57,7 @@ impl TestTask {
         let _only_one = lock_file(&options.directory().join("run.lock"), interrupt, || {
             report("waiting for another `cargo xtask test` of this workspace");
         })?;
+
         // A run that was killed has left its servers running.
         Stack::down(&options, Data::Remove)?;
 
@@ -84,6 +86,7 @@ impl TestTask {
                 options.directory().display()
             ));
         }
+
         Stack::down(&options, if passed { Data::Remove } else { Data::Keep })?;
         outcome
     }
@@ -133,10 +136,12 @@ impl TestTask {
         if self.full {
             command.env(FULL_VARIABLE, "1");
         }
+
         let status = ChildGroup::spawn(&mut command)?.wait(interrupt)?;
         if interrupt.is_raised() {
             return Err("interrupted".into());
         }
+
         let code = status.code().and_then(|code| u8::try_from(code).ok());
         Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
     }

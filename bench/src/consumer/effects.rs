@@ -75,6 +75,7 @@ pub(super) async fn compare(
         batch.push(batches);
         naive.push(one_by_one);
     }
+
     let per_second = median(&consumer).ok_or("no round was measured")?;
     let ratio = |rates: &[f64]| Some(median(rates)? / median(&naive)?);
     Ok(Effects { per_second, ratio: ratio(&consumer), batch_ratio: ratio(&batch), consumer, batch, naive })
@@ -95,6 +96,7 @@ pub(super) async fn compare_shared(full: &FullTopic, rounds: u32) -> Outcome<Sha
         consumer.push(batches);
         naive.push(one_by_one);
     }
+
     let per_second = median(&consumer).ok_or("no round was measured")?;
     Ok(Shared { per_second, ratio: median(&naive).map(|naive| per_second / naive), consumer, naive })
 }
@@ -120,6 +122,7 @@ pub(super) async fn consumed_now(
     let measured = seconds(full, &pool, &calls).await;
     _ = stop.send(());
     running.await??;
+
     let (count, disorder) = full.effects(&pool).await?;
     if (count, disorder) != (full.events, 0) {
         let events = full.events;

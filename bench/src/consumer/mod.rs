@@ -123,6 +123,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         report("effects with a large inbox, and with an old snapshot");
         conditions = Some(conditions::compare(full, options.rounds, options.inbox).await?);
     }
+
     if options.has(Part::Idle) {
         report("memory with many partitions and no events");
         idle = Some(idle::measure().await?);
@@ -132,12 +133,14 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         let setting = Setting::new(stack, relay, runs, options.partitions);
         arrival = Some(arrival::measure(&setting, options.seconds).await?);
     }
+
     let rss = peak_resident_mb(std::process::id());
     if let Some(full) = full.as_ref().filter(|_| options.has(Part::Fetch)) {
         report("fetching and decoding, next to fetching alone");
         fetch = Some(fetch::compare(full, options.rounds).await?);
     }
     drop(full);
+
     if options.has(Part::Decode) {
         report("decoding");
         decode = Some(decode::rates(options.rounds)?);
@@ -167,11 +170,14 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
             "idle": idle, "decode": decode, "fetch": fetch, "effects": effects, "shared": shared, "conditions": conditions, "arrival": arrival,
         },
     });
+
     let file = options.output.join("consumer.json");
     std::fs::write(&file, format!("{summary:#}\n"))?;
+
     for (name, figure) in summary.as_object().into_iter().flatten().filter(|(name, _)| *name != "raw") {
         println!("{name:28} {figure}");
     }
+
     report(&format!("the results are in {}", file.display()));
     Ok(())
 }

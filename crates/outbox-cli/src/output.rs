@@ -106,6 +106,7 @@ pub(crate) fn bytes(bytes: i64) -> String {
     if bytes.unsigned_abs() < 1024 {
         return format!("{bytes} B");
     }
+
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     let mut value = bytes as f64 / 1024.0;
     let mut unit = "kB";

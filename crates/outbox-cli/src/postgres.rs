@@ -82,6 +82,7 @@ impl DatabaseOptions {
         let parts = ConnectorConfig::from_json("{}")
             .and_then(|empty| empty.with_database_url(&url))
             .map_err(|e| Failure::usage("the database's URL cannot be used").caused_by(&e))?;
+
         if is_on_command_line && parts.get("database.password").is_some() {
             return Err(Failure::usage(
                 "every user of this machine can read a password in the command line: leave it out of --database-url, and \

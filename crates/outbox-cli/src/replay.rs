@@ -119,6 +119,7 @@ impl ReplayCommand {
                     let question = format!("Publish {remaining} events again? Consumers without an inbox repeat them.");
                     run.confirmation.ask(&question)?;
                 }
+
                 let before = Republish::list(&client, &pipeline).await.map_err(|e| failure(&e))?;
                 let before =
                     before.iter().find(|known| known.name == run.name).map_or(0, |known| known.progress.events);
@@ -139,11 +140,13 @@ impl Selection {
         if let Some(to) = self.to {
             replay = replay.to_time(to);
         }
+
         for id in &self.id {
             let event =
                 EventId::try_from(*id).map_err(|e| Failure::usage(format!("{id} is no event's id")).caused_by(&e))?;
             replay = replay.id(event);
         }
+
         if let Some(aggregate_type) = &self.aggregate_type {
             replay = replay.aggregate_type(aggregate_type);
         }

@@ -108,6 +108,7 @@ impl Brokers {
             names.insert(name.to_owned());
             latest.refresh(&self.0.cluster, &names).await?;
         }
+
         let failed = || Error::kafka(format!("find topic {name}"));
         match latest.described.get(name) {
             Some(Ok(Some(topic))) => Ok(Arc::clone(topic)),

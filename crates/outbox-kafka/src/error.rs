@@ -251,6 +251,7 @@ impl fmt::Display for Error {
         if let Some(api) = api {
             write!(f, ", {api}")?;
         }
+
         if let Some(topic) = topic {
             write!(f, ", topic {topic}")?;
         }

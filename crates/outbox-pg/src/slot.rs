@@ -114,9 +114,11 @@ impl SlotOptions {
         if !pipeline.layout().row_life().has_table() {
             return self.create_without_history(client, pipeline).await;
         }
+
         let history = History::open(client, pipeline).await?;
         // In this order: a slot that is recorded was there.
         let latest = history.latest().await?;
+
         match problem_once_created(client, pipeline).await? {
             None => {
                 if latest == Latest::None && history.latest().await? == Latest::None {
@@ -187,6 +189,7 @@ impl SlotOptions {
         if self.two_phase {
             options.push_str(", twophase => true");
         }
+
         if self.failover {
             let version = client.query_one("SELECT current_setting('server_version_num')::int", &[]).await;
             let version: i32 = version.map_err(|e| Error::database("read the server's version", e))?.get(0);
@@ -195,6 +198,7 @@ impl SlotOptions {
             }
             options.push_str(", failover => true");
         }
+
         Ok(format!(
             "SET LOCAL statement_timeout = {}; SELECT pg_create_logical_replication_slot({}, 'pgoutput'{options})",
             self.patience.as_millis(),

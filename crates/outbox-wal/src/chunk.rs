@@ -57,6 +57,7 @@ pub fn next(slot: SlotState, until: Lsn, last: Option<Report>, patience: Duratio
             grown.max(worth_the_way(distance, last)).min(MOST_BYTES / size)
         }
     };
+
     let way = distance.saturating_add(upto.as_u64().saturating_sub(slot.confirmed_flush_lsn.as_u64()));
     Chunk {
         upto,

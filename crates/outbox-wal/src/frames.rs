@@ -166,12 +166,14 @@ mod tests {
         fn frames_come_out_as_they_went_in_however_they_are_cut(frames in frames(), piece in 1_usize..70) {
             let (mut one_by_one, mut runs) = (Received::default(), Received::default());
             let (mut seen, mut seen_of_runs) = (Vec::new(), Vec::new());
+
             for piece in encode(&frames).chunks(piece) {
                 one_by_one.0.extend_from_slice(piece);
                 while let Some(Frame { tag, body }) = one_by_one.frame().unwrap() {
                     seen.push((tag, body.to_vec()));
                 }
                 runs.0.extend_from_slice(piece);
+
                 loop {
                     if let Some(mut run) = runs.run(b'd').unwrap() {
                         let count = bodies(&run).count();
@@ -187,6 +189,7 @@ mod tests {
                     }
                 }
             }
+
             prop_assert_eq!(&seen, &frames);
             prop_assert_eq!(&seen_of_runs, &frames);
         }

@@ -79,6 +79,7 @@ pub async fn inspect(options: &ConnectOptions, source: &Source) -> Result<Inspec
     else {
         return Err(Error::protocol("the settings of the server"));
     };
+
     Ok(Inspection {
         version,
         is_standby: standby == "t",

@@ -89,12 +89,15 @@ impl Pump {
         let mut last_sent = Lsn::default();
         let timer = sleep_until(last_status);
         tokio::pin!(timer);
+
         loop {
             if waiting.is_none() {
                 waiting = self.received().await?;
             }
+
             let length = waiting.as_ref().map(Bytes::len);
             let nap = (self.unfinished > LARGE).then_some(NAP);
+
             tokio::select! {
                 biased;
                 () = self.pipe.closed() => return self.shut_down().await,
@@ -108,11 +111,13 @@ impl Pump {
                         }
                         self.silence.break_off();
                     }
+
                     let (stuck, pressed) = (length.is_some() && last_sent == *self.confirmed.borrow(), self.pings > 1);
                     if (stuck || pressed) && last_status.elapsed() >= self.interval && self.has_server_ended().await {
                         self.shut_down().await?;
                         return Err(Error::hung_up());
                     }
+
                     last_sent = self.send_status(true).await?;
                     self.pings = 0;
                     last_status = Instant::now();
@@ -156,18 +161,22 @@ impl Pump {
                         Head::Data { .. } => self.unfinished = self.unfinished.saturating_add(body.len()),
                     }
                 }
+
                 self.wal_end.fetch_max(wal_end.as_u64(), Ordering::Relaxed);
                 // It asks again at once when it stops and waits for what is not confirmed yet.
                 self.pings += u32::from(wants_reply);
                 if wants_reply && self.pings == 1 {
                     self.send_status(false).await?;
                 }
+
                 self.silence.break_off();
                 return Ok(Some(run));
             }
+
             let Some(Frame { tag, body }) = self.session.received.frame()? else { return Ok(None) };
             self.silence.break_off();
             let changes = Operation::ReadChanges { slot: self.source.slot(), publication: self.source.publication() };
+
             match tag {
                 b'E' => return Err(ServerError::parse(&body).while_doing(changes)),
                 b'N' => {
@@ -341,6 +350,7 @@ mod tests {
             "{error:?}"
         );
         assert!(notice(b"SWARNING\0C01000\0Mother\0\0", changes).unwrap().is_none());
+
         let waits = b"SWARNING\0VWARNING\0C55000\0Mreplication slot \"standby\" specified in parameter \
             \"synchronized_standby_slots\" does not have active_pid\0Fslot.c\0L2800\0RStandbySlotsHaveCaughtup\0\0";
         assert!(notice(waits, changes).unwrap().is_some());

@@ -98,6 +98,7 @@ pub(super) async fn open_with(
         }
         started => started?,
     };
+
     // Until now another reader may have moved the slot.
     let has_more = requested < flushed;
     let (slot, flushed, session) = match (other, spare) {

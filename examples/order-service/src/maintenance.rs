@@ -92,6 +92,7 @@ fn log_status(before: Option<&PipelineHealth>, now: Option<&PipelineHealth>) {
     if before.is_some_and(|before| before.status() == status) {
         return;
     }
+
     let indicators: Vec<_> = now
         .indicators()
         .iter()

@@ -60,11 +60,13 @@ impl<'a> Service<'a> {
     pub(crate) async fn run_on(self, listener: Option<TcpListener>, stop: CancellationToken) -> Outcome {
         crate::metrics::install();
         let mut parts = JoinSet::new();
+
         if self.settings.mode.consumes() {
             let consumer = self.consumer()?.run(stop.clone().cancelled_owned());
             tracing::info!(brokers = ?self.settings.brokers(), group = self.settings.group, "consuming");
             parts.spawn(async move { Ok(consumer.await?) });
         }
+
         if let Some(listener) = listener {
             let address = listener.local_addr()?;
             let page = (self.settings.page() != PageAccess::Off).then(|| format!("http://{address}/"));

@@ -72,6 +72,7 @@ impl ConnectRest {
                     return Ok(());
                 }
             }
+
             if Instant::now() >= deadline {
                 return Err(StackError::new(format!(
                     "connector {name} did not run within {} s; GET {}{path} and the worker's \

@@ -86,6 +86,7 @@ impl Stack {
                 file.path().display()
             )));
         };
+
         for service in Service::ALWAYS {
             state.service(service)?;
         }

@@ -101,14 +101,17 @@ impl Launch {
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors);
+
         if let Some(account) = &self.account {
             account.run(&mut command);
         }
+
         let mut child = command
             .spawn()
             .map_err(|error| StackError::caused(format!("cannot start {}", self.program.display()), error))?;
         let pid = child.id();
         let identity = ProcessIdentity::of(pid);
+
         // An ended child stays a zombie until someone waits for it.
         thread::spawn(move || child.wait());
         identity.ok_or_else(|| {

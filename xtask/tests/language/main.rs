@@ -71,12 +71,14 @@ fn banned_phrases_are_not_used() {
             }
         }
     };
+
     for file in files("rs") {
         comment_lines(&file.text).for_each(|(line, text)| check(&file, line, text));
         if file.is_source() {
             literals(&file.text).iter().for_each(|(line, text)| check(&file, *line, text));
         }
     }
+
     for file in files("md") {
         for paragraph in Page::new(&file.text).paragraphs() {
             check(&file, paragraph.line, &paragraph.text);

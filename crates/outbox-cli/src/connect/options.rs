@@ -69,6 +69,7 @@ impl ConnectOptions {
                     variable: "CONNECT_PASSWORD",
                 };
                 let password = places.read_or_ask().await?;
+
                 Some((
                     user.clone(),
                     password.ok_or_else(|| {
@@ -77,6 +78,7 @@ impl ConnectOptions {
                 ))
             }
         };
+
         let tls = match address.is_https {
             true => Some(self.tls()?),
             false => None,

@@ -172,6 +172,7 @@ impl Rest {
             if summary != since.0 {
                 since = (summary, Instant::now());
             }
+
             match state {
                 Some(state) if reached(&state).is_some_and(|steady| since.1.elapsed() >= steady) => return Ok(state),
                 _ if Instant::now() >= deadline => {
@@ -209,6 +210,7 @@ impl Rest {
         if status.is_success() {
             return Ok(body);
         }
+
         let reason = message(&body);
         Err(match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::server(format!(

@@ -82,6 +82,7 @@ impl Delete {
             true => Ok(true),
             false => self.confirmation.offer(question),
         };
+
         let (slot, publication) = (or_dash(left.slot.as_deref()), or_dash(left.publication.as_deref()));
         let offsets = offer(self.delete_offsets, "Remove its offsets as well?")?;
         let slot = offer(self.drop_slot, &format!("Drop its slot {slot} as well, if no event would be lost?"))?;
@@ -182,6 +183,7 @@ impl Report for Remains {
                  run outbox slot drop {slot}{option}"
             ));
         }
+
         if let Some(publication) = &self.publication {
             lines.push(format!("remains: publication {publication}: run DROP PUBLICATION if nobody reads it"));
         }

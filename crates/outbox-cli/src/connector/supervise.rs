@@ -52,6 +52,7 @@ impl Supervise {
         let listen = |kind| signal(kind).map_err(|e| Failure::usage("signals cannot be received").caused_by(&e));
         let (mut interrupted, mut terminated) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
         let mut failing = HashMap::new();
+
         loop {
             // A worker that does not answer for a while is no reason to end.
             match rest.list().await {

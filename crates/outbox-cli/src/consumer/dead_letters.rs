@@ -129,6 +129,7 @@ impl DeadLettersCommand {
                     false => chosen.ids.len() as u64,
                 };
                 confirmation.ask(&format!("Give up {count} events for good?"))?;
+
                 let events = match chosen.all {
                     true => group.discard_all(chosen.filter.parse()).await.map_err(|e| failure(&e))?,
                     false => {
@@ -154,9 +155,11 @@ impl Filter {
         if let Some(partition) = self.partition {
             filter = filter.partition(partition);
         }
+
         if let Some(event_type) = &self.event_type {
             filter = filter.event_type(event_type.as_str());
         }
+
         if let Some(kind) = self.kind {
             filter = filter.kind(kind);
         }
@@ -281,6 +284,7 @@ impl Report for Shown {
             ("last failed at", one.last_failed_at.clone()),
             ("next attempt at", or_dash(one.next_attempt_at.as_deref())),
         ];
+
         if let Some(record) = &self.record {
             fields.push(("key", or_dash(record.key.as_deref())));
             let header = |(name, value): &(String, Option<String>)| format!("{name}={}", or_dash(value.as_deref()));

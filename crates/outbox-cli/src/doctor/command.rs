@@ -105,13 +105,16 @@ impl Doctor {
                 }
             }
         }
+
         checks.extend(of_connect.checks);
         if let Some(url) = &self.relay {
             checks.extend(relay::check(url, limit).await);
         }
+
         let servers = connector::servers(&config, &self.database, &self.kafka, &self.topics).await;
         let topics = connector::topics(&servers, &self.topics);
         checks.extend(servers);
+
         if let Some(cluster) = cluster {
             checks.extend(topics::check(&cluster, &config, &topics, &groups).await);
         }

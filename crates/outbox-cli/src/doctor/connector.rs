@@ -70,6 +70,7 @@ fn snapshot(config: &ConnectorConfig) -> Check {
     let name = "connector snapshot";
     let mode = config.get("snapshot.mode").map_or("initial", str::trim);
     let remedy = "set snapshot.mode=no_data; outbox replay run publishes rows again";
+
     match mode.to_ascii_lowercase().as_str() {
         "no_data" | "never" => Check::ok(name, "a connector without offsets begins at its slot"),
         "initial_only" => {
@@ -134,6 +135,7 @@ fn of_server(check: &ServerCheck) -> Check {
         CheckStatus::Skipped => Status::Skipped,
         _ => Status::Failed,
     };
+
     // The names of topics keep their case.
     let name = match check.name() {
         "Kafka" => "kafka",
@@ -141,6 +143,7 @@ fn of_server(check: &ServerCheck) -> Check {
         name => name,
     };
     let found = Check::new(name, status, check.detail());
+
     match check.remedy() {
         Some(remedy) => found.remedy(remedy),
         None => found,

@@ -22,6 +22,7 @@ pub(super) async fn check(client: &Client, pipeline: &Pipeline, roles: [Option<I
         }
         Ok(false) => {}
     }
+
     match Readiness::check(client, pipeline).await {
         Err(e) => return checks.add(unread(&e)),
         Ok(readiness) => {
@@ -30,6 +31,7 @@ pub(super) async fn check(client: &Client, pipeline: &Pipeline, roles: [Option<I
             checks.extend(good(pipeline));
         }
     }
+
     match PipelineMonitor::new(pipeline.clone(), Thresholds::default()).check(client).await {
         Err(e) => checks.add(unread(&e)),
         Ok(health) => {
@@ -129,6 +131,7 @@ async fn privileges(client: &Client, pipeline: &Pipeline, roles: [Option<Identif
                 | PrivilegeProblem::Has { role, .. } => named.contains(role),
                 _ => true,
             };
+
             // A superuser has everything else as well.
             let superusers: Vec<_> = rights.problems().iter().filter_map(superuser).collect();
             let is_cause = |problem: &&PrivilegeProblem| match problem {

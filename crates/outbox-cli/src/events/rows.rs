@@ -56,6 +56,7 @@ pub(super) async fn within(client: &Client, pipeline: &Pipeline, period: &Period
     let Some((created_at, zone)) = created_at(pipeline) else {
         return Err(Failure::usage("the table has no column for the time of an event"));
     };
+
     let id = column(pipeline, EventField::Id)?;
     let [now, from, to] = ["clock_timestamp()", "$3::timestamptz", "$4::timestamptz"].map(|time| zone.of(time));
     let sql = format!(

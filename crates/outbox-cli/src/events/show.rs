@@ -88,12 +88,14 @@ impl Shown {
             };
             log::read(cluster, topic, visit).await?;
         }
+
         let groups = groups(client, schema, id).await?;
         let state = match &row {
             Some(_) => RowState::Present,
             None if keeps_rows => RowState::Missing,
             None => RowState::Unknown,
         };
+
         let part = |part: fn(&OutboxRow) -> &String| row.as_ref().map(part).cloned();
         Ok(Self {
             id: id.to_string(),
@@ -118,9 +120,11 @@ async fn groups(client: &Client, schema: &Identifier, id: Uuid) -> Result<Vec<Gr
     let unread = |e| Failure::server("the consumer's tables cannot be read").caused_by(&e);
     let table = format!("{schema}.consumer_inbox");
     let row = client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table]).await.map_err(unread)?;
+
     if !row.try_get::<_, bool>(0).map_err(unread)? {
         return Ok(Vec::new());
     }
+
     let sql = format!(
         "SELECT i.consumer_group, i.state, coalesce(h.last_failed_at, i.handled_at)::text, h.attempts, h.error
          FROM (SELECT DISTINCT consumer_group FROM {schema}.consumer_position) g
@@ -156,6 +160,7 @@ impl Report for Shown {
             let place = format!("partition {}, offset {}{wal}", record.partition, record.offset);
             vec![format!("topic {}", record.topic), record.timestamp.clone(), "published".to_owned(), place]
         }));
+
         if self.records.is_empty() {
             let detail = match self.row {
                 RowState::Unknown => "not published yet (outbox slot show), never committed, or removed by retention",
@@ -169,11 +174,13 @@ impl Report for Shown {
                 detail.to_owned(),
             ]);
         }
+
         rows.extend(self.groups.iter().map(|group| {
             let attempts = group.attempts.map(|attempts| format!("after {attempts} attempts: ")).unwrap_or_default();
             let detail = group.error.as_ref().map_or("-".to_owned(), |error| attempts + error);
             vec![format!("group {}", group.group), group.at.clone(), group.state.clone(), detail]
         }));
+
         let aggregate = match (&self.aggregate_type, &self.aggregate_id) {
             (Some(ty), Some(id)) => format!(" of {ty} {id}"),
             _ => String::new(),

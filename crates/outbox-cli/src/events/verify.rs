@@ -76,6 +76,7 @@ impl Verified {
         let (mut missing, mut duplicated, mut reordered) = (Found::default(), Found::default(), Found::default());
         // The latest place of an older event of each aggregate.
         let mut latest: HashMap<(&str, &str), u64> = HashMap::new();
+
         for row in &rows {
             let found = seen.get(&row.id).copied().unwrap_or_default();
             match found.records {
@@ -92,6 +93,7 @@ impl Verified {
                 *before = found.order.max(*before);
             }
         }
+
         Ok(Self {
             rows: Some(rows.len()),
             records: seen.values().map(|seen| seen.records).sum(),
@@ -112,6 +114,7 @@ impl Verified {
         if topics.is_empty() {
             return Err(no_topics());
         }
+
         let (mut records, mut duplicated) = (0, Found::default());
         for topic in topics {
             let mut seen: HashMap<Uuid, (log::Place, usize)> = HashMap::new();
@@ -178,6 +181,7 @@ impl Report for Verified {
             ("duplicated", Some(&self.duplicated)),
             ("out of order", self.reordered.as_ref()),
         ];
+
         let of = |(kind, found): (&str, Option<&Found>)| {
             let first = found.map(|found| &found.first).into_iter().flatten();
             first.map(|one| row(kind, one)).collect::<Vec<_>>()
@@ -192,11 +196,13 @@ impl Report for Verified {
                 self.records
             ),
         };
+
         let mut parts = Vec::new();
         if !rows.is_empty() {
             let head = &["what", "id", "topic", "aggregate id", "event type", "created at", "records"];
             parts.push(Part::Table { head, rows });
         }
+
         parts.push(Part::Line(total));
         parts
     }

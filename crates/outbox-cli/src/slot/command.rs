@@ -120,6 +120,7 @@ impl SlotCommand {
                 let slot = SlotState::get(&client, &name).await?;
                 let is_readable =
                     !slot.active && !slot.is_lost() && slot.is_in_this_database && slot.plugin == "pgoutput";
+
                 let unpublished = if is_readable {
                     let source = events.source(model)?;
                     let range = Range { slot: &name, source: &source, before: None, listed: events.list };
@@ -141,9 +142,11 @@ impl SlotCommand {
                 if recreate {
                     options = options.recreate();
                 }
+
                 if failover {
                     options = options.failover();
                 }
+
                 let created = options.create(&client, &pipeline).await.map_err(|e| {
                     let message = format!("the slot {name} cannot be created", name = name.as_str());
                     if !e.is_not_ready() {
@@ -241,6 +244,7 @@ impl Report for Shown {
             ("still to send", waiting),
         ])];
         parts.extend(self.unpublished.iter().flat_map(Unpublished::parts));
+
         if slot.is_lost() {
             let remedy = "the slot is invalidated: PostgreSQL has removed WAL that it had still to send. Drop it, create it \
                           again with --recreate, and publish the events in between by outbox replay run NAME --missed";

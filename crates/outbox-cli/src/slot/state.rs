@@ -117,6 +117,7 @@ impl SlotState {
                 "{name} is a physical slot, which a standby reads: it is not touched"
             )));
         }
+
         if !self.is_in_this_database {
             let database = &self.database;
             return Err(Failure::refused(format!(

@@ -18,8 +18,10 @@ async fn the_commands_of_the_document_work_in_their_order() {
     let env = TestEnv::builder().slot().build().await;
     let connector = env.connector();
     connector.start().await;
+
     let file = TempFile::config(&env, "-document", env.config());
     let programs = Path::new(env!("CARGO_BIN_EXE_outbox")).parent().unwrap();
+
     for block in blocks("cli.md") {
         let script = block.replace("shop_outbox", env.name()).replace("connector.json", file.path());
         let ran = Command::new("sh")

@@ -116,6 +116,7 @@ impl Struct<'_> {
         let Self { schema, kind, fields } = self;
         let joined = |write: &dyn Fn(&(&str, String)) -> String| fields.iter().map(write).collect::<Vec<_>>().join(",");
         let json = || format!("{{{}}}", joined(&|(name, value)| format!("{}:{value}", text(name))));
+
         match form {
             Form::Text => format!("Struct{{{}}}", joined(&|(name, value)| format!("{name}={value}"))),
             Form::Json(Schemas::Disabled) => json(),

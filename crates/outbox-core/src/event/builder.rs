@@ -196,10 +196,12 @@ impl EventBuilder {
         for (name, value) in self.headers {
             headers.insert(name, value)?;
         }
+
         if !(1..=i32::MAX.unsigned_abs()).contains(&self.schema_version) {
             let rule = "it is from 1 to 2147483647, as a PostgreSQL integer holds it";
             return Err(Error::rule("schema_version", &self.schema_version.to_string(), rule));
         }
+
         Ok(OutboxEvent {
             id: self.id.unwrap_or_else(EventId::new),
             aggregate_type: AggregateType::new(self.aggregate_type)?,
@@ -267,11 +269,13 @@ mod tests {
             (builder().key(""), "key"),
             (builder().created_at(datetime!(1969-12-31 23:59:59 UTC)), "created_at"),
         ];
+
         for (builder, field) in cases {
             let error = builder.build().unwrap_err();
             assert_eq!(error.field(), Some(field), "{error}");
             assert!(error.broken_rule().is_some());
         }
+
         let crowded = (0..65).fold(builder(), |event, i| event.header(format!("h{i}"), ""));
         assert_eq!(crowded.build().unwrap_err().field(), Some("headers"));
     }

@@ -97,6 +97,7 @@ mod tests {
             assert!(id > before, "{id} after {before}");
             before = id;
         }
+
         let day = Duration::from_secs(86_400);
         let ahead = ids.next(now + 365 * day);
         let again = ids.next(now + day);

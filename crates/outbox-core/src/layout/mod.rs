@@ -116,11 +116,13 @@ impl TableLayout {
             if let Err(reason) = column.check_source() {
                 return refuse(reason);
             }
+
             if let Some(header) = column.event_header()
                 && before.iter().any(|other| other.event_header() == Some(header))
             {
                 return refuse(format!("another column holds the header {header} already"));
             }
+
             let Some(field) = column.field else { continue };
             if before.iter().any(|other| other.field == Some(field)) {
                 return refuse(format!("another column holds {} already", field.name()));
@@ -142,8 +144,10 @@ impl TableLayout {
     pub fn recommended() -> Self {
         use ColumnType::{Integer, Json, Text, TimestampMicros, Uuid};
         use EventField as F;
+
         let of = |field: F, ty| Column::new(field, Identifier::known(field.name()), ty, Nullability::NotNull);
         let nullable = |field: F, ty| Column::new(field, Identifier::known(field.name()), ty, Nullability::Nullable);
+
         // As the catalogue reports what outbox-pg's migration says.
         let (empty, now) = ("''::text", "timezone('utc'::text, clock_timestamp())");
         Self {
@@ -174,6 +178,7 @@ impl TableLayout {
         use EventField as F;
         let of = |field, name, ty, null| Column::new(field, Identifier::known(name), ty, null);
         let name = ColumnType::Varchar(255);
+
         Self {
             schema,
             table,

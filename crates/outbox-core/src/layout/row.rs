@@ -92,12 +92,14 @@ impl Column {
             || self.ty.is_json()
             || self.ty.is_instant()
             || matches!(self.ty, T::Uuid | T::Bytea | T::Smallint | T::Integer | T::Bigint | T::Boolean);
+
         if self.is_own() && !is_writable {
             return Err(format!("enqueue does not write columns of type {}", self.ty.sql()));
         }
         if self.fallback_value().is_some_and(|value| !self.holds(value)) {
             return Err(format!("{} cannot hold its fallback", self.ty.sql()));
         }
+
         // `column:placement:alias,…` has no escapes.
         match self.event_header() {
             Some(name) if name.is_empty() || name.trim() != name || name.contains([',', ':']) || name == "id" => {

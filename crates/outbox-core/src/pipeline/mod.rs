@@ -97,6 +97,7 @@ impl Pipeline {
         if found.is_empty() {
             found.take(contradictions::in_disposition(&config, transforms.disposition(), &layout));
         }
+
         let header_converter = found.take(HeaderConverter::of(&config));
         let key_converter = found.take(KeyConverter::of(&config, key_before(&config, router.as_ref(), &layout)));
         let value_converter = found.take(ValueConverter::of(&config, value_before(&config, router.as_ref(), &layout)));
@@ -109,12 +110,14 @@ impl Pipeline {
         if let (Some(router), Some(converter)) = (&router, value_converter) {
             found.take(contradictions::in_payload(router, converter, forms, &layout, losses));
         }
+
         found.take(contradictions::in_dropped_id(&transforms.after, losses));
         found.take(
             router
                 .as_ref()
                 .map_or(Ok(()), |router| contradictions::in_headers(&config, router, header_converter, &layout)),
         );
+
         if let (Some(router), Some(key), Some(value)) = (&router, key_converter, value_converter) {
             found.take(contradictions::in_key(router, key, forms, &layout, losses));
             found.take(contradictions::in_forms(router, (key, value), forms, &layout));
@@ -131,6 +134,7 @@ impl Pipeline {
         let (after, messages) = (transforms.after, transforms.decoded);
         let parts =
             (|| Some((router?, key_converter?, value_converter?, header_converter?, plan?, slot?, publication?)))();
+
         let Some((router, key_converter, value_converter, header_converter, plan, slot, publication)) = parts else {
             return Err(Error::config("(all)", "", "it is contradictory"));
         };
@@ -152,6 +156,7 @@ impl Pipeline {
             uncarried: Vec::new(),
             uncarried_headers: Vec::new(),
         };
+
         if !losses.contains(&Loss::UncarriedParts) {
             let fields = inner.layout.columns().iter().filter_map(crate::Column::field);
             inner.uncarried = fields.filter(|field| !inner.carries(*field)).collect();

@@ -22,6 +22,7 @@ fn the_attributes_of_an_event_are_headers_and_are_decoded() {
     let event = event.correlation_id("c-1").header("tenant", "acme").build().unwrap();
     let record = pipeline.encode(&pipeline.row(&event).unwrap()).unwrap();
     let id = id.to_string();
+
     for (name, value) in [
         ("ce_id", id.as_str()),
         ("ce_source", "/shop/orders"),
@@ -62,6 +63,7 @@ fn no_attribute_is_ever_empty_and_every_name_is_legal() {
     for required in ["id", "source", "specversion", "type"] {
         assert_eq!(attributes().filter(|(name, _)| *name == required).count(), 1, "{required}");
     }
+
     assert_eq!(
         pipeline.row(&order().build().unwrap()).unwrap_err().field(),
         Some("payload"),

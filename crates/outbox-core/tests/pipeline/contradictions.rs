@@ -78,6 +78,7 @@ fn values_that_debezium_rejects_are_refused() {
         ("lsn.flush.mode", "never", "one of connector, connector_and_driver, manual"),
         ("errors.tolerance", "some", "dropped without a trace"),
     ]);
+
     let config = recommended().with("tasks.max", "many").with("errors.tolerance", "some").without("topic.prefix");
     let error = Pipeline::new(config, TableLayout::recommended()).unwrap_err();
     let fields: Vec<_> = error.contradictions().map(|error| error.field().unwrap()).collect();
@@ -136,9 +137,11 @@ fn one_column_may_serve_several_options_of_an_existing_table() {
             nullable(EventField::Payload, "payload", ColumnType::Jsonb),
         ]
     };
+
     let named = || (identifier("public"), identifier("events"));
     let (schema, table) = named();
     assert!(TableLayout::new(schema, table, columns()).is_err());
+
     let (schema, table) = named();
     let layout = TableLayout::existing(schema, table, columns()).unwrap();
     let config = of(&layout)
@@ -187,6 +190,7 @@ fn converters_that_are_not_modelled_are_refused() {
         let config = recommended().with("value.converter", JSON).with(key, value);
         refused(config, TableLayout::recommended(), key, reason);
     }
+
     let config = recommended().with("key.converter", JSON).with("key.converter.schemas.enable", "1");
     refused(config, TableLayout::recommended(), "key.converter.schemas.enable", "either true or false");
 }
@@ -200,6 +204,7 @@ fn converters_that_would_spoil_the_payload_are_refused() {
     refused(config, text.clone(), "value.converter", "use the JsonConverter");
     let config = of(&bytes).with("value.converter", BYTE_ARRAY).with(&envelope, "event_type:envelope");
     refused(config, bytes.clone(), "value.converter", "an envelope is none");
+
     for ty in [ColumnType::Json, ColumnType::Jsonb, ColumnType::Text, ColumnType::Varchar(9)] {
         for converter in [BYTE_ARRAY, BINARY_DATA] {
             let text = layout(ty, vec![]);
@@ -260,6 +265,7 @@ fn options_of_the_router_have_the_values_that_debezium_takes() {
     router_refused("route.tombstone.on.empty.payload", "", "either true or false");
     router_refused("route.topic.regex", "(?<a>", "cannot be used");
     router_refused("route.topic.replacement", "outbox.${x}", "no group");
+
     let expanding = recommended().with("value.converter", JSON).with(router("table.expand.json.payload"), "true");
     let renaming = expanding.with(router("field.name.adjustment.mode"), "avro_unicode");
     refused(renaming, TableLayout::recommended(), &router("field.name.adjustment.mode"), "not modelled");
@@ -281,6 +287,7 @@ fn columns_have_to_be_there_and_fit() {
             "no such column",
         );
     }
+
     router_refused("table.field.event.id", "aggregate_id", "has to be the event's id");
     router_refused("table.field.event.payload", "headers", "not the payload");
     router_refused("table.field.event.key", "payload", "loses the order");
@@ -293,6 +300,7 @@ fn columns_have_to_be_there_and_fit() {
     router_refused("table.field.event.timestamp", "nowhere", "no such column");
     router_refused("table.field.event.timestamp", "schema_version", "is a timestamp column");
     router_refused("table.field.event.schema.version", "event_type", "integer column");
+
     // Debezium's default names are not those of this table.
     let default = recommended().without(&router("table.field.event.key"));
     refused(default, TableLayout::recommended(), &router("table.field.event.key"), "no such column");
@@ -310,6 +318,7 @@ fn nullable_columns_are_refused_where_null_does_harm() {
             .without(&router("table.field.event.timestamp"))
             .with(router(option), value)
     };
+
     for (option, value, reason) in [
         ("table.field.event.key", "tenant", "loses the order"),
         ("route.by.field", "tenant", "never NULL"),
@@ -334,6 +343,7 @@ fn a_timestamptz_column_is_no_timestamp_for_the_router() {
 fn placements_that_debezium_would_fail_at_are_refused() {
     let layout =
         layout(ColumnType::Json, vec![foreign("n", ColumnType::Integer), foreign("flag", ColumnType::Boolean)]);
+
     let key = router("table.fields.additional.placement");
     for (value, reason) in [
         ("event_type:footer", "fails at every row"),
@@ -349,6 +359,7 @@ fn placements_that_debezium_would_fail_at_are_refused() {
     ] {
         refused(of(&layout).with("value.converter", JSON).with(&key, value), layout.clone(), &key, reason);
     }
+
     for value in ["event_type:HEADER:type, n : partition ,", "id:header", "n:header,n:envelope,n:partition"] {
         let config = of(&layout).with("value.converter", JSON).with(&key, value);
         assert!(Pipeline::new(config, layout.clone()).is_ok(), "{value}");
@@ -370,6 +381,7 @@ fn a_table_that_cannot_hold_an_event_is_refused() {
     let whole = || TableLayout::recommended().columns().to_vec();
     let make = |columns| TableLayout::new(identifier("s"), identifier("t"), columns);
     assert!(make(whole()).is_ok());
+
     for field in [F::Id, F::AggregateType, F::AggregateId, F::EventType, F::Payload] {
         let columns = whole().into_iter().filter(|column| column.field() != Some(field)).collect();
         let error = make(columns).unwrap_err();
@@ -383,6 +395,7 @@ fn a_table_that_cannot_hold_an_event_is_refused() {
         assert_eq!(error.field(), Some(column.name().as_str()));
         assert!(error.broken_rule().unwrap().contains(reason), "{error}");
     }
+
     let error = TableLayout::recommended().payload_type(ColumnType::Boolean).unwrap_err();
     assert!(error.broken_rule().unwrap().contains("payload cannot be held by boolean"), "{error}");
 }
@@ -401,6 +414,7 @@ fn the_connector_that_ran_is_accepted_and_routes_as_the_recommended_one() {
     assert_eq!((&theirs.key, &theirs.value), (&ours.key, &ours.value));
     let both = ours.headers.iter().filter(|(name, _)| theirs.headers.iter().any(|(other, _)| other == name));
     assert_eq!(both.count(), 7);
+
     for header in &theirs.headers {
         assert!(ours.headers.contains(header), "{}", header.0);
     }

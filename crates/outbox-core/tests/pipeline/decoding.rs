@@ -31,6 +31,7 @@ fn records_of_the_connector_itself_are_no_events() {
     let renamed = recommended().with("topic.prefix", "shop").with("topic.heartbeat.prefix", "beats");
     let named = renamed.clone().with("topic.heartbeat.name", "beats");
     let [renamed, named] = [renamed, named].map(|config| Pipeline::new(config, TableLayout::recommended()).unwrap());
+
     for (pipeline, topic, value, kind) in [
         (&usual, "__debezium-heartbeat.outbox", Some("{}"), NotAnEvent::Heartbeat),
         (&usual, "outbox.transaction", Some("Struct{}"), NotAnEvent::TransactionMetadata),
@@ -71,6 +72,7 @@ fn an_id_of_another_type_is_an_event_of_its_topic() {
     let pipeline = Pipeline::new(ConnectorConfig::recommended(&layout), layout).unwrap();
     let event = decoded(&pipeline, record(TOPIC, Some("{}"), &[("id", Some("42"))]));
     assert_eq!((Some(event.id), event.id_text.as_deref()), (event_identity(TOPIC, b"42"), Some("42")));
+
     let elsewhere = decoded(&pipeline, record("outbox.events.invoice", Some("{}"), &[("id", Some("42"))]));
     assert_ne!(event.id, elsewhere.id);
     let uuid = decoded(&pipeline, record(TOPIC, Some("{}"), &[("id", Some(ID))]));
@@ -78,6 +80,7 @@ fn an_id_of_another_type_is_an_event_of_its_topic() {
     for id in [Some(""), None] {
         undecodable(&pipeline, record(TOPIC, Some("{}"), &[("id", id)]), "header id", "empty");
     }
+
     let refused = pipeline.row(&crate::fixtures::order().build().unwrap()).unwrap_err();
     assert!(refused.to_string().contains("reads only"), "{refused}");
 }
@@ -90,11 +93,13 @@ fn bytes_and_instants_are_read_in_every_form() {
         .with("value.converter", crate::fixtures::STRING)
         .without(&router("table.field.event.timestamp"))
         .with(router("table.fields.additional.placement"), "created_at:header");
+
     let instants = [
         datetime!(1970-01-01 03:04:05.678 UTC),
         datetime!(2026-01-02 0:00 UTC),
         datetime!(2026-01-02 03:04:05.678 UTC),
     ];
+
     for (time, binary) in [
         ("adaptive", "base64"),
         ("connect", "base64-url-safe"),
@@ -172,6 +177,7 @@ fn malformed_parts_are_named() {
     ] {
         undecodable(&usual, record(TOPIC, Some("{}"), &[("id", Some(ID)), (name, Some(text))]), name, reason);
     }
+
     let whole = record(TOPIC, Some("{}"), &[("id", Some(ID))]);
     let broken = || Some(Bytes::from_static(b"\xff"));
     let (mut key, mut value, mut header) = (whole.clone(), whole.clone(), whole);
@@ -213,6 +219,7 @@ fn a_value_has_the_form_that_the_configuration_says() {
     assert_eq!(decoded(&plain, with("\"{}\"")).payload.as_text(), Some("{}"));
     assert_eq!(decoded(&wrapped, with(r#"{"schema":null,"payload":"{}"}"#)).payload.as_text(), Some("{}"));
     assert_eq!(decoded(&base64, with("\"AAH/\"")).payload.as_bytes(), b"\x00\x01\xff");
+
     undecodable(&plain, with("{}"), "payload", "does not expand payloads");
     undecodable(&plain, with("{"), "value", "not JSON");
     undecodable(&wrapped, with("\"{}\""), "value", "schema");
@@ -255,6 +262,7 @@ fn a_header_beats_the_envelope_beats_the_key_beats_the_topic() {
         let config = config.clone().with(router("table.fields.additional.placement"), placement);
         Pipeline::new(config, layout.clone()).unwrap()
     };
+
     let of_type = |pipeline: &Pipeline, key: Option<&'static str>| {
         let envelope = r#"{"payload":"{}","aggregate_type":"envelope"}"#;
         let headers = [("id", Some(ID)), ("aggregate_type", Some("header"))];
@@ -263,6 +271,7 @@ fn a_header_beats_the_envelope_beats_the_key_beats_the_topic() {
         record.key = key.map(|key| Bytes::from_static(key.as_bytes()));
         String::from(decoded(pipeline, record).aggregate_type.unwrap())
     };
+
     assert_eq!(of_type(&with("aggregate_type:envelope,aggregate_type:header"), Some("key")), "header");
     assert_eq!(of_type(&with("aggregate_type:envelope"), Some("key")), "envelope");
     assert_eq!(of_type(&with("event_type:header"), Some("key")), "key");

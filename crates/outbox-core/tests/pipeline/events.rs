@@ -29,6 +29,7 @@ fn event(payload: impl Strategy<Value = Payload>) -> impl Strategy<Value = Outbo
     let parts = (texts::topic_part(), texts::name(), texts::name(), id(), payload, 1..=i32::MAX.unsigned_abs());
     let more = (optional(), optional(), optional(), prop::option::of(texts::traceparent()));
     let headers = prop::collection::vec(header(), 0..6);
+
     (parts, more, headers, texts::past()).prop_map(|(parts, more, headers, at)| {
         let (aggregate_type, aggregate_id, event_type, id, payload, version) = parts;
         let mut builder = OutboxEvent::builder(aggregate_type, aggregate_id, event_type)
@@ -39,10 +40,12 @@ fn event(payload: impl Strategy<Value = Payload>) -> impl Strategy<Value = Outbo
         for (name, value) in headers {
             builder = builder.header(name, value);
         }
+
         let (content_type, correlation_id, causation_id, traceparent) = more;
         if let Some(content_type) = content_type {
             builder = builder.content_type(content_type);
         }
+
         if let Some(id) = correlation_id {
             builder = builder.correlation_id(id);
         }
@@ -82,11 +85,13 @@ fn survives(pipeline: &Pipeline, event: &OutboxEvent) -> Result<(), TestCaseErro
     prop_assert_eq!(&read.headers, event.headers());
     prop_assert_eq!(read.created_at, Some(in_millis(event.created_at())));
     prop_assert!(read.extra.is_empty());
+
     let (payload, media_type) = match event.payload() {
         Payload::Json(text) => (DecodedPayload::Text(text.as_str().into()), Some("application/json")),
         Payload::Bytes(bytes) => (DecodedPayload::Bytes(bytes.clone()), Some("application/octet-stream")),
         _ => (DecodedPayload::Empty, None),
     };
+
     prop_assert!(read.payload == payload);
     prop_assert_eq!(read.content_type.as_deref(), event.content_type().map(|given| given.as_str()).or(media_type));
     Ok(())

@@ -198,8 +198,10 @@ fn every_record_decodes_to_what_its_row_says() {
             let is_placed = |column: &str| golden.placement().contains(column);
             assert_eq!(event.event_type.as_deref(), is_placed("event_type").then_some("OrderCreated"), "{at}");
             assert_eq!(event.created_at, is_placed("created_at").then_some(CREATED_AT), "{at}");
+
             let payload = expected_payload(&golden, index, &payloads[index]);
             assert!(event.payload == payload, "{at}: {:?}", event.payload.as_text());
+
             let extra = [
                 ("tenant", "tenant-1"),
                 ("ver", "3"),

@@ -88,6 +88,7 @@ fn hostile_bytes() -> impl Strategy<Value = Option<Bytes>> {
 fn hostile_record() -> impl Strategy<Value = Record> {
     let names =
         ["id", "event_type", "headers", "schema_version", "created_at", "at", "traceparent", "content_type", ""];
+
     let id = Just(Some(Bytes::from_static(b"00000000-0000-0000-0000-000000000001")));
     let headers = prop::collection::vec((prop::sample::select(names.to_vec()), hostile_bytes()), 0..6);
     let topic = prop_oneof![Just("outbox.events.order".to_owned()), texts::text()];
@@ -134,8 +135,10 @@ pub(crate) fn same_when_lent(pipeline: &Pipeline, record: &Record) -> Result<(),
         Ok(_) => return Err(TestCaseError::fail("neither")),
         Err(error) => Err(error.to_string()),
     };
+
     let mut sorted = record.headers.clone();
     sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
+
     for headers in [&record.headers, &sorted] {
         let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
         let mut parts = RecordParts::new(&record.topic, headers);

@@ -165,6 +165,7 @@ fn a_nested_payload_is_emitted_as_it_is_and_checked_first() {
     let record = pipeline.encode(&pipeline.row(&event).unwrap()).unwrap();
     assert_eq!(read(&config, &content).unwrap(), record);
     assert_eq!(decoded(&pipeline, record).payload.as_text(), Some("{\"größe\":1.0,\"n\":null}"));
+
     for payload in ["[1,\"a\"]", "{\"a\":[1,\"a\"]}", "[]", "{\"a\":12345678901234567890}"] {
         let event = order().json(payload).build().unwrap();
         assert!(pipeline.row(&event).unwrap_err().is_invalid_event(), "{payload}");
@@ -187,6 +188,7 @@ fn a_configuration_that_stops_at_messages_is_refused() {
     refused(config().with("transforms", "outbox,decode"), "transforms.outbox.predicate");
     refused(config().with("binary.handling.mode", "hex"), "binary.handling.mode");
     refused(config().with("transforms.decode.fields.null.include", "false"), "payload");
+
     let timestamp = router("table.field.event.timestamp");
     refused(config().with(&*timestamp, "created_at"), &timestamp);
 }
@@ -227,6 +229,7 @@ proptest! {
         if has_payload {
             event = event.json(serde_json::json!({ "t": texts[1], "u": [texts[2]] }).to_string());
         }
+
         let event = event.build().unwrap();
         let row = pipeline.row(&event).unwrap();
         let content = content(&pipeline, &event);

@@ -114,6 +114,7 @@ impl Case {
             _ => None,
         };
         prop_assert_eq!(record.timestamp, millis);
+
         let partition = self.spec.placed.iter().find(|(_, place, _)| *place == Place::Partition);
         let partition = partition.and_then(|(column, ..)| match self.row[*column] {
             ColumnValue::Integer(number) => Some(number),
@@ -141,8 +142,10 @@ impl Case {
         prop_assert_eq!(event.key.clone().map(String::from), self.visible(F::Key));
         let tracestate =
             self.visible(F::Tracestate).filter(|text| text.parse::<outbox_core::event::Tracestate>().is_ok());
+
         prop_assert_eq!(event.tracestate.as_ref().map(|text| text.as_str()), tracestate.as_deref());
         prop_assert_eq!(event.schema_version.map(|version| version.to_string()), self.visible(F::SchemaVersion));
+
         // Of the generated texts the well-formed ones alone have three hyphens at these places.
         let is_well_formed = |text: &String| {
             text.len() == 55 && text.is_ascii() && [2, 35, 52].iter().all(|at| text.as_bytes()[*at] == b'-')
@@ -170,6 +173,7 @@ impl Case {
             prop_assert_eq!(event.extra.get(alias).cloned(), wire(&self.row[*column], self.ty(*column)));
             names.push(alias);
         }
+
         for (column, _, alias) in foreign(Place::Envelope).filter(|_| !self.is_tombstoned()) {
             if !names.contains(&alias) {
                 let json: Value = serde_json::from_str(&event.extra[alias]).unwrap();
@@ -177,6 +181,7 @@ impl Case {
                 names.push(alias);
             }
         }
+
         prop_assert_eq!(event.extra.len(), names.len());
         Ok(())
     }

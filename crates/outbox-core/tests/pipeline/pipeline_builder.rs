@@ -19,6 +19,7 @@ fn two_services_share_no_name() {
     let expected =
         ["shipping_v2_outbox_slot", "shipping_v2_outbox_publication", "shipping-v2", "shipping-v2.events.order"];
     assert_eq!(names(&services[1]), expected);
+
     for name in ["", "Billing", "7th", "a b", "a.b", "-a", &"x".repeat(41)] {
         assert!(Pipeline::for_service(name).unwrap_err().is_configuration(), "{name}");
     }

@@ -91,8 +91,10 @@ fn what_the_json_converter_adds_is_counted() {
     let quotes = format!("[{}]", vec!["\"\""; 220_000].join(","));
     Pipeline::recommended().row(&order().json(&quotes).build().unwrap()).unwrap();
     refused(&pipeline(ColumnType::Json, false), order().json(&quotes), "payload", "(660001 bytes)");
+
     let outside = format!("\"{}\"", "😀".repeat(100_000));
     refused(&pipeline(ColumnType::Json, true), order().json(&outside), "payload", "(400002 bytes)");
+
     let bytes = || order().payload(Payload::bytes(vec![0; 800_000]));
     refused(&pipeline(ColumnType::Bytea, false), bytes(), "payload", "(800000 bytes)");
     let layout = TableLayout::recommended().payload_type(ColumnType::Bytea).unwrap();
@@ -187,6 +189,7 @@ proptest! {
         let event = OutboxEvent::builder("order", "é\"42", "OrderCreated").payload(payload.clone());
         let event = headers.iter().fold(event, |event, (name, value)| event.header(name, value)).build();
         let Ok(event) = event else { return Ok(()) };
+
         for pipeline in pipelines() {
             let pipeline = pipeline.with_record_limit(limit);
             let row = match pipeline.row(&event) {

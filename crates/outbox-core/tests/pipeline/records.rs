@@ -38,6 +38,7 @@ fn a_schema_tells_the_column_s_default() {
     let placement = "schema_version:envelope,created_at:envelope,content_type:envelope,headers:envelope";
     let config =
         recommended().with("value.converter", JSON).with(router("table.fields.additional.placement"), placement);
+
     let pipeline = pipeline(config, TableLayout::recommended());
     let record = pipeline.encode(&row(&pipeline, "1")).unwrap();
     for field in [
@@ -63,6 +64,7 @@ fn a_column_s_default_stands_for_null() {
     ];
     let layout = layout(ColumnType::Json, columns).default_expression("payload", "'[ ]'::json").unwrap();
     assert!(layout.clone().default_expression("nothing", "1").unwrap_err().is_configuration());
+
     let config = ConnectorConfig::recommended(&layout);
     let envelope = config
         .clone()
@@ -71,6 +73,7 @@ fn a_column_s_default_stands_for_null() {
         .with(router("table.fields.additional.placement"), "n:envelope,t:envelope,none:envelope,n:partition");
     let row = Row::new(&layout, values_of(&[const { ColumnValue::Null }; 4])).unwrap();
     assert_eq!(value(&pipeline(config, layout.clone()).encode(&row).unwrap()), "[ ]");
+
     let record = pipeline(envelope, layout).encode(&row).unwrap();
     assert_eq!(value(&record), r#"{"payload":"[ ]","n":-7,"t":"x","none":null}"#);
     assert_eq!(record.partition, None, "the router asks for a partition without its default");

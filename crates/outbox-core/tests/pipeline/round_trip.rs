@@ -32,6 +32,7 @@ impl Share {
 fn what_a_pipeline_carries_of_a_row_is_decoded_from_its_record() {
     let (accepted, encoded, enveloped, expanding) =
         (Share::default(), Share::default(), Share::default(), Share::default());
+
     let outcome = runner(512).run(&case(), |case| {
         let pipeline = Pipeline::accepting(&[Loss::JsonExpansion], case.config(), case.layout.clone());
         accepted.count(pipeline.is_ok());
@@ -45,6 +46,7 @@ fn what_a_pipeline_carries_of_a_row_is_decoded_from_its_record() {
         let row = Row::new(&case.layout, case.row.clone()).unwrap();
         let record = pipeline.encode(&row);
         encoded.count(record.is_ok());
+
         let record = match record {
             Ok(record) => record,
             Err(error) if error.is_invalid_event() => {
@@ -56,10 +58,12 @@ fn what_a_pipeline_carries_of_a_row_is_decoded_from_its_record() {
                 return Ok(());
             }
         };
+
         enveloped.count(case.config().get(&router("table.fields.additional.placement")).is_some_and(is_envelope));
         expanding.count(case.spec.expansion.is_some());
         case.check_record(&record)?;
         same_when_lent(&pipeline, &record)?;
+
         match pipeline.decode(record) {
             Ok(Decoded::Event(event)) => case.check_event(&event),
             other => {
@@ -69,6 +73,7 @@ fn what_a_pipeline_carries_of_a_row_is_decoded_from_its_record() {
         }
     });
     outcome.unwrap();
+
     // Filters that took nearly everything away would prove nothing.
     assert!(accepted.of_all() > 0.6, "accepted: {}", accepted.of_all());
     assert!(encoded.of_all() > 0.7, "encoded: {}", encoded.of_all());
@@ -100,6 +105,7 @@ fn payload_of(pipeline: &Pipeline, payload: &str) -> Result<Option<String>, Test
         }
     };
     let record = pipeline.encode(&row).unwrap();
+
     match pipeline.decode(record) {
         Ok(Decoded::Event(event)) => Ok(Some(event.payload.as_text().unwrap_or_default().to_owned())),
         other => Err(TestCaseError::fail(format!("{other:?}"))),

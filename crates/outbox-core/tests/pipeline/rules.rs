@@ -44,6 +44,7 @@ fn the_whole_name_of_the_topic_has_a_limit() {
     assert_eq!(error.field(), Some("topic"));
     assert!(error.value().unwrap().starts_with("outbox.events.xxx") && error.value().unwrap().ends_with('…'));
     assert!(error.broken_rule().unwrap().contains("249"), "{error}");
+
     let bare = Pipeline::new(
         recommended().with(router("route.topic.replacement"), "${routedByValue}"),
         TableLayout::recommended(),
@@ -51,6 +52,7 @@ fn the_whole_name_of_the_topic_has_a_limit() {
     .unwrap();
     let dots = outbox_core::OutboxEvent::builder("..", "1", "y");
     refused(&bare, dots, "topic", "..", "Kafka has no topic of this name");
+
     for internal in ["__consumer_offsets", "__transaction_state", "__cluster_metadata", "__share_group_state"] {
         let event = outbox_core::OutboxEvent::builder(internal, "1", "y");
         refused(&bare, event, "topic", internal, "keeps its own records");
@@ -121,6 +123,7 @@ fn varchar_counts_characters() {
             *column = not_null(field, column.name().as_str(), ColumnType::Varchar(5));
         }
     }
+
     let layout = TableLayout::new(identifier("outbox"), identifier("outbox_message"), columns).unwrap();
     let short = pipeline(layout);
     let event = |id: &str| outbox_core::OutboxEvent::builder("order", id, "x");
@@ -163,6 +166,7 @@ fn a_part_without_a_column_is_refused_where_it_is_set() {
     let classic = pipeline(TableLayout::classic(identifier("public"), identifier("outboxevent")));
     taken(&classic, order().json("{}").schema_version(1));
     let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
     for (event, field) in [
         (order().schema_version(2), "schema_version"),
         (order().content_type("text/plain"), "content_type"),
@@ -215,6 +219,7 @@ fn what_is_not_set_is_empty_text_or_null() {
     let text = |text: &str| ColumnValue::Text(text.into());
     let row = pipeline.row(&order().build().unwrap()).unwrap();
     assert_eq!(row.values()[5..], [text(""), ColumnValue::Null, text("{}"), text(""), ColumnValue::Null]);
+
     let row = pipeline.row(&order().json("1").build().unwrap()).unwrap();
     assert_eq!(row.values()[8], text("application/json"));
 }

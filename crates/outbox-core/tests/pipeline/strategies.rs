@@ -82,9 +82,11 @@ fn own_layout() -> impl Strategy<Value = TableLayout> {
     let optional = subsequence(optional, 0..=9).prop_flat_map(|fields| {
         fields.into_iter().map(|(field, ty)| (Just(Some(field)), ty, nullability())).collect::<Vec<_>>()
     });
+
     let foreign = prop::collection::vec((Just(None), select(TYPES.to_vec()), nullability()), 0..5);
     let key = select(vec![ColumnType::Text, ColumnType::Varchar(255), ColumnType::Uuid]);
     let prefix = select(vec!["", "c_", "Spalte ", "ключ.", "we\"ird-"]);
+
     (payload_type(), nullability(), key, optional, foreign, prefix)
         .prop_map(|(payload, payload_null, key, optional, foreign, prefix)| {
             let required = [
@@ -126,14 +128,17 @@ fn spec(layout: &TableLayout) -> impl Strategy<Value = Spec> + use<> {
     let is_bytea = field_type(&layout, EventField::Payload) == Some(ColumnType::Bytea);
     let converters =
         if is_bytea { vec![BYTE_ARRAY, BINARY_DATA, JSON, JSON, JSON] } else { vec![STRING, STRING, JSON, JSON, JSON] };
+
     let value =
         (select(converters), prop::option::of(any::<bool>()), prop::option::weighted(0.3, any::<(bool, bool)>()));
+
     let key = (select(vec![STRING, JSON]), prop::option::of(any::<bool>()));
     let alias = prop::option::of("[a-zA-Z_ é😀\"-]{1,8}");
     let item = (any::<Index>(), select(vec![Place::Header, Place::Envelope, Place::Header]), alias);
     let places = (prop::collection::vec(item, 0..8), prop::bool::weighted(0.2), prop::bool::weighted(0.5));
     let affix = || "[a-z0-9._-]{0,6}";
     let columns = (any::<[Index; 4]>(), prop::option::of(Just(())), prop::bool::weighted(0.03), any::<bool>());
+
     (value, key, places, prop::option::weighted(0.8, (affix(), affix())), columns, any::<bool>()).prop_map(
         move |(value, key, (items, with_partition, with_envelope), affixes, columns, is_tombstone)| {
             let (indexes, timestamp, is_wild, by_aggregate) = columns;
@@ -149,9 +154,11 @@ fn spec(layout: &TableLayout) -> impl Strategy<Value = Spec> + use<> {
             let keys = if by_aggregate { by_field(EventField::AggregateId) } else { keys };
             let routes =
                 fit(&|column| is_safe(column) && is_text(column) && column.field() != Some(EventField::Payload));
+
             let routes = if by_aggregate { by_field(EventField::AggregateType) } else { routes };
             let stamps =
                 fit(&|column| matches!(column.ty(), ColumnType::TimestampMillis | ColumnType::TimestampMicros));
+
             let is_json = value.0 == JSON;
             let mut placed: Vec<(usize, Place, String)> = Vec::new();
             for (index, place, alias) in items {
@@ -165,10 +172,12 @@ fn spec(layout: &TableLayout) -> impl Strategy<Value = Spec> + use<> {
                     placed.push((column, place, alias));
                 }
             }
+
             let integers = fit(&|column| column.ty() == ColumnType::Integer);
             if let Some(column) = pick(&integers, count, indexes[0], is_wild).filter(|_| with_partition) {
                 placed.push((column, Place::Partition, layout.columns()[column].name().as_str().into()));
             }
+
             Spec {
                 key: pick(&keys, count, indexes[1], is_wild).unwrap(),
                 route_by: pick(&routes, count, indexes[2], is_wild).unwrap(),
@@ -192,6 +201,7 @@ pub(crate) fn field_type(layout: &TableLayout, field: EventField) -> Option<Colu
 fn value(column: &Column, is_route: bool) -> BoxedStrategy<ColumnValue> {
     use ColumnValue as V;
     use EventField as F;
+
     let value = match (column.field(), column.ty()) {
         (Some(F::Headers), _) => texts::headers_json().prop_map(V::Text).boxed(),
         (Some(F::SchemaVersion), _) => (0..=i32::MAX).prop_map(V::Integer).boxed(),
@@ -214,6 +224,7 @@ fn value(column: &Column, is_route: bool) -> BoxedStrategy<ColumnValue> {
         (_, ColumnType::Text | ColumnType::Varchar(_)) => texts::text().prop_map(V::Text).boxed(),
         _ => texts::instant().prop_map(V::Instant).boxed(),
     };
+
     match column.nullability() {
         Nullability::NotNull => value,
         Nullability::Nullable => prop_oneof![1 => Just(V::Null), 4 => value].boxed(),
@@ -248,17 +259,21 @@ impl Case {
             .with(router("route.tombstone.on.empty.payload"), spec.is_tombstone.to_string())
             .with(router("table.fields.additional.placement"), placement)
             .without(&router("table.field.event.timestamp"));
+
         if spec.placed.is_empty() {
             config = config.without(&router("table.fields.additional.placement"));
         }
+
         if let Some(index) = spec.timestamp {
             config = config.with(router("table.field.event.timestamp"), name(index));
         }
+
         for (converter, schemas) in [("value.converter", spec.schemas.0), ("key.converter", spec.schemas.1)] {
             if let Some(schemas) = schemas {
                 config = config.with(format!("{converter}.schemas.enable"), schemas.to_string());
             }
         }
+
         if let Some((nulls, arrays)) = spec.expansion {
             let nulls = if nulls { "optional_bytes" } else { "ignore" };
             let arrays = if arrays { "optional_string" } else { "ignore" };

@@ -87,6 +87,7 @@ pub(crate) fn plain_document() -> impl Strategy<Value = String> {
         double(),
         prop::sample::select(vec!["null", "true", "false", "[]", "{}"]).prop_map(str::to_owned),
     ];
+
     let list = prop_oneof![
         prop::collection::vec(string(), 1..4),
         prop::collection::vec(any::<i32>().prop_map(|n| n.to_string()), 1..4),
@@ -96,6 +97,7 @@ pub(crate) fn plain_document() -> impl Strategy<Value = String> {
         prop::collection::vec(prop::sample::select(vec!["{\"x\":1}", "{\"y\":\"s\"}"]).prop_map(str::to_owned), 1..4),
     ]
     .prop_map(|elements| format!("[{}]", elements.join(",")));
+
     let object = move |value: BoxedStrategy<String>| {
         prop::collection::btree_map(key(), value, 0..5).prop_map(|members| {
             let members: Vec<_> =

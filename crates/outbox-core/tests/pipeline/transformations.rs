@@ -43,8 +43,10 @@ fn the_router_whose_predicate_matches_the_table_counts() {
         ],
     );
     let config = predicate(second, "isOther", "outbox\\.public\\.other");
+
     assert_eq!(config.router_of("public", "other"), Some("outbox"));
     assert_eq!(config.router_of("outbox", "outbox_message"), Some("second"));
+
     let pipeline = pipeline(config.clone()).unwrap();
     let row = pipeline.row(&order().build().unwrap()).unwrap();
     assert_eq!(pipeline.encode(&row).unwrap().topic, "second.order");
@@ -164,6 +166,7 @@ fn headers_of_a_json_converter_are_decoded() {
         let id = record.header("id").unwrap().clone();
         assert!(id.starts_with(if schemas == "true" { b"{\"schema\":{" } else { b"\"" }));
         assert_eq!(outbox_core::record::event_identity("t", &id), Some(event.id().as_uuid()));
+
         let found = decoded(&pipeline, record);
         assert_eq!(found.id, event.id().as_uuid());
         assert_eq!(found.event_type.as_deref(), Some("OrderCreated"));

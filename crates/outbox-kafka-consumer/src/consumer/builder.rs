@@ -415,6 +415,7 @@ impl<D: Driver> Builder<D> {
         fn required<T>(part: Option<T>, method: &str) -> Result<T, Error> {
             part.ok_or_else(|| Error::build(format!("call {method} before build")))
         }
+
         if self.brokers.iter().all(|broker| broker.trim().is_empty()) {
             return Err(Error::build("no broker is given: pass at least one host:port"));
         }
@@ -427,6 +428,7 @@ impl<D: Driver> Builder<D> {
         if let Some(reason) = self.refused {
             return Err(Error::build(reason));
         }
+
         let pipeline = required(self.pipeline, "pipeline")?;
         let group = required(self.group.filter(|group| !group.is_empty()), "group")?;
         let pool = required(self.pool, "store")?;

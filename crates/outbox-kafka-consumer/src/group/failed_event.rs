@@ -173,11 +173,13 @@ impl FailedEventFilter {
         if let Some(event_type) = &self.event_type {
             condition.and("event_type = ?", Type::TEXT, event_type);
         }
+
         match self.kind.map(FailureKind::stored) {
             Some(Some(kind)) => condition.and("kind = ?", Type::TEXT, kind),
             Some(None) => FailureKind::all_stored().for_each(|kind| condition.and("kind <> ?", Type::TEXT, kind)),
             None => {}
         }
+
         if let Some(error) = &self.error {
             condition.and("position(? IN error) > 0", Type::TEXT, error);
         }
@@ -187,6 +189,7 @@ impl FailedEventFilter {
         if let Some(time) = &self.failed_since {
             condition.and("last_failed_at >= ?", Type::TIMESTAMPTZ, time);
         }
+
         if let Some(time) = &self.failed_before {
             condition.and("last_failed_at < ?", Type::TIMESTAMPTZ, time);
         }

@@ -95,6 +95,7 @@ impl Reader {
                 return Err(Error::kafka(format!("{doing} in time")).caused_by(elapsed));
             }
         };
+
         // Records that ended before the offset may come back: rskafka hands out whole batches.
         let Some(last) = records.last().map(|last| last.offset).filter(|last| *last >= offset) else {
             return match Emptiness::of(offset, self.end().await?, self.max_bytes) {

@@ -58,10 +58,12 @@ mod tests {
         for _ in 0..COMMITS {
             size.committed(49);
         }
+
         assert_eq!(size.get(), 50, "smaller transactions do not count");
         for _ in 0..COMMITS {
             size.committed(50);
         }
+
         assert_eq!(size.get(), 53);
         size.conflicted(1);
         assert_eq!(size.get(), 1);

@@ -47,6 +47,7 @@ impl Lane {
                 fresh.push(index);
             }
         }
+
         tx = self.handle(tx, items, &fresh).await?;
         let (handled, parked) = (fresh.len() as u64, parked.iter().filter_map(|&index| items.get(index)));
         let parked: Vec<&Item> = parked.collect();
@@ -54,10 +55,12 @@ impl Lane {
             let changed = self.after_handlers(&mut tx).await?;
             self.check_shared(&changed, items.len())?;
         }
+
         let is_parked = self.park_behind(&mut tx, &parked).await;
         if !is_parked.map_err(|e| Fault::of_store("park events behind their key", e))? {
             return Err(Fault::freed().into());
         }
+
         let offsets: Vec<i64> = items.iter().map(|item| item.offset).collect();
         self.finish(tx, &offsets, isolation).await?;
         fresh.iter().filter_map(|&index| items.get(index)).for_each(|item| {
@@ -73,6 +76,7 @@ impl Lane {
         if ids.is_empty() {
             return Ok(true);
         }
+
         let store = &self.shared.store;
         let keys: BTreeSet<&[u8]> = parked.iter().filter_map(|item| item.message.key()).collect();
         if !store.keep_blocked(tx, &self.in_flight.topic, &keys).await? {

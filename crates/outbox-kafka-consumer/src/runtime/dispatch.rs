@@ -166,6 +166,7 @@ impl Dispatcher {
             if !self.sort_next()? || self.is_next_alone() || self.is_paused() {
                 return Ok(());
             }
+
             let Some(item) = &self.next else { return Ok(()) };
             let (cost, index) = (self.cost(item), lane_of(item.message.key(), item.offset, self.lanes.len()));
             let Some(lane) = self.lanes.get(index) else { return Ok(()) };
@@ -177,12 +178,14 @@ impl Dispatcher {
                 _ => break,
             }
         }
+
         // There is no room at the moment.
         let Some(item) = &self.next else { return Ok(()) };
         let index = lane_of(item.message.key(), item.offset, self.lanes.len());
         let permit = Arc::clone(&self.budget).acquire_many_owned(self.cost(item)).await;
         let Some(lane) = self.lanes.get(index) else { return Ok(()) };
         let (Ok(permit), Ok(room)) = (permit, lane.reserve().await) else { return Ok(()) };
+
         match self.tasks.take(index) {
             Some(task) => room.send(Work::HeldEventTask(task)),
             None => hand_over(&self.in_flight, &mut self.next, &mut self.memory, permit, room),
@@ -218,6 +221,7 @@ impl Dispatcher {
         if item.offset >= self.earlier.isolate_until || pauses.is_paused(&self.in_flight.topic, item.event_type()) {
             return Ok(());
         }
+
         // The process that ended may have called the handler.
         item.delivery.is_redelivery = true;
         if matches!(item.todo, Todo::Handle { .. }) {
@@ -227,6 +231,7 @@ impl Dispatcher {
                 item.todo = Todo::Poison;
             }
         }
+
         let lane = lane_of(item.message.key(), item.offset, self.lanes.len());
         let cost = self.next.as_ref().map_or(1, |item| self.cost(item));
         let permit = Arc::clone(&self.budget).acquire_many_owned(cost).await;
@@ -242,10 +247,12 @@ impl Dispatcher {
     async fn skip_known(&mut self) -> Result<(), Error> {
         let mut known = HashSet::new();
         let mut asked_until = i64::MIN;
+
         loop {
             if !self.sort_next()? {
                 return Ok(());
             }
+
             let Some(item) = &self.next else { return Ok(()) };
             let (offset, id) = (item.offset, item.id);
             if offset >= asked_until {
@@ -258,11 +265,13 @@ impl Dispatcher {
             }
             self.next = None;
             self.in_flight.prefix().pass(offset);
+
             if let Some(isolated) = self.isolated {
                 self.earlier.isolate_until =
                     self.earlier.isolate_until.max(offset.saturating_add(1).saturating_add(isolated));
             }
         }
+
         self.isolated = None;
         Ok(())
     }

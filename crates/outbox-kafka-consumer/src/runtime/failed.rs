@@ -310,6 +310,7 @@ impl Shared {
             FailureKind::Locked => return failed.until_unlocked(attempts, random),
             _ => {}
         }
+
         let policy = failed.policy.as_ref().or(route.and_then(Route::policy));
         let retry = policy.and_then(|policy| policy.retry.as_ref()).unwrap_or(&self.options.retry);
         let on_failure = policy.and_then(|policy| policy.on_failure).unwrap_or(self.options.on_failure);
@@ -325,6 +326,7 @@ impl Shared {
             (Some(_), RetryHint::RetryAfter(delay)) => Some(delay.min(LONGEST_DELAY)),
             (Some(delay), _) => Some(RetryPolicy::jittered(delay.min(LONGEST_DELAY), random)),
         };
+
         Disposition {
             state: if next_attempt.is_some() { EventState::Parked } else { EventState::Dead },
             blocks: next_attempt.is_some() || on_failure == DeadLetterMode::BlockKey,

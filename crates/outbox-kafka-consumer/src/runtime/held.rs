@@ -29,6 +29,7 @@ impl Lane {
     pub async fn run_task(&self, task: &HeldEventTask) -> Result<(), Error> {
         let _slot = self.shared.slots.acquire().await;
         let mut next = Some(task.held);
+
         match task.action {
             Action::Due if self.shared.pauses.is_paused(&self.in_flight.topic, task.event_type()) => {
                 return self.shared.store.postpone(task.held).await;
@@ -40,6 +41,7 @@ impl Lane {
                 next = None;
             }
         }
+
         for _ in 0..IN_A_ROW {
             let Some(held) = next else { break };
             next = self.retry(held).await?;
@@ -65,6 +67,7 @@ impl Lane {
         let doing = |e| Error::store("carry out a discard", e);
         let mut client = store.connection().await?;
         let mut tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
+
         if let Some(event) = store.held(&mut tx, &self.in_flight.topic, held).await.map_err(doing)?
             && store.done(&mut tx, request, "discarded").await.map_err(doing)?
         {
@@ -100,10 +103,12 @@ impl Lane {
                 return self.hold_again(held, &failed, None, attempts).await;
             }
         };
+
         item.delivery = Delivery {
             attempt: u32::try_from(attempts).unwrap_or(1),
             is_redelivery: event.was_tried || event.was_started,
         };
+
         let route = item.route().cloned();
         let route = route.as_deref();
         let misfit = match &item.todo {
@@ -111,9 +116,11 @@ impl Lane {
             Todo::Hold(why) => Some(Failed::new(FailureKind::Unhandled, why.clone())),
             _ => None,
         };
+
         if let Some(failed) = misfit {
             return self.hold_again(held, &failed, route, attempts).await;
         }
+
         let mut conflicts = 0;
         let outcome = loop {
             let begun = Instant::now();
@@ -126,6 +133,7 @@ impl Lane {
                 outcome => break outcome,
             }
         };
+
         match outcome {
             Ok(next) => {
                 measure::retried(&self.in_flight.topic);
@@ -156,6 +164,7 @@ impl Lane {
         else {
             return Ok(Attempt::None);
         };
+
         if event.was_started {
             let failed = Failed::new(FailureKind::Crashed, "the process ended during the last attempt");
             let route = self.shared.route(&self.in_flight.topic, &event.message);
@@ -169,6 +178,7 @@ impl Lane {
                 return Ok(Attempt::None);
             }
         }
+
         store.start_attempt(&mut tx, held).await.map_err(doing)?;
         self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)?;
         Ok(Attempt::Begun(event))
@@ -205,6 +215,7 @@ impl Lane {
         if found.map_err(|e| Fault::of_store("lock a held event", e))?.is_none() {
             return Ok(None);
         }
+
         // What could not be decoded when it was held is taken in now; its event may have come as another record since.
         let is_new = match item.id {
             Some(id) if !is_known => {
@@ -213,6 +224,7 @@ impl Lane {
             }
             _ => true,
         };
+
         if is_new {
             let handled = self.handle(tx, std::slice::from_mut(item), &[0]).await;
             tx = handled.map_err(|aborted| aborted.fault)?;
@@ -263,9 +275,11 @@ impl Lane {
         let mut tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
         let event = store.held(&mut tx, &self.in_flight.topic, held).await.map_err(doing)?;
         store.hold_again(&mut tx, held, &disposition).await.map_err(doing)?;
+
         if let Some(id) = event.and_then(|event| event.id) {
             store.set_state(&mut tx, &[id], disposition.state.name()).await.map_err(doing)?;
         }
+
         self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)?;
         self.expect(&disposition);
         measure::held(&self.in_flight.topic, disposition.state);

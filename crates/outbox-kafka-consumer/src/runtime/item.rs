@@ -133,10 +133,12 @@ impl Shared {
             }
             _ => self.options.on_unknown_event,
         };
+
         if policy == RecordPolicy::Skip && !matches!(found, Found::Route(_)) {
             self.ignored.note(topic, &decoded, &found);
             return Ok(None);
         }
+
         let why = match found {
             Found::Route(route) => {
                 let todo = Todo::Handle { event: Some(decoded), route: Arc::clone(route) };
@@ -153,6 +155,7 @@ impl Shared {
                 )
             }
         };
+
         match policy {
             RecordPolicy::Stop => Err(stop(why)),
             RecordPolicy::Park => Ok(item(message, id, event_type, Todo::Hold(why))),

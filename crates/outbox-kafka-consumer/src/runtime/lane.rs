@@ -75,18 +75,22 @@ impl Lane {
                 () = self.stop.cancelled() => return Ok(()),
                 count = work.recv_many(&mut taken, most) => count,
             };
+
             if count == 0 {
                 return Ok(());
             }
+
             let mut queue: VecDeque<Work> = taken.drain(..).collect();
             while let Some(next) = queue.pop_front() {
                 let is_going = match &next {
                     Work::Event(item) => self.until_resumed(item).await,
                     Work::HeldEventTask(_) => !self.stop.is_cancelled(),
                 };
+
                 if !is_going {
                     return Ok(());
                 }
+
                 match next {
                     Work::HeldEventTask(task) => {
                         let done = self.run_task(&task).await;
@@ -232,6 +236,7 @@ impl Lane {
         let begun = begun.map_err(doing)?.ok_or_else(Error::fenced)?;
         let is_new = item.id.is_none_or(|id| begun.new.contains(&id));
         let is_behind = item.message.key().is_some_and(|key| begun.blocked.contains(key));
+
         if is_new {
             // If the key has been freed meanwhile, the event is the first one of it to fail.
             let key = item.message.key().filter(|_| is_behind);
@@ -241,9 +246,11 @@ impl Lane {
             };
             let held = self.newly_held(item, if is_behind { behind() } else { disposition });
             store.hold(&mut tx, &held).await.map_err(doing)?;
+
             if let Some(id) = item.id {
                 store.set_state(&mut tx, &[id], held.disposition.state.name()).await.map_err(doing)?;
             }
+
             measure::held(topic, held.disposition.state);
             self.expect(&held.disposition);
             tracing::warn!(

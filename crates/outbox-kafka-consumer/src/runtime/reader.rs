@@ -110,6 +110,7 @@ pub async fn read(
             Err(e) => (Chunk::Failed(e), None),
         };
         room.send(chunk);
+
         match next {
             Some(next) => offset = next,
             None => return None,
@@ -152,10 +153,12 @@ impl PartitionReader {
                     target: "outbox.consumer", topic, partition, offset,
                     error = %ErrorChain::new(&error), ?retry_in, "reading interrupted"
                 );
+
                 if chunks.send(Chunk::Interrupted(error)).await.is_err() {
                     return;
                 }
                 tokio::time::sleep(retry_in).await;
+
                 match self.reopen(offset).await {
                     Ok(Reopened::Same(reader)) => break *reader,
                     Ok(Reopened::Recreated(chunk)) => {

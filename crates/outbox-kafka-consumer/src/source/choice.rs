@@ -103,6 +103,7 @@ impl Auto {
             target: "outbox.consumer", topic = self.topic, partition = self.partition, offset, reason, error,
             "native reader continues the partition"
         );
+
         metrics::counter!("outbox_consumer_native_reader_total", "topic" => self.topic.clone(), "reason" => reason)
             .increment(1);
         Ok(None)
@@ -153,6 +154,7 @@ impl PartitionReader for Chosen {
         if let Some(fetched) = auto.fetch(offset).await? {
             return Ok(fetched);
         }
+
         let mut native = auto.native().await?;
         let fetched = native.fetch(offset).await;
         *self = Self::Native(native);

@@ -62,8 +62,10 @@ async fn records_come_once_in_order_and_whole(source: &impl RecordSource, broker
         let n = i64::try_from(n).unwrap();
         produce(broker, n * 10..n * 10 + 10, compression).await;
     }
+
     let mut reader = source.open(TOPIC, 0).await.unwrap();
     assert_eq!((reader.earliest().await.unwrap(), reader.end().await.unwrap()), (0, 50));
+
     // From within a batch too.
     for from in [0, 7, 49] {
         let records = read(&mut reader, from, 50).await;

@@ -95,10 +95,12 @@ impl Due {
             "retry" => Action::Retry(request),
             _ => Action::Due,
         };
+
         let key: Option<Vec<u8>> = row.try_get("record_key")?;
         let (held, offset) = (row.try_get("held")?, row.try_get("record_offset")?);
         let errand =
             HeldEventTask { action, held, key: key.map(Bytes::from), offset, event_type: row.try_get("event_type")? };
+
         self.errands.entry(position).or_default().push(errand);
         Ok(())
     }

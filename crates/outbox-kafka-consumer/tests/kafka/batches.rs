@@ -41,9 +41,11 @@ async fn only_the_event_that_fails_is_handled_alone() {
             }
             driver::store(tx, event).await
         }
+
         let calls = shared(AtomicU32::new(0));
         let handler = each(move |tx, event| Box::pin(unlucky(calls, tx, event)));
         produce_orders(&env, 0..200).await;
+
         let running = Running::start(consumer!(pool, env, on(handler), partition_concurrency(ONE_LANE)));
         env.position(0, 200).await;
         assert_eq!(env.effects(198).await, (0..200).filter(|order| ![50, 120].contains(order)).collect::<Vec<_>>());
@@ -68,6 +70,7 @@ async fn an_event_whose_sql_error_is_swallowed_is_found_beside_events_of_blocked
             }
             if event.event().order_id == 1 { Ok(()) } else { driver::store(tx, event).await }
         }
+
         let later = RetryPolicy::new(|_, _| Some(Duration::from_secs(3600)));
         let handler = each(|tx, event| Box::pin(careless(tx, event)));
         let running = Running::start(consumer!(pool, env, on(handler), retry(later), partition_concurrency(ONE_LANE)));
@@ -75,6 +78,7 @@ async fn an_event_whose_sql_error_is_swallowed_is_found_beside_events_of_blocked
         env.held(EventState::Parked, 1).await;
         produce_orders(&env, 1..14).await;
         env.position(0, 14).await;
+
         let mut held = env.held(EventState::Parked, 3).await;
         held.sort_by_key(|held| held.offset);
         assert_eq!(held.iter().map(|held| held.offset).collect::<Vec<_>>(), [0, 1, 13]);
@@ -96,6 +100,7 @@ async fn an_event_that_fails_at_commit_is_found_by_splitting() {
                 FOR EACH ROW WHEN (NEW.order_id = 77) EXECUTE FUNCTION refuse()";
         env.client().await.batch_execute(deferred).await.unwrap();
         produce_orders(&env, 0..200).await;
+
         let later = RetryPolicy::new(|_, _| Some(Duration::from_secs(3600)));
         let handler = each(|tx, event| Box::pin(driver::store(tx, event)));
         let running = Running::start(consumer!(pool, env, on(handler), retry(later), partition_concurrency(ONE_LANE)));
@@ -142,6 +147,7 @@ async fn workers_that_update_shared_rows_adapt_their_batches_and_never_deadlock(
                      INSERT INTO stock (product_id) SELECT generate_series(0, 999)";
         env.client().await.batch_execute(stock).await.unwrap();
         produce_orders(&env, 0..4 * PRODUCTS).await;
+
         // On a busy machine a statement may wait longer than half of the usual lease of these tests.
         let consumer = env.consumer().lease_ttl(Duration::from_secs(15));
         let consumer = if is_batch { consumer.on_batch(reserve_all) } else { consumer.on(reserve) };
@@ -153,6 +159,7 @@ async fn workers_that_update_shared_rows_adapt_their_batches_and_never_deadlock(
         let sql = "SELECT min(reserved)::bigint, max(reserved)::bigint FROM stock";
         let row = env.client().await.query_one(sql, &[]).await.unwrap();
         assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (4, 4), "batch handler: {is_batch}");
+
         let sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
         assert_eq!(env.client().await.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);
     }
@@ -177,12 +184,14 @@ async fn a_batch_handler_gets_many_events_and_only_the_one_that_fails_is_held() 
         let env = ConsumerEnv::with_partitions(1).await;
         let pool = driver.pool(env.url(), 16);
         produce_orders(&env, 0..200).await;
+
         // Duplicates are not handed over, nor is what cannot be read.
         let event = OutboxEvent::from_event(&OrderCreated { order_id: 1_000, step: 0 }).build().unwrap();
         env.produce(0, &event).await;
         env.produce(0, &event).await;
         let unreadable =
             OutboxEvent::builder("order", "1", "OrderCreated").schema_version(3).json("{}").build().unwrap();
+
         env.produce(0, &unreadable).await;
         let largest = shared(AtomicU32::new(0));
         let handler = all(move |tx, events| Box::pin(store_all(largest, tx, events)));
@@ -197,6 +206,7 @@ async fn a_batch_handler_gets_many_events_and_only_the_one_that_fails_is_held() 
         env.position(0, 203).await;
         let expected: Vec<i64> = (0..200).filter(|order| *order != 13).chain([1_000]).collect();
         assert_eq!(env.effects(expected.len()).await, expected);
+
         let dead = env.held(EventState::Dead, 2).await;
         let kinds: Vec<_> = dead.iter().map(|held| (held.offset, held.kind)).collect();
         assert_eq!(kinds, [(13, FailureKind::Rejected), (202, FailureKind::Undecodable)]);
@@ -216,6 +226,7 @@ async fn an_aggregates_events_keep_their_order_between_single_and_batch_handlers
         tx.execute(insert, &[&order.order_id, &order.step]).await?;
         Ok(())
     }
+
     let mut events = Vec::new();
     for step in 0..20 {
         for order in [1, 2, 3] {
@@ -225,6 +236,7 @@ async fn an_aggregates_events_keep_their_order_between_single_and_batch_handlers
             events.push(event.build().unwrap());
         }
     }
+
     produce_to(env.brokers(), env.pipeline(), 0, &events).await;
     let consumer = env.consumer().on_raw("order", "Single", single);
     let largest = shared(AtomicU32::new(0));
@@ -232,6 +244,7 @@ async fn an_aggregates_events_keep_their_order_between_single_and_batch_handlers
     let consumer = consumer.on_batch(with(handler, driver::tokio_postgres::on_batch));
     let running = Running::start(consumer.build().unwrap());
     let steps = env.steps(60).await;
+
     for order in [1, 2, 3] {
         let of: Vec<i64> = steps.iter().filter(|(found, _)| *found == order).map(|(_, step)| *step).collect();
         assert_eq!(of, (0..20).collect::<Vec<_>>());
@@ -257,9 +270,11 @@ async fn a_batch_handler_retries_held_events() {
             }
             Ok(())
         }
+
         for step in 0..5 {
             env.produce_step(0, 7, step).await;
         }
+
         let left = shared(AtomicU32::new(9));
         let handler = all(move |tx, events| Box::pin(flaky(left, tx, events)));
         let running = Running::start(consumer!(pool, env, on_batch(handler)));

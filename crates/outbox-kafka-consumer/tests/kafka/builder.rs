@@ -25,6 +25,7 @@ async fn what_is_missing_or_doubled_is_told_before_anything_runs() {
         (env.consumer().on_side_effect(outside).on(store), "shares order OrderCreated with another handler"),
         (env.consumer().pipeline(Pipeline::new(untyped, layout).unwrap()).on(store), "event_type:header"),
     ];
+
     for (builder, reason) in cases {
         let error = builder.build().unwrap_err();
         assert!(error.is_build() && error.to_string().contains(reason), "{error}");

@@ -102,8 +102,10 @@ async fn attempts_are_counted_over_restarts_and_end() {
         .await;
         running.stop().await.unwrap();
     }
+
     let pool = Driver::TokioPostgres.pool(env.url(), 16);
     let running = Running::start(consumer!(pool, env, on(flaky_times(9)), retry(policy)));
+
     assert_eq!(env.held(EventState::Dead, 1).await[0].attempts, 3);
     running.stop().await.unwrap();
 }
@@ -121,6 +123,7 @@ async fn a_handler_that_swallows_an_sql_error_is_not_taken_for_success() {
             }
             Ok(())
         }
+
         env.produce_order(0, 1).await;
         let attempts = shared(AtomicU32::new(0));
         let handler = each(move |tx, event| Box::pin(careless(attempts, tx, event)));
@@ -128,6 +131,7 @@ async fn a_handler_that_swallows_an_sql_error_is_not_taken_for_success() {
         let held = env.held(EventState::Parked, 1).await;
         assert!(held[0].error.contains("had refused one of its statements"), "{held:?}");
         assert_eq!(env.effects(1).await, [1]);
+
         running.stop().await.unwrap();
         assert_eq!(env.effects(1).await, [1]);
     }
@@ -143,11 +147,13 @@ async fn a_rejected_event_blocks_its_key_until_it_is_discarded_and_others_go_on(
         let running = Running::start(consumer!(pool, env, on(handler)));
         env.position(0, 8).await;
         assert_eq!(env.steps(4).await, [(7, 0), (7, 1), (7, 2), (7, 3)]);
+
         let dead = env.held(EventState::Dead, 1).await.remove(0);
         assert_eq!(
             (dead.offset, dead.attempts, dead.kind, &*dead.error),
             (0, 1, FailureKind::Rejected, "13 is unlucky")
         );
+
         env.held(EventState::Parked, 3).await;
         let (_, record) = env.group().show(dead.id).await.unwrap().unwrap();
         assert_eq!(record.value.as_deref(), Some(&b"{\"order_id\":13,\"step\":0}"[..]));
@@ -171,6 +177,7 @@ async fn a_dead_letter_is_retried_under_traffic_and_its_key_keeps_its_order() {
                 driver::store(tx, event).await
             }
         }
+
         let state: &'static AtomicU32 = Box::leak(Box::new(AtomicU32::new(0)));
         let handler = each(move |tx, event| Box::pin(mended(state, tx, event)));
         let running = Running::start(consumer!(pool, env, on(handler)));
@@ -184,6 +191,7 @@ async fn a_dead_letter_is_retried_under_traffic_and_its_key_keeps_its_order() {
         for step in 20..60 {
             env.produce_step(0, 13, step).await;
         }
+
         assert_eq!(of(&env.steps(60).await, 13), (0..60).collect::<Vec<_>>());
         env.held(EventState::Parked, 0).await;
         env.held(EventState::Dead, 0).await;
@@ -229,6 +237,7 @@ async fn a_handler_that_lets_its_transaction_stand_still_fails_its_event() {
             }
             driver::store(tx, event).await
         }
+
         env.produce_order(0, 13).await;
         env.produce_order(0, 7).await;
         let handler = each(|tx, event| Box::pin(sleepy(tx, event)));
@@ -268,6 +277,7 @@ async fn an_undecodable_record_stops_its_partition_and_no_other() {
     env.produce_order(0, 1).await;
     env.produce_record(0, no_uuid(&env)).await;
     let running = Running::start(env.consumer().on(store).build().unwrap());
+
     assert!(env.stopped(0).await.contains("offset 1"));
     env.produce_order(1, 2).await;
     assert_eq!(env.effects(2).await, [1, 2]);
@@ -279,6 +289,7 @@ async fn an_undecodable_record_stops_its_partition_and_no_other() {
     assert!(error.is_record() && std::error::Error::source(&error).unwrap().to_string().contains("it is not a UUID"));
     env.produce_order(0, 3).await;
     let running = Running::start(env.consumer().on(store).build().unwrap());
+
     assert_eq!(env.effects(3).await, [1, 2, 3]);
     running.stop().await.unwrap();
 }
@@ -313,14 +324,17 @@ async fn misfits_are_rejected_or_ignored_where_the_policy_says_so() {
         .on_newer_version(RecordPolicy::DeadLetter);
     let running = Running::start(consumer.on(store).build().unwrap());
     assert_eq!(env.effects(1).await, [7]);
+
     let mut dead = env.held(EventState::Dead, 5).await;
     dead.sort_by_key(|held| held.offset);
     let reasons =
         ["not of this pipeline", "not the JSON of", "no handler is registered", "newer than 3", "no header `id`"];
+
     for (held, reason) in dead.iter().zip(reasons) {
         assert!(held.error.contains(reason) && held.kind == FailureKind::Undecodable, "{held:?}");
     }
     running.stop().await.unwrap();
+
     // The same again, with a policy that skips them.
     let other = env.consumer().group("other").on_undecodable_record(RecordPolicy::Skip);
     let other = other.on_unknown_event(RecordPolicy::Skip).on_newer_version(RecordPolicy::Skip).on(store);
@@ -338,6 +352,7 @@ async fn an_event_that_ends_its_connection_each_time_becomes_a_dead_letter_and_o
         }
         store(tx, event).await
     }
+
     for order in [1, 13, 2] {
         env.produce_order(0, order).await;
     }
@@ -362,6 +377,7 @@ async fn one_connection_is_enough_for_everything() {
         let handler = each(|tx, event| Box::pin(never_13(tx, event)));
         let running =
             Running::start(consumer!(pool, env, on(handler), on_undecodable_record(RecordPolicy::DeadLetter)));
+
         assert_eq!(env.effects(5).await, [7, 7, 7, 7, 8]);
         let dead = env.held(EventState::Dead, 2).await;
         let rejected = dead.iter().find(|held| held.kind == FailureKind::Rejected).unwrap();

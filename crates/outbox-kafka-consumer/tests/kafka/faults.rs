@@ -115,9 +115,11 @@ async fn an_error_of_another_server_belongs_to_its_event() {
     for order in 0..=8 {
         env.produce_order(0, order).await;
     }
+
     let consumer = env.consumer().retry(three()).on(with(env.pool(), inside)).build().unwrap();
     let running = Running::start(consumer);
     assert_eq!(env.effects(2).await, [0, 8]);
+
     let failed = |offset, attempts| (offset, attempts, FailureKind::Failed);
     let dead = [failed(1, 3), (3, 1, FailureKind::Rejected), failed(5, 3), failed(7, 3)];
     assert_eq!(held(&env, EventState::Dead, 4).await, dead);
@@ -152,10 +154,12 @@ async fn the_loss_of_the_stores_connection_costs_no_attempt_whatever_the_handler
             assert!(event.is_redelivery() && event.attempt() == 1);
             driver::store(tx, event).await
         }
+
         env.produce_order(0, 1).await;
         let calls = shared(AtomicU32::new(0));
         let handler = each(move |tx, event| Box::pin(hides(calls, tx, event)));
         let running = Running::start(consumer!(pool, env, on(handler), retry(RetryPolicy::never())));
+
         assert_eq!(env.effects(1).await, [1]);
         env.held(EventState::Dead, 0).await;
         running.stop().await.unwrap();
@@ -222,6 +226,7 @@ async fn a_handler_that_ends_its_transaction_pauses_its_partition_and_loses_noth
             for order in [1, 13, 2] {
                 env.produce_order(0, order).await;
             }
+
             let handler = if fails {
                 each(|tx, event| Box::pin(ends_and_fails(sql, tx, event)))
             } else {
@@ -233,6 +238,7 @@ async fn a_handler_that_ends_its_transaction_pauses_its_partition_and_loses_noth
             assert_eq!(running.stop().await.unwrap_err().position(), Some((env.topic(), 0, 1)));
             env.held(EventState::Dead, 0).await;
             env.held(EventState::Parked, 0).await;
+
             // The handler is repaired: every event takes effect.
             let running = Running::start(env.consumer().on(store).build().unwrap());
             env.position(0, 3).await;
@@ -255,8 +261,10 @@ async fn a_handler_that_rolls_back_a_held_event_pauses_its_partition_and_the_eve
         tx.batch_execute("ROLLBACK").await?;
         Ok(())
     }
+
     env.produce_order(0, 1).await;
     let running = Running::start(env.consumer().on(with(AtomicU32::new(0), rolls_back)).build().unwrap());
+
     assert!(env.stopped(0).await.contains("ended its transaction"));
     running.stop().await.unwrap_err();
     env.held(EventState::Parked, 1).await;

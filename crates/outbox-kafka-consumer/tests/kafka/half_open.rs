@@ -25,9 +25,11 @@ impl Proxy {
         let (start, rest) = url.rsplit_once('@').unwrap();
         let (server, database) = rest.split_once('/').unwrap();
         let socket = TcpSocket::new_v4().unwrap();
+
         // What is sent after a cut then stays unacknowledged.
         socket.set_recv_buffer_size(4_096).unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+
         let (server, listener) = (server.to_owned(), socket.listen(64).unwrap());
         let url = format!("{start}@{}/{database}", listener.local_addr().unwrap());
         let (cuts, seen) = watch::channel(0);
@@ -78,6 +80,7 @@ async fn connections_that_are_half_open_are_replaced_and_no_event_is_lost_or_bla
         let pool = driver.pool(&proxy.url, 8);
         let handler = each(|tx, event| Box::pin(store(tx, event)));
         let running = Running::start(consumer!(pool, env, on(handler)));
+
         for round in 0..3 {
             for order in 0..4 {
                 env.produce_order(0, 4 * round + order).await;
@@ -87,6 +90,7 @@ async fn connections_that_are_half_open_are_replaced_and_no_event_is_lost_or_bla
             env.position(0, 4 * (round + 1)).await;
             proxy.cut();
         }
+
         env.produce_order(0, 12).await;
         assert_eq!(env.effects(13).await, (0..13).collect::<Vec<_>>());
         env.held(EventState::Parked, 0).await;
@@ -154,6 +158,7 @@ async fn tcp_deadlines_end_a_statement_of_a_handler_whose_server_is_gone() {
     let cut = Cut::new(env.url());
     let mut config: tokio_postgres::Config = cut.proxy.url.parse().unwrap();
     set_tcp_deadlines(&mut config, LEASE);
+
     let pool = Pool::builder(Manager::new(config, tokio_postgres::NoTls)).max_size(8).build().unwrap();
     let pool = driver::Pool::TokioPostgres(pool);
     let handler = cut.handler(format!("SELECT '{}'", "x".repeat(16 << 20)));

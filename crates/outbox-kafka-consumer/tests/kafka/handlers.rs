@@ -87,11 +87,13 @@ async fn every_form_of_handler_gets_its_events() {
     env.produce(0, &OutboxEvent::from_event(&Paid { order_id: 2 }).build().unwrap()).await;
     env.produce(0, &OutboxEvent::from_event(&Shipped { order_id: 3 }).build().unwrap()).await;
     env.produce(0, &OutboxEvent::from_event(&Closed { order_id: 4 }).build().unwrap()).await;
+
     let odd = OutboxEvent::builder("order", "x", "Odd").json("{\"e\":1e300}").build().unwrap();
     env.produce(0, &odd).await;
     let even = OutboxEvent::builder("order", "x", "Even").build().unwrap();
     env.produce(0, &even).await;
     assert_eq!(env.effects(6).await, [1, 2, 3, 4, 4, 5]);
+
     let rows = env.client().await.query("SELECT note FROM effect ORDER BY n", &[]).await.unwrap();
     let mut notes: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
     notes.sort_unstable();
@@ -163,11 +165,13 @@ async fn a_handler_sees_all_that_the_record_told() {
         seen.send(event)?;
         Ok(())
     }
+
     let running = Running::start(env.consumer().on(with(seen, look)).build().unwrap());
     let offset = env.produce(0, &event).await;
     let received = received.recv().await.unwrap();
     assert_eq!(received.event(), &OrderCreated { order_id: 7, step: 0 });
     assert_eq!((received.topic(), received.partition(), received.offset()), (env.topic(), 0, offset));
+
     let envelope = received.envelope();
     assert_eq!(envelope.id, event.id().as_uuid());
     assert_eq!(envelope.aggregate_type.as_deref(), Some("order"));
@@ -180,6 +184,7 @@ async fn a_handler_sees_all_that_the_record_told() {
     assert_eq!(envelope.traceparent.as_ref(), event.traceparent());
     assert_eq!(envelope.correlation_id.as_deref(), Some("corr"));
     assert_eq!(envelope.causation_id.as_deref(), Some("cause"));
+
     let lost = event.created_at() - envelope.created_at.unwrap();
     assert!(lost.is_zero() || lost.whole_milliseconds() == 0, "{lost}");
     running.stop().await.unwrap();
@@ -194,12 +199,14 @@ async fn what_is_done_outside_of_the_database_happens_before_it_is_recorded_and_
         seen.send(event.event().step)?;
         Ok(())
     }
+
     let consumer = env.consumer().on_side_effect(with(seen, call)).on(stateless_paid).build().unwrap();
     let event = OutboxEvent::from_event(&OrderCreated { order_id: 1, step: 0 }).build().unwrap();
     env.produce(0, &event).await;
     env.produce(0, &event).await;
     env.produce(0, &OutboxEvent::from_event(&Paid { order_id: 1 }).build().unwrap()).await;
     env.produce_step(0, 1, 1).await;
+
     let running = Running::start(consumer);
     env.position(0, 4).await;
     running.stop().await.unwrap();
@@ -227,11 +234,13 @@ async fn older_payloads_are_brought_up_to_date_and_the_rest_goes_to_the_handler_
     async fn rest(tx: &Transaction<'_>, event: Received<()>) -> HandlerResult {
         store(tx, 0, event.envelope().event_type.as_deref().unwrap_or_default()).await
     }
+
     let old = OutboxEvent::builder("order", "1", "OrderCreated").json("{\"number\":5}").schema_version(2);
     env.produce(0, &old.build().unwrap()).await;
     env.produce(0, &OutboxEvent::builder("order", "1", "Else").build().unwrap()).await;
     let consumer = env.consumer().on(created).upcast(today).otherwise(rest).build().unwrap();
     let running = Running::start(consumer);
+
     assert_eq!(env.steps(2).await, [(5, 2), (0, 0)]);
     running.stop().await.unwrap();
 }

@@ -59,6 +59,7 @@ async fn a_position_moves_over_offsets_that_compaction_and_deletion_have_emptied
     let env = ConsumerEnv::without_topic().await;
     let mut wire = Wire::connect(env.brokers()).await;
     create_compacted_topic(&mut wire, &env).await;
+
     // Each record is a minute behind the last, and so begins a segment: all but the last are closed.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let begin = i64::try_from(now.as_millis()).unwrap() - 3_600_000;
@@ -67,6 +68,7 @@ async fn a_position_moves_over_offsets_that_compaction_and_deletion_have_emptied
         let minute = i64::try_from(minute).unwrap();
         env.produce_record(0, event(&env, order, 0, at(minute))).await;
     }
+
     let running = Running::start(env.consumer().on(store).build().unwrap());
     env.position(0, 2).await;
     running.stop().await.unwrap();
@@ -75,6 +77,7 @@ async fn a_position_moves_over_offsets_that_compaction_and_deletion_have_emptied
     for (minute, (order, step)) in (3..).zip([(1, 4), (1, 5), (3, 0), (1, 6), (2, 1)]) {
         env.produce_record(0, event(&env, order, step, at(minute))).await;
     }
+
     let partition = env.kafka().partition_client(env.topic(), 0, UnknownTopicHandling::Retry).await.unwrap();
     // A fetch ends with its segment, and the last record has its own segment.
     eventually("compacted".to_owned(), async || {

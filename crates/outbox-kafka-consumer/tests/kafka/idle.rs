@@ -62,6 +62,7 @@ async fn count(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, statements
 async fn two_hundred_idle_partitions_cost_ten_statements_a_second() {
     const PARTITIONS: i32 = 200;
     const SECONDS: u32 = 10;
+
     let env = ConsumerEnv::with_partitions(PARTITIONS).await;
     let (start, rest) = env.url().rsplit_once('@').unwrap();
     let (server, database) = rest.split_once('/').unwrap();
@@ -76,6 +77,7 @@ async fn two_hundred_idle_partitions_cost_ten_statements_a_second() {
         if opened == i64::from(PARTITIONS) { Ok(()) } else { Err(opened) }
     })
     .await;
+
     // An event in each of a few partitions, so that the positions of others are not what is measured.
     for partition in 0..4 {
         env.produce_order(partition, i64::from(partition)).await;

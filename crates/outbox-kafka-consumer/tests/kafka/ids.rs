@@ -53,8 +53,10 @@ async fn an_event_with_a_number_for_its_id_takes_effect_once() {
     {
         env.produce_record(0, record(id, order_id)).await;
     }
+
     let consumer = env.consumer().pipeline(pipeline(&env)).on_failure(DeadLetterMode::ContinueKey);
     let running = Running::start(consumer.on(store).build().unwrap());
+
     assert_eq!(env.effects(3).await, [1, 2, 4]);
     env.position(0, 6).await;
     let dead = env.held(EventState::Dead, 1).await.remove(0);

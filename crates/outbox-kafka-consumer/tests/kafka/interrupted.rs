@@ -102,6 +102,7 @@ async fn handlers_of_other_lanes_finish_if_one_lane_loses_its_connection() {
     let running = Running::start(consumer.build().unwrap());
     env.produce_order(0, 1).await;
     calls.seen(&[1]).await;
+
     let other_key = (2..100).find(|n| lane(*n) != lane(1)).unwrap().to_string();
     env.produce(0, &OutboxEvent::builder("order", other_key, "Other").json("{}").build().unwrap()).await;
     eventually("the loss".to_owned(), async || calls.has_failed.load(Ordering::Relaxed).then_some(()).ok_or(())).await;

@@ -151,6 +151,7 @@ async fn the_effects_of_a_layer_happen_once_with_those_of_the_handler() {
 async fn the_result_of_a_layer_is_that_of_the_handler() {
     let env = ConsumerEnv::without_topic().await;
     let pool = env.pool();
+
     async fn handle(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
         tx.execute("INSERT INTO effect (order_id, step) VALUES ($1, 1)", &[&event.event().order_id]).await?;
         if event.event().step == 13 { Err(HandlerError::reject("unlucky")) } else { Ok(()) }
@@ -167,6 +168,7 @@ async fn the_result_of_a_layer_is_that_of_the_handler() {
             _ => next.run(tx).await,
         }
     }
+
     let consumer = env.consumer().layer(layer).on(handle).build().unwrap();
     let event = |order_id, step, way| {
         OutboxEvent::from_event(&OrderCreated { order_id, step }).header("layer", way).build().unwrap()
@@ -202,6 +204,7 @@ async fn a_layer_cannot_run_the_handler_in_another_transaction() {
         let mut client = pool.get().await?;
         next.run(&client.transaction().await?).await
     }
+
     let consumer = env.consumer().layer(with(pool.clone(), elsewhere)).on(on_tokio_postgres::one).build().unwrap();
     let mut client = pool.get().await.unwrap();
     let mut trial = Trial::begin(&consumer, &mut client).await.unwrap();
@@ -226,6 +229,7 @@ async fn a_handler_outside_of_a_transaction_runs_within_its_own_layers() {
         CALLS.fetch_add(100, Ordering::Relaxed);
         Ok(())
     }
+
     // A layer of handlers in transactions is not called.
     let layers = env.consumer().layer(on_tokio_postgres::inner);
     let layers = layers.layer_side_effect(with(&CALLS, counted)).layer_side_effect(impatient);
@@ -237,6 +241,7 @@ async fn a_handler_outside_of_a_transaction_runs_within_its_own_layers() {
         if calls == 102 { Ok(()) } else { Err(calls) }
     })
     .await;
+
     running.stop().await.unwrap();
     assert_eq!(env.inbox().await, ["handled"]);
 }

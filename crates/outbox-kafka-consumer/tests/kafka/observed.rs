@@ -32,19 +32,24 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
     for step in 0..2 {
         env.produce_step(0, 77, step).await;
     }
+
     let event =
         OutboxEvent::from_event(&OrderCreated { order_id: 1, step: 0 }).traceparent(traceparent).build().unwrap();
+
     env.produce(0, &event).await;
     env.produce(0, &event).await;
     env.produce_order(0, 13).await;
     env.produce_order(0, 13).await;
+
     let newer = OutboxEvent::builder("order", "1", "OrderCreated").json("{}").schema_version(4);
     env.produce(0, &newer.build().unwrap()).await;
     env.produce(0, &OutboxEvent::builder("order", "1", "Unknown").build().unwrap()).await;
+
     // Without the header `id`.
     let mut without_id = Record::new(env.topic());
     without_id.value = Some("{}".into());
     env.produce_record(0, without_id).await;
+
     let traces: Arc<Mutex<Vec<Option<String>>>> = Arc::default();
     let seen = Arc::clone(&traces);
     let consumer = env
@@ -59,6 +64,7 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
     env.position(0, 9).await;
     env.held(EventState::Parked, 1).await;
     assert!(traces.lock().unwrap().contains(&Some(traceparent.to_owned())));
+
     // Other tests are measured too, under other topics. A snapshot takes histograms' values away, so all are kept.
     let mut all: Vec<(String, DebugValue)> = Vec::new();
     eventually("all measures".to_owned(), async || {
@@ -70,9 +76,11 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
                 all.push((name.trim_start_matches("outbox_consumer_").to_owned(), value));
             }
         }
+
         let has = |name: &str, value: &Option<DebugValue>| {
             all.iter().any(|(found, is)| found == name && value.as_ref().is_none_or(|value| value == is))
         };
+
         let expected = [
             ("handled_total", Some(DebugValue::Counter(3))),
             ("conflicts_total", None),

@@ -69,8 +69,10 @@ async fn status_tells_owner_position_and_lag_also_while_no_consumer_runs() {
 async fn a_group_a_topic_and_an_event_type_are_paused_and_resumed() {
     let env = ConsumerEnv::with_partitions(1).await;
     let running = Running::start(env.consumer().on(store).build().unwrap());
+
     env.produce_order(0, 0).await;
     assert_eq!(env.effects(1).await, [0]);
+
     let group = env.group();
     let topic = env.topic().to_owned();
     let targets = [
@@ -78,6 +80,7 @@ async fn a_group_a_topic_and_an_event_type_are_paused_and_resumed() {
         PauseTarget::Topic(topic.clone()),
         PauseTarget::EventType { topic, event_type: "OrderCreated".to_owned() },
     ];
+
     for (order, target) in (1..).zip(targets) {
         group.pause(&target, "maintenance").await.unwrap();
         let pauses = group.pauses().await.unwrap();
@@ -225,9 +228,11 @@ async fn a_group_is_removed_with_all_that_it_has_unless_a_consumer_runs() {
 async fn kafkas_own_tool_shows_the_positions_and_the_lag() {
     let env = ConsumerEnv::with_partitions(2).await;
     let group = format!("{}.mirrored", env.name());
+
     for order in 0..4 {
         env.produce_order(0, order).await;
     }
+
     let running = Running::start(env.consumer().group(&group).on(store).build().unwrap());
     let find = FindCoordinatorRequest::default().with_key(StrBytes::from_string(group.clone()));
     let of = OffsetFetchRequestTopic::default().with_name(topic_name(&env)).with_partition_indexes(vec![0]);

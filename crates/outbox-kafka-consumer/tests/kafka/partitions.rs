@@ -96,6 +96,7 @@ async fn a_topic_that_is_deleted_is_not_created_again_and_its_leases_go() {
     // Any request for metadata by a client that lets topics be created would create it.
     let broker = Broker::start().await.unwrap();
     broker.create_topic(env.topic(), 2).unwrap();
+
     let consumer = Consumer::builder([broker.address()]).pipeline(env.pipeline().clone()).group("test");
     let running = Running::start(consumer.pool(env.pool()).lease_ttl(LEASE).on(store).build().unwrap());
     let client = env.client().await;
@@ -108,6 +109,7 @@ async fn a_topic_that_is_deleted_is_not_created_again_and_its_leases_go() {
         .await;
     };
     leases(2).await;
+
     let kafka = connect_kafka(&broker.address()).await;
     kafka.controller_client().unwrap().delete_topic(env.topic(), 5_000).await.unwrap();
     leases(0).await;

@@ -68,10 +68,12 @@ async fn a_handler_has_retries_by_error_and_a_timeout_and_a_failure_mode() {
         .timeout(Duration::from_millis(50))
         .retry(RetryPolicy::never())
         .on_failure(DeadLetterMode::ContinueKey);
+
     async fn rest(tx: &Transaction<'_>, _: Received<()>) -> HandlerResult {
         tx.execute("INSERT INTO effect (order_id, step) VALUES (3, 0)", &[]).await?;
         Ok(())
     }
+
     let consumer = env
         .consumer()
         .on(HandlerPolicy::new().retry(by_error).of(busy_or_broken))
@@ -82,6 +84,7 @@ async fn a_handler_has_retries_by_error_and_a_timeout_and_a_failure_mode() {
     dead.sort_by_key(|held| held.offset);
     let found: Vec<_> = dead.iter().map(|held| (held.offset, held.attempts, held.kind)).collect();
     assert_eq!(found, [(0, 3, FailureKind::Failed), (1, 1, FailureKind::Failed), (2, 1, FailureKind::TimedOut)]);
+
     // The key of the event whose handler ignored it is not blocked.
     assert_eq!(env.effects(1).await, [3]);
     running.stop().await.unwrap();
@@ -96,10 +99,12 @@ async fn a_retry_policy_and_a_span_hook_that_panic_harm_no_event() {
         }
         store(tx, event).await
     }
+
     env.produce_order(0, 1).await;
     let panics = RetryPolicy::by_failure(|_| panic!("the policy panics"));
     let consumer = env.consumer().retry(panics).on_span(|_, _| panic!("the hook panics"));
     let running = Running::start(consumer.on(with(AtomicU32::new(0), fails_once)).build().unwrap());
+
     assert_eq!(env.effects(1).await, [1]);
     env.held(EventState::Parked, 0).await;
     env.position(0, 1).await;
@@ -159,6 +164,7 @@ async fn several_handlers_of_an_event_are_called_in_order_and_take_effect_togeth
     env.effects(3).await;
     env.held(EventState::Parked, 0).await;
     running.stop().await.unwrap();
+
     let rows = env.client().await.query("SELECT note FROM effect ORDER BY n", &[]).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<&str>>(), ["first", "second", "raw"]);
     assert_eq!(transactions(&env).await, 1);
@@ -173,6 +179,7 @@ async fn a_handler_learns_the_number_of_its_attempt_and_whether_it_was_called_be
         seen.lock().unwrap().push(delivery);
         if delivery.0 == 1 && delivery.1 < 3 { Err("not today".into()) } else { store(tx, event).await }
     }
+
     let seen: &'static Seen = shared(Seen::default());
     env.produce_step(0, 7, 0).await;
     env.produce_step(0, 7, 1).await;
@@ -182,6 +189,7 @@ async fn a_handler_learns_the_number_of_its_attempt_and_whether_it_was_called_be
     running.stop().await.unwrap();
     let seen = seen.lock().unwrap();
     let of = |step| seen.iter().filter(move |(found, ..)| *found == step).map(|(_, attempt, again)| (*attempt, *again));
+
     // Its batch failed, so that it is handled again; both are the first attempt, as the policy counts them.
     assert_eq!(of(1).collect::<Vec<_>>()[..], [(1, false), (1, true), (2, true), (3, true)][..]);
     assert_eq!(of(0).next(), Some((1, false)));
@@ -204,11 +212,14 @@ async fn a_savepoint_takes_back_only_what_is_within_it() {
             tx.execute("INSERT INTO effect (order_id, step) VALUES (102, 0)", &[]).await?;
             Err::<(), HandlerError>("changed its mind".into())
         };
+
         assert!(savepoint(tx, given_up).await?.is_err());
         store(tx, event).await
     }
+
     env.produce_order(0, 1).await;
     let running = Running::start(env.consumer().on(tries).build().unwrap());
+
     assert_eq!(env.effects(3).await, [1, 100, 101]);
     running.stop().await.unwrap();
 }
@@ -229,10 +240,12 @@ async fn a_hook_sets_up_the_session_before_each_event_and_may_fail_it() {
         tx.execute(insert, &[&event.event().order_id]).await?;
         Ok(())
     }
+
     for (order, tenant) in [(1, "acme"), (2, "umbrella")] {
         let event = OutboxEvent::from_event(&OrderCreated { order_id: order, step: 0 }).header("tenant", tenant);
         env.produce(0, &event.build().unwrap()).await;
     }
+
     env.produce_order(0, 3).await;
     let consumer = env.consumer().before_each(with(AtomicU32::new(0), set_tenant)).on(by_tenant);
     let running = Running::start(consumer.build().unwrap());

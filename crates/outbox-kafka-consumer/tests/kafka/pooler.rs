@@ -24,8 +24,10 @@ async fn store_and_bill(outbox: &PgOutbox, tx: &Transaction<'_>, event: Received
 async fn two_server_connections_carry_producers_and_consumers_with_statements_that_are_parsed_each_time() {
     const CLIENTS: i64 = 6;
     const EACH: i64 = 10;
+
     let env = ConsumerEnv::with_partitions(2).await;
     Migrations::outbox(env.pipeline()).apply(&mut env.client().await).await.unwrap();
+
     let pgbouncer = OwnPgBouncer::start(env.url(), 2).unwrap();
     let outbox = PgOutbox::new(env.pipeline().clone()).statement_caching(StatementCaching::Unnamed);
     let producers: Vec<_> = (0..CLIENTS)
@@ -48,18 +50,22 @@ async fn two_server_connections_carry_producers_and_consumers_with_statements_th
     };
     let consumers = [consumer(), consumer()];
     let orders = CLIENTS * EACH;
+
     for order in 0..orders {
         env.produce_order(i32::try_from(order % 2).unwrap(), order).await;
     }
+
     for producer in producers {
         producer.await.unwrap();
     }
+
     assert_eq!(env.effects(usize::try_from(orders).unwrap()).await, (0..orders).collect::<Vec<_>>());
     env.position(0, orders / 2).await;
     env.position(1, orders / 2).await;
     for consumer in consumers {
         consumer.stop().await.unwrap();
     }
+
     // Every order that was enqueued, and a bill for each of those that were handled.
     let client = env.client().await;
     eventually("all rows of the outbox".to_owned(), async || {

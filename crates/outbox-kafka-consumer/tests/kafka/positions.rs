@@ -93,6 +93,7 @@ async fn a_position_that_is_not_in_the_topic_stops_the_consumer() {
     env.client().await.execute(sql, &[&env.topic()]).await.unwrap();
     let running = Running::start(env.consumer().on(store).build().unwrap());
     assert!(env.stopped(0).await.contains("holds 0 to before 1"));
+
     let error = running.stop().await.unwrap_err();
     assert!(error.is_record(), "{error}");
     assert_eq!(error.position(), Some((env.topic(), 0, 7)));
@@ -107,15 +108,18 @@ async fn a_topic_made_anew_stops_the_partition_although_it_holds_the_position() 
     let env = ConsumerEnv::with_partitions(1).await;
     let consume = |lost| Running::start(env.consumer().on_offset_out_of_range(lost).on(store).build().unwrap());
     env.produce_order(0, 1).await;
+
     let running = consume(OnOffsetOutOfRange::Stop);
     env.position(0, 1).await;
     running.stop().await.unwrap();
+
     for (lost, orders) in [(OnOffsetOutOfRange::Earliest, 2..4), (OnOffsetOutOfRange::Stop, 4..6)] {
         env.delete_topic().await;
         env.create_topic(1).await;
         for order in orders.clone() {
             env.produce_order(0, order).await;
         }
+
         let running = consume(OnOffsetOutOfRange::Stop);
         assert!(env.stopped(0).await.contains("created again"));
         let error = running.stop().await.unwrap_err();
@@ -124,6 +128,7 @@ async fn a_topic_made_anew_stops_the_partition_although_it_holds_the_position() 
             // What somebody has decided to read is what is there.
             env.group().move_position(env.topic(), 0, 0, MovePolicy::Respect).await.unwrap();
         }
+
         let running = consume(lost);
         env.position(0, 2).await;
         assert_eq!(env.effects(orders.end as usize - 1).await, (1..orders.end).collect::<Vec<_>>());
@@ -141,6 +146,7 @@ async fn an_event_that_fails_is_kept_at_an_offset_of_the_topics_earlier_life() {
             _ => store(tx, event).await,
         }
     }
+
     let undecodable = |value: &str| {
         let mut record = Record::new(env.topic());
         record.headers.push(("id".to_owned(), Some("no uuid".into())));
@@ -154,6 +160,7 @@ async fn an_event_that_fails_is_kept_at_an_offset_of_the_topics_earlier_life() {
             env.create_topic(1).await;
             env.group().move_position(env.topic(), 0, 0, MovePolicy::Respect).await.unwrap();
         }
+
         env.produce_step(0, life, 0).await;
         env.produce_record(0, undecodable(&life.to_string())).await;
         // The key is blocked, so that this one is parked.
@@ -164,6 +171,7 @@ async fn an_event_that_fails_is_kept_at_an_offset_of_the_topics_earlier_life() {
         let parked = env.held(EventState::Parked, life as usize).await;
         assert_eq!(dead.iter().map(|held| held.offset).collect::<Vec<_>>(), [0, 1].repeat(life as usize));
         assert_eq!(parked.iter().map(|held| held.offset).collect::<Vec<_>>(), [2].repeat(life as usize));
+
         // A record that is read a second time is held once.
         env.position(0, 3).await;
         env.group().move_position(env.topic(), 0, 0, MovePolicy::Respect).await.unwrap();
@@ -172,11 +180,14 @@ async fn an_event_that_fails_is_kept_at_an_offset_of_the_topics_earlier_life() {
         env.held(EventState::Dead, 2 * life as usize).await;
         env.held(EventState::Parked, life as usize).await;
     }
+
     for dead in env.held(EventState::Dead, 4).await {
         env.group().discard(dead.id).await.unwrap();
     }
+
     let running =
         Running::start(env.consumer().on_undecodable_record(RecordPolicy::DeadLetter).on(fails).build().unwrap());
+
     assert_eq!(env.steps(2).await, [(1, 1), (2, 1)]);
     env.held(EventState::Dead, 0).await;
     running.stop().await.unwrap();
@@ -214,6 +225,7 @@ async fn a_position_is_moved_back_without_a_second_effect_and_not_behind_the_inb
     for order in 0..4 {
         env.produce_order(0, order).await;
     }
+
     let running = Running::start(env.consumer().on(store).build().unwrap());
     env.position(0, 4).await;
     env.group().move_position(env.topic(), 0, 0, MovePolicy::Respect).await.unwrap();
@@ -237,6 +249,7 @@ async fn statements_that_are_parsed_each_time_do_the_same() {
         }
         store(tx, event).await
     }
+
     let consumer = env.consumer().statement_caching(StatementCaching::Unnamed).on(with(AtomicU32::new(0), picky));
     let running = Running::start(consumer.build().unwrap());
     for step in 0..3 {

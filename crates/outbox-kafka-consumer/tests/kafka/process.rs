@@ -72,6 +72,7 @@ impl Process {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+
         let log = Arc::new(Mutex::new(String::new()));
         let (lines, shared) = (BufReader::new(child.stdout.take().unwrap()), Arc::clone(&log));
         std::thread::spawn(move || {
@@ -174,6 +175,7 @@ async fn runs_only_where_another_test_asks_for_it() {
     let Ok(settings) = std::env::var(VARIABLE) else { return };
     let parts: Vec<&str> = settings.split('|').collect();
     tracing_subscriber::fmt().with_ansi(false).init();
+
     let what = match parts[3] {
         "Abort" => AtOrder13::Abort,
         "Stop" => AtOrder13::Stop,
@@ -181,6 +183,7 @@ async fn runs_only_where_another_test_asks_for_it() {
     };
     let kind = Kind::all().into_iter().find(|kind| format!("{kind:?}") == parts[4]).unwrap();
     let pool = kind.driver.pool(parts[1], 16);
+
     // One end is enough of a test that ends it on purpose.
     let poison_after = if what == AtOrder13::Abort { 1 } else { 3 };
     let (batch, poison_after) = (32.try_into().unwrap(), poison_after.try_into().unwrap());
@@ -195,6 +198,7 @@ async fn runs_only_where_another_test_asks_for_it() {
             consumer!(pool, env, on_batch(handler), max_batch_size(batch), poison_after(poison_after))
         }
     };
+
     // It outlives no test: the process that started it ends it, or its end is seen here.
     let orphaned = async {
         let parent = std::os::unix::process::parent_id();

@@ -69,6 +69,7 @@ async fn an_event_type_that_another_consumer_of_the_group_handles_is_held_and_no
     };
     let new = Running::start(env.consumer().on(store).on(pay).build().unwrap());
     owners(1).await;
+
     let old = Running::start(env.consumer().on(store).build().unwrap());
     owners(2).await;
     for partition in [0, 1] {
@@ -78,6 +79,7 @@ async fn an_event_type_that_another_consumer_of_the_group_handles_is_held_and_no
         env.produce(partition, &OutboxEvent::builder("order", "9", "Unknown").build().unwrap()).await;
         env.position(partition, 2).await;
     }
+
     assert_eq!(env.effects(1).await.len(), 1);
     env.held(EventState::Parked, 1).await;
 
@@ -99,11 +101,13 @@ async fn a_group_that_begins_at_the_latest_record_gets_the_first_event_of_a_topi
         row.filter(|row| row.get::<_, i32>(0) == 0).map(drop).ok_or(())
     })
     .await;
+
     // Its first events are there before a consumer sees it.
     running.stop().await.unwrap();
     env.create_topic(1).await;
     env.produce_order(0, 1).await;
     let running = consumer();
+
     assert_eq!(env.effects(1).await, [1]);
     running.stop().await.unwrap();
 }

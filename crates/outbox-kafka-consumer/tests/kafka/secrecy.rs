@@ -66,12 +66,15 @@ async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
         record.value = Some(json.into());
         env.produce_record(0, record).await;
     }
+
     let consumer =
         env.consumer().retry(RetryPolicy::never()).on_failure(outbox_kafka_consumer::DeadLetterMode::ContinueKey);
+
     for _ in 0..2 {
         let newer = OutboxEvent::builder("order", "1", OrderCreated::EVENT_TYPE).schema_version(4).json("{}");
         env.produce(0, &newer.build().unwrap()).await;
     }
+
     let running = Running::start(
         consumer
             .on_undecodable_record(RecordPolicy::DeadLetter)
@@ -86,6 +89,7 @@ async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
     let so_far = log.text();
     let told = so_far.lines().filter(|line| line.contains(env.topic()) && line.contains("newer than their handler's"));
     assert_eq!(told.count(), 1, "of the first event of a kind");
+
     // Where the partition stops, the reason is reported in three places.
     let stopping = Running::start(env.consumer().group("stopping").on(stops).build().unwrap());
     let why = env.stopped(0).await;

@@ -57,6 +57,7 @@ async fn each_kind_of_security_is_read_with_both_readers_and_what_is_wrong_is_re
     let env = ConsumerEnv::at(kafka.bootstrap()).await;
     env.create_topic(1).await;
     env.produce_order(0, 1).await;
+
     let (certificate, key) = authority.sign("consumer");
     let mutual = authority.tls().identity(Pem::text(certificate.as_bytes()), Pem::text(key.as_bytes()));
     let login = |sasl: Sasl| Security::new().tls(authority.tls()).sasl(sasl);

@@ -115,9 +115,11 @@ async fn a_transaction_that_a_handler_makes_read_only_fails_no_other_event() {
             }
             driver::store(tx, event).await
         }
+
         for order in [1, 13, 2] {
             env.produce_order(0, order).await;
         }
+
         let running = Running::start(consumer!(pool, env, on(each(|tx, event| Box::pin(read_only(tx, event))))));
         assert_eq!(env.effects(2).await, [1, 2]);
         env.position(0, 3).await;
@@ -149,10 +151,12 @@ async fn timeouts_of_the_role_or_the_database_end_no_handler() {
              END$$"
         );
         env.client().await.batch_execute(&bounds).await.unwrap();
+
         let pool = driver.pool(env.url(), 4);
         env.produce_order(0, 1).await;
         let handler = each(|tx, event| Box::pin(takes_its_time(tx, event)));
         let running = Running::start(consumer!(pool, env, on(handler), retry(RetryPolicy::never())));
+
         assert_eq!(env.effects(1).await, [1], "{driver:?}");
         env.position(0, 1).await;
         env.held(EventState::Dead, 0).await;

@@ -20,6 +20,7 @@ async fn refusal(env: &ConsumerEnv, url: &str) -> String {
 async fn tables_that_are_not_ready_end_run_with_the_remedy() {
     let env = ConsumerEnv::with_partitions(1).await;
     env.produce_order(0, 1).await;
+
     let mut client = env.client().await;
     let role = format!("{}_reader", env.name());
     client
@@ -32,6 +33,7 @@ async fn tables_that_are_not_ready_end_run_with_the_remedy() {
         ))
         .await
         .unwrap();
+
     let (_, address) = env.url().rsplit_once('@').unwrap();
     let as_role = format!("postgres://{role}:secret@{address}");
     let cases = [
@@ -55,6 +57,7 @@ async fn tables_that_are_not_ready_end_run_with_the_remedy() {
             "consumer_held, consumer_inbox, consumer_lease, consumer_member, consumer_pause, consumer_position, consumer_request, consumer_subscription missing".to_owned(),
         ),
     ];
+
     for (change, url, problem) in cases {
         client.batch_execute(change).await.unwrap();
         let text = refusal(&env, url).await;

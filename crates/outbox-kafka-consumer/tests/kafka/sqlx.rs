@@ -88,6 +88,7 @@ async fn nested(tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreated
     failed.unwrap_err();
     inner.rollback().await?;
     store(tx, event).await?;
+
     match order {
         13 => std::mem::forget(tx.begin().await?),
         14 => {
@@ -109,6 +110,7 @@ async fn savepoints_of_a_handler_roll_back_alone_and_one_that_is_left_open_or_re
     for order in [1, 13, 14, 2] {
         env.produce_order(0, order).await;
     }
+
     let running = Running::start(consumer.on(nested).build().unwrap());
     let mut dead = env.held(EventState::Dead, 2).await;
     dead.sort_by_key(|held| held.offset);
@@ -142,12 +144,14 @@ async fn two_server_connections_of_a_pooler_carry_consumers_on_sqlx() {
         Running::start(consumer.on(store_unprepared).build().unwrap())
     };
     let consumers = [consumer(), consumer()];
+
     for order in 0..ORDERS {
         env.produce_order(i32::try_from(order % 2).unwrap(), order).await;
     }
     env.position(0, ORDERS / 2).await;
     env.position(1, ORDERS / 2).await;
     assert_eq!(env.effects(usize::try_from(ORDERS).unwrap()).await, (0..ORDERS).collect::<Vec<_>>());
+
     for consumer in consumers {
         consumer.stop().await.unwrap();
     }
@@ -186,6 +190,7 @@ async fn every_form_of_handler_on_sqlx_gets_its_events() {
         }
         Ok(())
     }
+
     let consumer = env
         .sqlx_consumer()
         .pool(pool(env.url()))
@@ -198,6 +203,7 @@ async fn every_form_of_handler_on_sqlx_gets_its_events() {
     env.produce_order(0, 7).await;
     env.produce(0, &OutboxEvent::builder("order", "7", "Raw").build().unwrap()).await;
     env.produce(0, &OutboxEvent::builder("order", "7", "Other").build().unwrap()).await;
+
     // The order has two handlers.
     assert_eq!(env.effects(4).await, [1, 2, 7, 7]);
     running.stop().await.unwrap();
@@ -216,6 +222,7 @@ async fn a_trial_delivers_events_to_handlers_on_sqlx() {
         store(tx, event).await?;
         if seen.fetch_add(1, Ordering::Relaxed) == 0 { Err("not today".into()) } else { Ok(()) }
     }
+
     let consumer = env.sqlx_consumer().pool(pool.clone()).on(with(seen, handle)).build().unwrap();
     let mut connection = pool.acquire().await.unwrap();
     let mut trial = Trial::begin_sqlx(&consumer, &mut connection).await.unwrap();
@@ -223,6 +230,7 @@ async fn a_trial_delivers_events_to_handlers_on_sqlx() {
     trial.deliver(&event).await.unwrap_err();
     assert_eq!(trial.deliver(&event).await.unwrap(), Delivered::Handled);
     assert_eq!(trial.deliver(&event).await.unwrap(), Delivered::Duplicate);
+
     let count = sqlx::query("SELECT count(*) FROM effect").fetch_one(&mut **trial.sqlx_transaction()).await.unwrap();
     assert_eq!(count.get::<i64, _>(0), 1);
     drop(trial);
@@ -253,6 +261,7 @@ async fn an_error_of_sqlx_is_kept_with_its_state_and_without_what_it_quotes_of_r
     for step in 0..3 {
         env.produce_step(0, SECRET + step, step).await;
     }
+
     let consumer = env.sqlx_consumer().pool(pool).retry(outbox_kafka_consumer::RetryPolicy::never());
     let running = Running::start(consumer.on(refused).build().unwrap());
     let mut dead = env.held(EventState::Dead, 3).await;
@@ -262,6 +271,7 @@ async fn an_error_of_sqlx_is_kept_with_its_state_and_without_what_it_quotes_of_r
         assert!(!held.error.contains("41111111111"), "{held:?}");
         assert_eq!(held.error.matches("error returned from database").count(), 1, "{held:?}");
     }
+
     assert_eq!(dead[1].kind, FailureKind::Data);
     running.stop().await.unwrap();
 }

@@ -35,10 +35,12 @@ async fn a_broker_that_stood_still_loses_and_doubles_nothing() {
     broker.faults().freeze();
     tokio::time::sleep(STANDSTILL).await;
     broker.faults().thaw();
+
     let thawed = Instant::now();
     produce(&broker, &env, 20..40).await;
     assert_eq!(env.effects(40).await, (0..40).collect::<Vec<_>>());
     assert!(thawed.elapsed() < SOON, "{:?}", thawed.elapsed());
+
     // A leader that says it is none, as after a move of which the client does not know.
     broker.faults().inject(Fault::not_leader().on(env.topic(), 0).times(3));
     produce(&broker, &env, 40..41).await;
@@ -72,17 +74,20 @@ async fn a_postgres_that_stood_still_loses_and_doubles_nothing() {
     for order in 0..20 {
         env.produce_order(0, order).await;
     }
+
     eventually("20 effects".to_owned(), async || match effects().await {
         20 => Ok(()),
         other => Err(other),
     })
     .await;
+
     let backend: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
     let stopped = family(backend);
     stopped.iter().for_each(|pid| kill_process(*pid, Signal::STOP).unwrap());
     for order in 20..40 {
         env.produce_order(0, order).await;
     }
+
     tokio::time::sleep(STANDSTILL).await;
     stopped.iter().for_each(|pid| _ = kill_process(*pid, Signal::CONT));
     let thawed = Instant::now();

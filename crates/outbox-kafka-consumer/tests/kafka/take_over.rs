@@ -33,9 +33,11 @@ async fn consumers_share_the_partitions_and_give_them_back() {
         if of_first == 2 && owners.iter().all(Option::is_some) { Ok(()) } else { Err(owners) }
     })
     .await;
+
     for partition in 0..4 {
         env.produce_order(partition, i64::from(partition)).await;
     }
+
     assert_eq!(env.effects(4).await, [0, 1, 2, 3]);
     first.stop().await.unwrap();
     env.produce_order(0, 4).await;
@@ -69,10 +71,12 @@ async fn an_owner_that_stands_still_before_its_commit_is_overtaken_and_its_effec
     eventually("stopped".to_owned(), async || if stopped.is_stopped() { Ok(()) } else { Err(stopped.log()) }).await;
     let since = Instant::now();
     let running = Running::start(env.consumer().on(store).build().unwrap());
+
     assert_eq!(env.effects(3).await, [1, 2, 13]);
     assert!(since.elapsed() < LEASE + Duration::from_secs(2), "{:?}", since.elapsed());
     env.position(0, 3).await;
     stopped.resume();
+
     // PostgreSQL's own word for what became of the first one's transaction.
     let log = stopped.log();
     let id = log.lines().find_map(|line| line.strip_prefix("transaction ")).unwrap();
@@ -83,6 +87,7 @@ async fn an_owner_that_stands_still_before_its_commit_is_overtaken_and_its_effec
         if log.contains("lease expired") || log.contains("another consumer") { Ok(()) } else { Err(log) }
     })
     .await;
+
     env.produce_order(0, 3).await;
     assert_eq!(env.effects(4).await, [1, 2, 3, 13]);
     drop(stopped);
@@ -96,6 +101,7 @@ async fn an_event_that_ends_the_process_each_time_becomes_a_dead_letter_and_othe
     for order in [1, 13, 2, 13, 3] {
         env.produce_order(0, order).await;
     }
+
     let mut crashing = process(&env, AtOrder13::Abort);
     let mut crashes = 0;
     eventually("a dead letter".to_owned(), async || {
@@ -107,6 +113,7 @@ async fn an_event_that_ends_the_process_each_time_becomes_a_dead_letter_and_othe
         if dead.len() == 1 { Ok(()) } else { Err(crashes) }
     })
     .await;
+
     let dead = env.held(EventState::Dead, 1).await;
     assert_eq!((dead[0].offset, dead[0].kind), (1, FailureKind::Crashed));
     assert_eq!(env.effects(3).await, [1, 2, 3]);

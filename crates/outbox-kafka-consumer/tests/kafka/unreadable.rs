@@ -22,6 +22,7 @@ async fn stops_there_and_goes_on_behind(env: ConsumerEnv, at: i64, behind: i64) 
     env.produce_order(1, 2).await;
     let running = Running::start(env.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
     assert_eq!(env.effects(2).await, [1, 2]);
+
     let why = env.stopped(0).await;
     assert!(why.contains(&format!("topic {}, partition 0, offset {at}", env.topic())), "{why}");
     assert!(why.contains("cannot read") && why.contains("move_position"), "{why}");
@@ -130,6 +131,7 @@ impl Transaction {
             .with_transaction_timeout_ms(30_000)
             .with_producer_id(ProducerId(-1))
             .with_producer_epoch(-1);
+
         // The first one makes the coordinator's topic.
         let producer = eventually("a producer's id".to_owned(), async || {
             let find = FindCoordinatorRequest::default().with_key(id.0.clone()).with_key_type(1);
@@ -138,6 +140,7 @@ impl Transaction {
             if answer.error_code == 0 { Ok(answer) } else { Err(answer.error_code) }
         })
         .await;
+
         let topic = AddPartitionsToTxnTopic::default().with_name(topic_name(env)).with_partitions(vec![0]);
         let add = AddPartitionsToTxnRequest::default()
             .with_v3_and_below_transactional_id(id.clone())

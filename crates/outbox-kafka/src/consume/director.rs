@@ -138,6 +138,7 @@ impl Director {
     fn resolve(&mut self) -> Option<Instant> {
         let now = Instant::now();
         let mut due = None;
+
         for (id, assigned) in &mut self.partitions {
             if let Leader::Known { connection, not_before, .. } = &assigned.leader
                 && !connection.is_usable()
@@ -220,6 +221,7 @@ impl Director {
         let is_short = left < LEAST;
         let usual = if is_short { LEAST } else { self.limits.partition };
         let (mut wanted, mut connection, mut is_any_full) = (Vec::new(), None, false);
+
         for (id, assigned) in partitions {
             let Leader::Known { connection: known, .. } = &assigned.leader else { continue };
             let state = assigned.inbox.lock();
@@ -228,6 +230,7 @@ impl Director {
             if is_short && !state.is_awaited {
                 continue;
             }
+
             wanted.push(Wanted {
                 id,
                 topic: Arc::clone(&assigned.topic),
@@ -238,8 +241,10 @@ impl Director {
             });
             connection.get_or_insert_with(|| known.clone());
         }
+
         let max_bytes = if is_short { LEAST } else { self.limits.request.min(left) };
         let largest = wanted.iter().map(|wanted| wanted.room).max()?;
+
         Some(Request {
             connection: connection?,
             wanted,
@@ -251,10 +256,12 @@ impl Director {
     fn answered(&mut self, response: Response) {
         let broker = response.connection.broker();
         self.busy.remove(broker);
+
         if !response.throttle.is_zero() {
             self.throttled.insert(broker.into(), Instant::now() + response.throttle);
         }
         self.answers += 1;
+
         for (wanted, outcome) in response.outcomes {
             let Some(assigned) = self.partitions.get_mut(&wanted.id) else { continue };
             let error = match outcome {

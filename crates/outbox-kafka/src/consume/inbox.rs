@@ -70,6 +70,7 @@ impl Inbox {
         if state.round != round || state.is_closed {
             return Delivered::OutOfDate;
         }
+
         state.failed = None;
         state.end = answer.end;
         let behind = Extent::behind(&answer.batches, answer.offset, answer.end);
@@ -88,6 +89,7 @@ impl Inbox {
         if matches!(delivered, Delivered::Nothing | Delivered::Stuck) {
             state.idle += 1;
         }
+
         drop(state);
         self.arrived.notify_one();
         delivered

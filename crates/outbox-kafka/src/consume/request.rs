@@ -98,6 +98,7 @@ impl Request {
     fn encode(&self, version: i16) -> FetchRequest {
         let mut topics: Vec<FetchTopic> = Vec::new();
         let mut places: HashMap<Key, usize> = HashMap::new();
+
         for wanted in &self.wanted {
             let place = *places.entry(Key::of(&wanted.topic, version)).or_insert_with(|| {
                 topics.push(match version {
@@ -116,6 +117,7 @@ impl Request {
                 topic.partitions.push(partition);
             }
         }
+
         FetchRequest::default()
             .with_replica_id(CONSUMER)
             .with_max_wait_ms(i32::try_from(self.max_wait.as_millis()).unwrap_or(i32::MAX))

@@ -101,6 +101,7 @@ fn check_headers(count: i64, headers: &[u8]) -> Result<(), Malformed> {
             }
         }
     }
+
     if count < 0 || at != headers.len() {
         return Err(Malformed("a record's length is not that of its fields"));
     }

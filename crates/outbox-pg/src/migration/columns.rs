@@ -21,9 +21,11 @@ pub(super) struct Drift {
 pub(super) async fn drift(client: &Session<'_>, layout: &TableLayout) -> Result<Drift, Error> {
     let (table, found) = (layout.qualified_name(), columns_of(client, layout).await?);
     let mut drift = Drift::default();
+
     if found.is_empty() {
         return Ok(drift);
     }
+
     for column in layout.columns() {
         let Some(found) = found.iter().find(|found| found.name == column.name().as_str()) else {
             let add = format!("ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {}", definition(column));

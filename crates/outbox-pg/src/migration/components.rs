@@ -59,6 +59,7 @@ impl Migrations {
             let none = Self::new("outbox-maintenance", layout.schema().clone(), Vec::new());
             return Self { publication: Some(pipeline.publication().clone()), ..none };
         }
+
         let (lease, detached) = (companion(layout, "_lease"), companion(layout, "_detached"));
         let sql = fill(MAINTENANCE_TABLES, &[("{lease}", &lease), ("{detached}", &detached)]);
         let steps = vec![Migration::new(1, "lease and detached partitions", sql).known_by(MAINTENANCE_TABLES)];

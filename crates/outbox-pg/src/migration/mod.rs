@@ -127,6 +127,7 @@ impl Migrations {
 
         let pending = self.pending(tx, &self.applied(tx).await?).await?;
         let mut applied = Applied { newer: pending.newer, ..Applied::default() };
+
         if !pending.is_empty() {
             self.expect_owner(tx).await?;
             for step in &pending.missing {
@@ -135,6 +136,7 @@ impl Migrations {
                 tx.batch_execute(&self.record(step)).await.map_err(|e| Error::database(doing("record a step"), e))?;
                 applied.versions.push(step.version);
             }
+
             // A step may have done a part of it.
             applied.statements = self.drift(tx).await?.additions;
             for statement in &applied.statements {
@@ -154,6 +156,7 @@ impl Migrations {
             // What a newer program has made is not to be made as this one would.
             return Ok(Pending { missing: Vec::new(), drift: Drift::default(), has_other_triggers: false, newer });
         }
+
         let missing: Vec<_> = self.steps.iter().filter(|step| !applied.contains(&step.version)).collect();
         let mut drift = self.drift(client).await?;
         drift.additions.retain(|addition| !missing.iter().any(|step| step.sql.contains(addition.as_str())));
@@ -269,6 +272,7 @@ impl Migrations {
         );
         let rows = client.query(&sql, &[&self.component]).await.map_err(|e| Error::database(doing(), e))?;
         let mut applied = Vec::new();
+
         for row in rows {
             let (version, theirs): (i32, String) = (row.get(0), row.get(1));
             let Some(step) = self.steps.iter().find(|step| step.version == version) else {
@@ -283,6 +287,7 @@ impl Migrations {
                 .await
                 .map_err(|e| Error::database(doing(), e))?
                 .get(0);
+
             if ours != theirs {
                 return Err(Error::migration(&self.component, version, OTHER_SQL));
             }

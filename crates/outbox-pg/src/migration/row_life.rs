@@ -70,6 +70,7 @@ fn wanted(layout: &TableLayout) -> Vec<Wanted> {
         body: remember_body(layout),
         settings: vec![path()],
     };
+
     let vanish = || Wanted {
         name: VANISH,
         when: 1 | 4,
@@ -77,6 +78,7 @@ fn wanted(layout: &TableLayout) -> Vec<Wanted> {
         body: vanish_body(layout),
         settings: vec![path(), "enable_seqscan=off".into()],
     };
+
     match layout.row_life() {
         RowLife::DeleteOnInsert => vec![vanish()],
         RowLife::DeleteOnInsertKeepIds => vec![remember(), vanish()],
@@ -94,6 +96,7 @@ pub(crate) fn switch_sql(layout: &TableLayout) -> String {
         "DROP TRIGGER IF EXISTS {VANISH} ON {table};\n\
          DROP TRIGGER IF EXISTS {REMEMBER} ON {table};"
     );
+
     match layout.row_life() {
         RowLife::DeleteOnInsert | RowLife::DeleteOnInsertKeepIds => sql.push_str(&vanish_sql(layout)),
         RowLife::Keep => {
@@ -109,6 +112,7 @@ pub(crate) fn switch_sql(layout: &TableLayout) -> String {
         }
         _ => {}
     }
+
     if layout.row_life() == RowLife::DeleteOnInsertKeepIds {
         sql.push_str(&remember_sql(layout));
     }

@@ -62,6 +62,7 @@ pub(super) fn outbox(pipeline: &Pipeline) -> Vec<Migration> {
             &[("{slots}", &slots), ("{replays}", &replays)],
         ),
     ];
+
     if is_recommended(layout) || is_cloud_events(layout) {
         steps.push(Migration::from_template(LATEST, "tracestate", ADD_TRACESTATE, &[("{table}", &table)]));
     }
@@ -99,6 +100,7 @@ fn columns(layout: &TableLayout) -> String {
     if !is_recommended(layout) {
         return definitions(layout.columns()).join(",\n    ");
     }
+
     let payload = layout.columns().iter().find(|column| column.field() == Some(EventField::Payload));
     let payload = payload.map(|column| column.ty().sql()).unwrap_or_default();
     let more = layout.columns().get(recommended().len()..).unwrap_or_default();

@@ -23,6 +23,7 @@ pub fn uninstall_sql(pipeline: &Pipeline) -> String {
         name = literal(&detached),
         schema = literal(&schema),
     );
+
     let forget = format!(
         "BEGIN IF to_regclass({record}) IS NOT NULL THEN \
          DELETE FROM {schema}.schema_migration WHERE component IN ({outbox}, {maintenance}); \
@@ -37,11 +38,14 @@ pub fn uninstall_sql(pipeline: &Pipeline) -> String {
         name = literal(&schema),
         plain = literal(layout.schema().as_str()),
     );
+
     let tables =
         ["_ids", "_lease", "_detached", "_slots", "_replays"].map(|suffix| companion(layout, suffix)).join(", ");
+
     let functions = ["_vanish", "_remember"]
         .map(|suffix| format!("{schema}.{}()", crate::sql_text::quoted(&companion_name(layout, suffix))))
         .join(", ");
+
     format!(
         "-- Removes the outbox {table} with its slot and publication. Unpublished events are lost.\n\
          BEGIN;\n\

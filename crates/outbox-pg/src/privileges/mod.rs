@@ -56,6 +56,7 @@ impl Privileges {
             (&roles.connector, probe::connector(pipeline)),
             (&roles.maintainer, probe::maintainer(pipeline.layout())),
         ];
+
         for (role, probes) in probes {
             let failed = |e| Error::database(format!("read the rights of {role}"), e);
             let sql = "SELECT FROM pg_roles WHERE rolname = $1";

@@ -103,6 +103,7 @@ fn text(check: &ConfigurationCheck, servers: Option<&[ServerCheck]>) -> String {
             findings.iter().for_each(|finding| report.push_str(&format!("  {finding}\n")));
         }
     }
+
     if !check.outline().is_empty() {
         report.push_str("\nthe relay would use:\n");
         check.outline().iter().for_each(|(name, what)| report.push_str(&format!("  {name:<20} {what}\n")));
@@ -122,6 +123,7 @@ fn json(check: &ConfigurationCheck, servers: Option<&[ServerCheck]>) -> Value {
     };
     let outline: serde_json::Map<_, _> =
         check.outline().iter().map(|(name, what)| (name.replace(' ', "_"), Value::from(what.as_str()))).collect();
+
     let server = |one: &ServerCheck| json!({"check": one.name(), "status": one.status().name(), "detail": one.detail(), "remedy": one.remedy()});
     json!({
         "accepted": check.is_accepted(),

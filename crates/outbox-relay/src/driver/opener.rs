@@ -40,6 +40,7 @@ impl<'a> Opener<'a> {
         let settings = self.shared.settings;
         let (pipeline, scope) = (settings.pipeline(), Scope::of(settings));
         let source = scope.included.source(pipeline.slot().as_str(), pipeline.publication().as_str());
+
         // Once a slot has been read, a new one in its place would hide that events are lost.
         let is_first = self.published.is_none();
         let read = async {
@@ -121,9 +122,11 @@ pub fn connect_options(postgres: &PostgresSettings) -> ConnectOptions {
     if let Some(path) = postgres.root_certificate() {
         tls = tls.roots(Pem::file(path));
     }
+
     if let Some(identity) = postgres.client_certificate() {
         tls = tls.identity(Pem::file(&identity.certificate), Pem::file(&identity.key));
     }
+
     let (first, others) = match postgres.servers() {
         [first, others @ ..] => ((first.0.as_str(), first.1), others),
         [] => (("localhost", 5432), &[][..]),
@@ -135,6 +138,7 @@ pub fn connect_options(postgres: &PostgresSettings) -> ConnectOptions {
         .application_name(format!("outbox-relay {}", Uuid::now_v7()))
         .tls_mode(mode)
         .tls(tls);
+
     match postgres.password() {
         Some(password) => options.password(password.clone()),
         None => options,

@@ -71,6 +71,7 @@ impl<'a> Sessions<'a> {
                     if watched.is_ok() { Duration::ZERO } else { self.backoff.delay() }
                 }
             };
+
             tokio::select! {
                 () = &mut stop => return Ok(()),
                 () = tokio::time::sleep(pause) => {}
@@ -150,6 +151,7 @@ impl<'a> Sessions<'a> {
             self.plan.stream_all();
             return Ok(Next::Session(Duration::ZERO));
         }
+
         if error.is_transient() {
             self.is_standby = false;
             let pause = self.backoff.delay();
@@ -159,6 +161,7 @@ impl<'a> Sessions<'a> {
             status.entered(Mode::Connecting, Some(format!("PostgreSQL cannot be read: {error}")));
             return Ok(Next::Session(pause));
         }
+
         Err(match error.is_slot_missing() {
             true => Error::missing("replication slot", error),
             false => Error::wal(error),
@@ -172,6 +175,7 @@ impl<'a> Sessions<'a> {
         let source = Source::new(slot, settings.publication().as_str());
         let options = status.with_heartbeat(self.options.choose_server()).await?;
         let mut watch = status.with_heartbeat(SlotWatch::open(&options, &source)).await?;
+
         loop {
             let name = holder.map_or_else(|| "another process".to_owned(), |pid| format!("PID {pid}"));
             status.entered(Mode::Standby, Some(format!("{name} holds the slot {slot}")));

@@ -83,6 +83,7 @@ impl Scan {
         let Some(step) = self.steps.last_mut() else { return };
         let position = seen.content.position();
         self.own += i64::from(position.is_some());
+
         match position {
             // Of the rows before the window only the producer of the newest one matters.
             Some(position) if position.commit < self.confirmed => {
@@ -148,6 +149,7 @@ mod tests {
             }
             steps.push(step);
         }
+
         let (seen, tail) = scan.finish();
         assert_eq!(tail.end, end);
         let commits = seen.map(|seen| seen.content.position().map_or(0, |position| position.commit.as_u64()));

@@ -230,21 +230,26 @@ impl RelaySettingsBuilder {
             columns::check(config, router, None, findings);
             names::check(config, router, None, findings);
         }
+
         for table in &named {
             columns::check(config, config.router_of(table), Some(table), findings);
             names::check(config, config.router_of(table), Some(table), findings);
         }
+
         rejected_by_debezium::check(config, findings);
         not_routed(config, &named, findings);
+
         if config.decodes_all_messages() {
             let reason =
                 "it is absent: each logical decoding message is taken for an event, and one that is none is poison";
             findings
                 .warn(Finding::new("message.prefix.include.list", reason).with_remedy("list the prefix of the outbox"));
         }
+
         if config.candidates() == Candidates::Publication && config.get("table.exclude.list") != Some(".*") {
             findings.warn(without_list(config));
         }
+
         let assumed = Assumed::all(config, &named);
         let pipelines: Vec<_> = assumed.into_iter().map(|assumed| pipeline(assumed, findings)).collect();
         let pipeline = pipelines.into_iter().collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().next());
@@ -254,6 +259,7 @@ impl RelaySettingsBuilder {
             true => Some(None),
             false => findings.take(config.kafka_security(surroundings)),
         };
+
         let topic_creation = TopicCreation::of(config, findings);
         let compression = findings.take(CompressionType::of(config));
         let max_request_size = findings.take(max_request_size(config));
@@ -261,6 +267,7 @@ impl RelaySettingsBuilder {
         let context_headers = findings.take(ContextHeaders::of(config));
         let on_update = findings.take(OnUpdate::of(config));
         let heartbeats = Heartbeats::of(config, findings);
+
         Some(RelaySettings {
             brokers: self.brokers,
             postgres: postgres?,
@@ -295,6 +302,7 @@ fn pipeline(assumed: Assumed, findings: &mut Findings) -> Option<Pipeline> {
     let Assumed { config, layout } = assumed;
     let layout = layout.unwrap_or_else(TableLayout::recommended);
     let accepting = |losses: &[Loss]| Pipeline::accepting(losses, config.for_pipeline(), layout.clone());
+
     match accepting(&ACCEPTED_LOSSES) {
         Ok(pipeline) => {
             // The rule of the key itself warns of expansion.

@@ -62,9 +62,11 @@ impl PostgresSettings {
             Some(value) if !value.is_empty() => Ok(value.to_owned()),
             _ => Err(Finding::new(key, "the relay cannot reach a database without it")),
         };
+
         let port = findings.take(number(config, "database.port", 5432));
         let servers =
             findings.take(needed("database.hostname").and_then(|list| servers(&list, port.unwrap_or_default())));
+
         let role = findings.take(role(config));
         let user = findings.take(needed("database.user"));
         let database = findings.take(needed("database.dbname"));

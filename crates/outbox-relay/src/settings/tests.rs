@@ -52,9 +52,11 @@ fn the_recommended_connector_is_taken() {
         (postgres.servers(), postgres.user(), postgres.database()),
         (&[("db".to_owned(), 6543)][..], "relay", "shop")
     );
+
     let password = postgres.password().unwrap().read().now_or_never().unwrap().unwrap();
     assert_eq!(password.expose(), "hunter2-${env:OTHER}");
     assert_eq!(postgres.ssl(), SslMode::Prefer);
+
     let created = settings.topic_creation().unwrap();
     assert_eq!((created.partitions(), created.replication_factor()), (6, -1));
     assert_eq!(created.configs().iter().collect::<Vec<_>>(), [(&"cleanup.policy".to_owned(), &"compact".to_owned())]);

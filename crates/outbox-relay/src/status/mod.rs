@@ -131,6 +131,7 @@ impl RelayStatus {
         if let (Mode::CatchUp | Mode::Live | Mode::Draining, Some(problem)) = (state.mode, state.problems.reason(now)) {
             return Readiness::NotReady(format!("{}: {problem}", state.mode));
         }
+
         if let (Mode::CatchUp | Mode::Live, Some(wait)) = (state.mode, state.standby_wait.duration(now)) {
             return Readiness::NotReady(format!(
                 "{}: PostgreSQL has sent nothing for {} s, because a standby in synchronized_standby_slots lacks the WAL: start \
@@ -139,6 +140,7 @@ impl RelayStatus {
                 wait.as_secs()
             ));
         }
+
         match (state.mode, &state.reason) {
             (Mode::CatchUp | Mode::Live, _) if stalled > self.0.stalled_after => {
                 let seconds = stalled.as_secs();
@@ -192,6 +194,7 @@ impl RelayStatus {
         (state.mode, state.reason) = (turn.mode, None);
         (state.confirmed, state.oldest) = (turn.confirmed, turn.oldest);
         state.server = state.server.max(turn.server);
+
         if new.read > 0 {
             state.standby_wait = StandbyWait::default();
         }

@@ -77,6 +77,7 @@ fn the_metrics_are_what_was_counted() {
     status.dropped(DroppedBy::NullValue);
     status.heartbeat_succeeded(HeartbeatPart::Record);
     status.heartbeat_failed(HeartbeatPart::ActionQuery);
+
     let text = status.prometheus_text();
     for line in [
         "outbox_relay_rows_read_total 10",
@@ -108,6 +109,7 @@ fn the_metrics_are_what_was_counted() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
     }
+
     let seconds = text.lines().find_map(|line| line.strip_prefix("outbox_relay_lag_seconds ")).unwrap();
     assert!((90.0..100.0).contains(&seconds.parse::<f64>().unwrap()), "{seconds}");
     assert!(text.ends_with("# EOF\n"));
@@ -119,9 +121,11 @@ fn the_names_of_the_metrics_are_these() {
     let status = RelayStatus::new(Duration::from_secs(30));
     status.record_written("orders", 1, 1);
     status.kafka_failed(&outbox_kafka::Security::from_properties_file("/nonexistent").unwrap_err());
+
     let text = status.prometheus_text();
     let mut found: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE outbox_relay_")).collect();
     found.sort_unstable();
+
     let expected = [
         "batch_retries counter",
         "build info",

@@ -25,6 +25,7 @@ fn the_table_of_cloud_events() {
         "tracestate" text NOT NULL DEFAULT ''"#;
     let mut fixture = DebeziumEnv::new(layout.clone(), sql);
     assert_eq!(fixture.layout_with_defaults(), layout);
+
     fixture.reader("cloud_events", |config| config);
     let row = |index: usize, columns: &str, values: &str| {
         format!(
@@ -33,6 +34,7 @@ fn the_table_of_cloud_events() {
             id(index)
         )
     };
+
     fixture.compare(&[
         row(0, "", ""),
         row(1, ", created_at, content_type", ", '2026-01-02 03:04:05.678901+00', 'application/json'"),

@@ -138,6 +138,7 @@ fn random_documents() {
 fn documents_in_an_envelope() {
     let mut fixture =
         DebeziumEnv::new(layout("expanded", ColumnType::Text, vec![]), &format!("{COLUMNS}, payload text"));
+
     for (label, nulls, arrays) in [("dropping", "ignore", "ignore"), ("keeping", "optional_bytes", "optional_string")] {
         fixture.reader(label, |config| {
             expanding(config.json_values("true"), nulls, arrays).with(PLACEMENT, "event_type:envelope:type")
@@ -158,6 +159,7 @@ fn arrays_of_unlike_objects() {
     let mut fixture = DebeziumEnv::new(layout("unlike", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
     fixture.reader("unlike", |config| expanding(config.json_values("false"), "ignore", "optional_string"));
     fixture.for_connector_only("errors.tolerance", "all");
+
     let both_orders = [
         (
             r#"{"a":[{"x":1},{"y":"s"}]}"#,
@@ -174,6 +176,7 @@ fn arrays_of_unlike_objects() {
         both_orders.iter().map(|(document, _)| format!("'{document}'")).chain(["'{\"end\": true}'".to_owned()]);
     let inserts: Vec<_> = inserts.enumerate().map(|(index, payload)| event(index, &payload)).collect();
     let outcomes = fixture.outcomes(&inserts);
+
     for ((document, [first, other]), outcome) in both_orders.iter().zip(&outcomes) {
         let value = |record: Option<&Record>| match record {
             Some(record) => String::from_utf8(record.value.clone().unwrap().to_vec()).unwrap(),
@@ -190,6 +193,7 @@ fn doubles() {
     let mut fixture =
         DebeziumEnv::new(layout("doubles", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
     fixture.reader("doubles", |config| expanding(config.json_values("false"), "ignore", "ignore"));
+
     // Knuth's MMIX generator: any spread of bits will do.
     let bits = std::iter::successors(Some(1_u64), |bits| {
         Some(bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
@@ -199,6 +203,7 @@ fn doubles() {
         numbers.iter().enumerate().map(|(index, number)| event(index, &format!("'{{\"d\": {number:e}}}'"))).collect();
     let outcomes = fixture.outcomes(&inserts);
     assert_eq!(outcomes.len(), numbers.len());
+
     let mut longer = 0;
     for outcome in outcomes {
         let (debezium, pipeline) = (outcome.debezium.unwrap().value, outcome.pipeline.unwrap().value);

@@ -67,6 +67,7 @@ impl DebeziumEnv {
             .with("topic.creation.default.partitions", "3")
             .with("topic.creation.default.replication.factor", "1")
             .with("transforms.outbox.route.topic.replacement", format!("{name}.${{routedByValue}}"));
+
         let losses = [Loss::JsonExpansion, Loss::NullableColumns];
         let pipeline = Pipeline::accepting(&losses, change(config, &name), self.layout.clone()).unwrap();
         self.readers.push(Reader::new(name, pipeline));

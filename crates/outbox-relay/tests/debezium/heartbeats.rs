@@ -24,6 +24,7 @@ fn heartbeats_are_those_of_debezium() {
             .and("drop", "DropHeaders", &[("headers", "source")])
             .and("again", "io.debezium.transforms.outbox.EventRouter", &[])
     });
+
     fixture.reader("json", |config| {
         beating(config)
             .json_keys("false")
@@ -35,6 +36,7 @@ fn heartbeats_are_those_of_debezium() {
             .and("rename", "RegexRouter", &[("regex", "(.*)"), ("replacement", "$1.renamed"), ("predicate", "beats")])
             .and("unwrap", "io.debezium.transforms.ExtractNewRecordState", &[])
     });
+
     let logical = [
         ("topic.regex", "(.*heartbeat)s?\\.(.*)"),
         ("topic.replacement", "$1-of.$2"),
@@ -42,6 +44,7 @@ fn heartbeats_are_those_of_debezium() {
         ("key.field.regex", "(.*)-heartbeat(.*)"),
         ("key.field.replacement", "$1$2"),
     ];
+
     fixture.reader("schemas", |config| {
         beating(config.json_keys("true").json_values("true"))
             .before("logical", "io.debezium.transforms.ByLogicalTableRouter", &logical)

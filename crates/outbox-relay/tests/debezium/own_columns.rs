@@ -18,6 +18,7 @@ fn columns_of_the_service_s_own() {
     ];
     let layout =
         columns.into_iter().fold(TableLayout::recommended(), |layout, column| layout.with_column(column).unwrap());
+
     let sql = r#""id" uuid NOT NULL PRIMARY KEY,
         "aggregate_type" text NOT NULL,
         "aggregate_id" text NOT NULL,
@@ -37,6 +38,7 @@ fn columns_of_the_service_s_own() {
         "record_key" text NOT NULL"#;
     let mut fixture = DebeziumEnv::new(layout.clone(), sql);
     assert_eq!(fixture.layout_with_defaults(), layout);
+
     fixture.reader("own_columns", |config| config);
     let row = |index: usize, columns: &str, values: &str| {
         format!(

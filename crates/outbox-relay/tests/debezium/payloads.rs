@@ -122,6 +122,7 @@ fn aggregate_ids_of_type_uuid() {
         not_null(EventField::EventType, "type", ColumnType::Varchar(255)),
         nullable(EventField::Payload, "payload", ColumnType::Jsonb),
     ];
+
     let (schema, table) = (identifier("Sales"), identifier("out\"box.v1"));
     let layout = TableLayout::new(schema, table, columns).unwrap();
     let columns = "id uuid PRIMARY KEY, aggregatetype varchar(255) NOT NULL, aggregateid uuid NOT NULL, \
@@ -129,6 +130,7 @@ fn aggregate_ids_of_type_uuid() {
     let mut fixture = DebeziumEnv::new(layout, columns);
     fixture.reader("string", |config| config);
     fixture.reader("schemas", |config| config.json_values("true").json_keys("true"));
+
     let row = |index: usize| {
         let id = id(index);
         format!("VALUES ('{id}', 'order', '{id}', 'x', '{{\"a\": 1}}')")

@@ -83,11 +83,13 @@ fn columns_of_every_type_are_placed() {
     let headers = placed("header");
     let nullable: Vec<_> = TYPES.iter().map(|(name, ..)| format!("n_{name}:ENVELOPE:{name}_or_not")).collect();
     let envelope = format!("{},{}", placed("envelope"), nullable.join(","));
+
     fixture.reader("headers", |config| {
         config
             .with(PLACEMENT, format!("{headers},p:partition,missing:header"))
             .option("table.field.additional.missing", "ignore")
     });
+
     fixture.reader("envelope", |config| config.json_values("false").with(PLACEMENT, &*envelope));
     fixture.reader("schemas", |config| config.json_values("true").json_keys("true").with(PLACEMENT, &*envelope));
     fixture.reader("both", |config| {
@@ -144,6 +146,7 @@ fn an_expanded_payload_of_another_shape_and_the_same_version_fails_the_task() {
             .option("table.expand.json.payload", "true")
     });
     fixture.for_connector_only("errors.tolerance", "all");
+
     let row = |index, payload| event(index, &format!("'{payload}', 0, {}, {}", VALUES[0], VALUES[0]));
     let outcomes = fixture.outcomes(&[row(0, r#"{"a": 1}"#), row(1, r#"{"b": 1}"#), row(2, r#"{"a": 2}"#)]);
     let is_there: Vec<_> = outcomes.iter().map(|outcome| outcome.debezium.is_some()).collect();

@@ -128,12 +128,14 @@ fn rare_columns_in_headers() {
                 .with(PLACEMENT, &*all)
         });
     }
+
     let as_json = |config: ConnectorConfig| config.without("extended.headers.enabled").with("header.converter", JSON);
     for schemas in ["false", "true"] {
         fixture.reader(&format!("json_{schemas}"), |config| {
             as_json(config).with("header.converter.schemas.enable", schemas).with(PLACEMENT, placed(&SCALARS, "header"))
         });
     }
+
     fixture
         .reader("string", |config| config.with("header.converter", STRING).with(PLACEMENT, placed(&SCALARS, "header")));
     fixture.compare(&rows());
@@ -155,6 +157,7 @@ fn rare_columns_in_keys_and_envelopes() {
                 .option("route.by.field", "aggregate_type")
         });
     }
+
     fixture.reader("text", |config| config.option("table.field.event.key", "c_interval"));
     fixture.reader("xml", |config| config.json_keys("true").option("table.field.event.key", "c_xml"));
     fixture.compare(&rows());

@@ -16,6 +16,7 @@ fn timestamps_of_columns() {
         let mut fixture = DebeziumEnv::new(layout, &format!("{COLUMNS}, payload json, created_at {sql}"));
         fixture.reader("timed", |config| config.with(FAR, i64::MAX.to_string()).with(LONG_AGO, i64::MAX.to_string()));
         fixture.for_connector_only("errors.tolerance", "all");
+
         let at = [
             "2026-01-02 03:04:05.678901",
             "2026-01-02 03:04:05.678999",
@@ -27,6 +28,7 @@ fn timestamps_of_columns() {
         ];
         let mut rows: Vec<_> =
             at.iter().enumerate().map(|(index, at)| event(index, &format!("'{{}}', '{at}'"))).collect();
+
         rows.push(event(at.len(), "'{}', NULL"));
         fixture.compare(&rows);
     }
@@ -51,9 +53,11 @@ fn instants_beyond_the_year_9999() {
     fixture.reader("beyond", |config| config);
     fixture.for_connector_only(PLACEMENT, "us:header,tz:header");
     fixture.for_connector_only("errors.tolerance", "all");
+
     let at = ["12345-01-02 03:04:05.5", "infinity", "-infinity", "294276-12-31 23:59:59"];
     let mut rows: Vec<_> =
         at.iter().enumerate().map(|(index, at)| event(index, &format!("'{{}}', '{at}', '{at}'"))).collect();
+
     rows.push(event(at.len(), "'{}', '2026-01-02', '2026-01-02'"));
     let outcomes = fixture.outcomes(&rows);
     let headers = outcomes.iter().map(|outcome| {
@@ -63,6 +67,7 @@ fn instants_beyond_the_year_9999() {
     });
     let headers: Vec<_> = headers.collect();
     let shown = |us: &str, tz: &str| (Some(us.to_owned()), Some(tz.to_owned()));
+
     assert_eq!(
         headers,
         [

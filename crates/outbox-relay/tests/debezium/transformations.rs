@@ -48,6 +48,7 @@ const HEADERS: &str =
 fn headers_are_written_as_json() {
     let (layout, sql) = table("json_headers");
     let mut fixture = DebeziumEnv::new(layout, &sql);
+
     for schemas in ["false", "true"] {
         fixture.reader(&format!("headers_{schemas}"), |config| {
             config
@@ -59,6 +60,7 @@ fn headers_are_written_as_json() {
                 .and("name", "InsertHeader", &[("header", "source"), ("value.literal", "shop")])
         });
     }
+
     fixture.reader("headers_text", |config| {
         let texts = "event_type:header,n:header,urgent:header,at:header,seen:header,share:header,tags:header";
         config.with("header.converter", STRING).with(PLACEMENT, texts)
@@ -106,6 +108,7 @@ fn transformations_next_to_the_router_apply() {
     let mut fixture = DebeziumEnv::new(layout, &sql);
     let placed =
         |config: ConnectorConfig| config.without("extended.headers.enabled").with(PLACEMENT, "event_type:header");
+
     fixture.reader("topics", |config| {
         placed(config)
             .predicate("isOrder", "TopicNameMatches", "pattern", "(?!.*invoice).*\\.\\p{Lower}{5}+")
@@ -127,6 +130,7 @@ fn transformations_next_to_the_router_apply() {
             .and("drop", "DropHeaders", &[("headers", "event_type, __debezium.context.runId,absent")])
             .and("typed", "InsertHeader", &[("header", "typed"), ("value.literal", "x"), ("predicate", "hasType")])
     });
+
     fixture.reader("twice", |config| placed(config).and("second", "io.debezium.transforms.outbox.EventRouter", &[]));
     fixture.reader("unwrapped", |config| {
         placed(config).option("route.tombstone.on.empty.payload", "true").and(
@@ -142,6 +146,7 @@ fn transformations_next_to_the_router_apply() {
             .and("unwrap", "io.debezium.transforms.ExtractNewRecordState", &[keep])
             .and("trace", "io.debezium.transforms.tracing.ActivateTracingSpan", &[])
     });
+
     fixture.reader("filtered", |config| {
         placed(config.json_values("false"))
             .option("table.expand.json.payload", "true")
@@ -189,6 +194,7 @@ fn logical_topics_of_tables_name_the_schemas_of_envelopes() {
                 &[("topic.regex", "other\\.(.*)"), ("topic.replacement", "$1")],
             )
     });
+
     // Debezium gives envelopes of one table the schema's name of the first one, so these are of one topic.
     fixture.compare(&[&rows()[..2], &rows()[4..]].concat());
 }
@@ -206,6 +212,7 @@ fn a_logical_topic_after_the_router_stops_debezium() {
     ] {
         fixture.for_connector_only(key, value);
     }
+
     let trace = fixture.failure(&rows());
     assert!(trace.contains("Only Struct objects supported"), "{trace}");
 }

@@ -103,6 +103,7 @@ fn columns_in_keys_and_envelopes() {
         let config = config.with(PLACEMENT, "c_enum:header:kind").json_keys("false");
         config.option("table.field.event.key", "c_double").option("route.by.field", "c_enum")
     });
+
     let rows = [VALUES[0], VALUES[3]].into_iter().enumerate();
     let rows: Vec<_> = rows.map(|(index, values)| event(index, &format!("'{{}}', {values}"))).collect();
     fixture.compare(&rows);
@@ -180,6 +181,7 @@ fn columns_that_are_altered_between_rows() {
         &format!("{COLUMNS}, payload json, note varchar(20), created_at timestamp(3), spare point"),
     );
     fixture.reader("altered", |config| config.with(PLACEMENT, "note:header,event_type:header"));
+
     let changes = [
         "ADD COLUMN extra text NOT NULL DEFAULT 'x'",
         "RENAME COLUMN spare TO other",
@@ -189,6 +191,7 @@ fn columns_that_are_altered_between_rows() {
         "ADD COLUMN twice text GENERATED ALWAYS AS (event_type || event_type) STORED",
         "ALTER COLUMN aggregate_id TYPE varchar(50)",
     ];
+
     let columns = "(id, aggregate_type, aggregate_id, event_type, payload, note, created_at)";
     let row = |index| format!("{columns} {}", event(index, "'{}', 'n', '2026-01-02 03:04:05.678'"));
     let mut rows: Vec<_> = changes
@@ -227,9 +230,11 @@ fn forms_of_values() {
         layout("forms", T::Bytea, columns.to_vec()),
         &format!("{COLUMNS}, payload bytea, {columns_sql}"),
     );
+
     let headers = FORMS.map(|(name, ..)| format!("{name}:header")).join(",");
     let envelope = FORMS[..6].iter().chain(&FORMS[7..8]).map(|(name, ..)| format!("{name}:envelope"));
     let envelope = envelope.collect::<Vec<_>>().join(",");
+
     for (name, time, binary, decimal) in [
         ("connect", "connect", "base64", "string"),
         ("iso", "isostring", "base64-url-safe", "double"),
@@ -246,6 +251,7 @@ fn forms_of_values() {
             moded(config).with(PLACEMENT, &*envelope).json_values("true")
         });
     }
+
     fixture.reader("tombstone", |config| {
         let config = config.with(BINARY, "hex").with(TIME, "nanoseconds").without(PLACEMENT);
         config
@@ -253,6 +259,7 @@ fn forms_of_values() {
             .option("route.tombstone.on.empty.payload", "true")
             .option("table.field.event.timestamp", "c_us")
     });
+
     let row = |index, payload, values: &str| event(index, &format!("{payload}, {values}"));
     fixture.compare(&[
         row(

@@ -36,12 +36,14 @@ async fn restarts_of_kafka_under_load_lose_and_double_nothing() {
     let relay = fixture.start();
     let load = Load::start(&fixture, 10);
     load.writes(200).await;
+
     for end in [Stack::stop, Stack::kill] {
         kafka.act(end).await;
         load.writes(200).await;
         kafka.act(Stack::start).await;
         load.writes(200).await;
     }
+
     load.end().await;
     // The client keeps dead connections.
     fixture.env.reconnect_kafka().await;
@@ -63,8 +65,10 @@ async fn the_relay_takes_over_from_a_debezium_that_was_killed_under_load_and_dou
     fixture.records(500).await;
     connect.act(Stack::kill).await;
     connector.settles(&fixture).await;
+
     let unconfirmed = fixture.unconfirmed_records().await;
     assert!(unconfirmed > 0, "Debezium has confirmed all that it has written");
+
     let relay = fixture.start();
     load.writes(300).await;
     load.end().await;

@@ -30,6 +30,7 @@ async fn a_broker_that_is_away_for_three_sender_timeouts_costs_neither_the_walse
     let walsender = fixture.walsender().await;
     broker.faults().freeze();
     let frozen = Instant::now();
+
     // Much more than the relay may keep.
     fixture.enqueue_fat(10..170, 250_000).await;
     tokio::time::sleep_until(frozen + 3 * SENDER_TIMEOUT + Duration::from_millis(500)).await;
@@ -37,6 +38,7 @@ async fn a_broker_that_is_away_for_three_sender_timeouts_costs_neither_the_walse
     broker.faults().thaw();
     fixture.all_arrived_once_and_in_order().await;
     assert_eq!(fixture.walsender().await, walsender);
+
     let peak = relay.peak_memory();
     eprintln!("the relay had {peak} KiB at most");
     assert!(peak < 52 * 1024, "{peak} KiB");
@@ -54,8 +56,10 @@ async fn a_relay_that_is_started_without_a_broker_waits_for_one_and_stops_when_i
     fixture.slot_becomes("active").await;
     fixture.enqueue_each(5, 100..200).await;
     timeout(Duration::from_secs(120), relay.stop()).await.expect("it stops while it waits");
+
     let relay = fixture.start();
     fixture.slot_becomes("active").await;
+
     let walsender = fixture.walsender().await;
     tokio::time::sleep(3 * SENDER_TIMEOUT).await;
     let _broker = Broker::builder().listen(address).start().await.unwrap();
@@ -80,6 +84,7 @@ async fn postgresql_shuts_down_without_a_broker(waiting: std::ops::Range<i64>, b
     let broker = Broker::start().await.unwrap();
     let fixture = impatient_bench(TestEnv::builder().postgres(postgres.url()).brokers(broker.address())).await;
     let relay = fixture.start();
+
     fixture.enqueue_fat(0..10, 0).await;
     fixture.all_arrived().await;
     broker.faults().freeze();

@@ -16,6 +16,7 @@ async fn the_program_serves_its_health_and_drains_on_sigterm() {
     let config = fixture.config.clone().with("database.password", "${env:OUTBOX_TEST_PASSWORD}").to_json();
     let file = std::env::temp_dir().join(format!("{}.json", fixture.name()));
     std::fs::write(&file, config).unwrap();
+
     let address = SocketAddr::from(([127, 0, 0, 1], xtask::stack::free_port().unwrap()));
     let mut program = Command::new(env!("CARGO_BIN_EXE_outbox-relay"))
         .arg("--connector")
@@ -32,10 +33,12 @@ async fn the_program_serves_its_health_and_drains_on_sigterm() {
         assert!(Instant::now() < deadline && program.try_wait().unwrap().is_none(), "it does not become ready");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+
     std::fs::remove_file(file).unwrap();
     fixture.enqueue_each(3, 0..30).await;
     fixture.check(&fixture.records(30).await, 30);
     assert_eq!(get(address, "/live").await.1, "live\n");
+
     let events = format!("outbox_relay_events_total{{topic=\"{}\"}} 30\n", fixture.topic);
     while !get(address, "/metrics").await.1.contains(&events) {
         assert!(Instant::now() < deadline, "not all is acknowledged");

@@ -25,6 +25,7 @@ async fn rows_of_copy_and_of_inserts_of_many_rows_are_written_once_through_crash
         relay.kill().await;
         relay = fixture.start();
     }
+
     fixture.all_arrived_once_and_in_order().await;
     assert_eq!(fixture.written().await.len(), 16_000);
     relay.stop().await;

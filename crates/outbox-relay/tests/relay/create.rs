@@ -69,6 +69,7 @@ async fn the_program_creates_both_for_a_partitioned_table_as_an_owner_who_is_no_
 async fn without_the_option_an_error_has_the_command_for_each() {
     let fixture = RelayEnv::new(1).await;
     fixture.without_source().await;
+
     let publication = fixture.env.pipeline().publication();
     for command in [
         format!(
@@ -82,6 +83,7 @@ async fn without_the_option_an_error_has_the_command_for_each() {
         assert!(shown.contains("--create") && shown.contains(&command), "{shown}");
         fixture.execute(&command).await;
     }
+
     let relay = fixture.start();
     fixture.enqueue_each(1, 0..1).await;
     fixture.check(&fixture.records(1).await, 1);
@@ -124,6 +126,7 @@ async fn a_slot_that_vanishes_while_the_relay_runs_is_not_created_again() {
         !fixture.has().await.0
     })
     .await;
+
     let shown = ErrorChain::new(&relay.outcome().await.unwrap_err()).to_string();
     assert!(shown.contains("does not exist"), "{shown}");
     assert!(!fixture.has().await.0);

@@ -79,11 +79,13 @@ async fn without_synchronized_standby_slots_kafka_keeps_what_a_failover_lost_and
     load.writes(100).await;
     pair.fixture.all_arrived().await;
     pair.fail_over().await;
+
     // On the new timeline these have the positions that the lost ones had on the old one.
     load.writes(300).await;
     load.end().await;
     pair.fixture.all_arrived().await;
     pair.fixture.confirmed().await;
+
     let in_kafka: BTreeSet<i64> = pair.fixture.places().await.into_keys().collect();
     let lost = in_kafka.len() - pair.fixture.written().await.len();
     eprintln!("{lost} of {} events are in Kafka only", in_kafka.len());
@@ -204,13 +206,16 @@ async fn standby_of(primary: &Postgres, port: u16, database: &str) -> Postgres {
     client.execute("SELECT pg_backup_start('standby', true)", &[]).await.unwrap();
     let copied = Command::new("cp").args(["-a", &source]).arg(&data).status().unwrap();
     assert!(copied.success());
+
     let label: String = client.query_one("SELECT labelfile FROM pg_backup_stop(false)", &[]).await.unwrap().get(0);
     for gone in ["postmaster.pid", "postmaster.opts"] {
         fs::remove_file(data.join(gone)).unwrap();
     }
+
     for slot in fs::read_dir(data.join("pg_replslot")).unwrap() {
         fs::remove_dir_all(slot.unwrap().path()).unwrap();
     }
+
     let owned = |name: &str, content: &str| write_as(&data, name, content);
     owned("backup_label", &label);
     owned("standby.signal", "");

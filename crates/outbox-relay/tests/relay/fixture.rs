@@ -197,9 +197,11 @@ impl RelayEnv {
             }
             numbers.push(number);
         }
+
         numbers.sort_unstable();
         let doubled: Vec<_> = numbers.windows(2).filter(|pair| pair[0] == pair[1]).take(5).collect();
         assert!(doubled.is_empty(), "doubled: {doubled:?}");
+
         let lost: Vec<_> = expected.iter().filter(|number| numbers.binary_search(number).is_err()).take(5).collect();
         assert!(lost.is_empty(), "lost: {lost:?}");
         assert_eq!(numbers.len(), expected.len(), "records of events that were never committed");

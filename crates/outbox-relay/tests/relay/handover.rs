@@ -25,9 +25,11 @@ async fn hand_over_to_and_fro(way_back: WayBack) {
     if way_back == WayBack::TrustSlot {
         fixture.config = fixture.config.with("offset.mismatch.strategy", "trust_slot");
     }
+
     let connector = Connector::of(&fixture);
     connector.create().await;
     connector.reads(&fixture).await;
+
     let load = Load::start(&fixture, 10);
     for round in 0..2 {
         load.writes(300).await;
@@ -55,9 +57,11 @@ async fn hand_over_to_and_fro(way_back: WayBack) {
         connector.ask(|connect, name| connect.resume(name)).await;
         connector.reads(&fixture).await;
     }
+
     load.writes(300).await;
     load.end().await;
     fixture.all_arrived().await;
+
     // The last word is the relay's: it confirms all, at once.
     connector.gives_back(&fixture).await;
     let relay = fixture.start();

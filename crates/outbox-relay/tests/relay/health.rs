@@ -46,8 +46,10 @@ async fn a_relay_is_not_ready_while_the_broker_stands_still_and_ready_again_afte
     until(&relay.status, Readiness::is_ready).await;
     broker.faults().freeze();
     fixture.enqueue_each(1, 5..10).await;
+
     let stalled = until(&relay.status, |readiness| !readiness.is_ready()).await;
     assert!(matches!(&stalled, Readiness::NotReady(reason) if reason.contains("stalled")), "{stalled}");
+
     // It waits, and is not to be killed for it.
     assert_eq!(relay.status.liveness(), Ok(()));
     assert!(relay.status.prometheus_text().contains("outbox_relay_unacknowledged_rows 5\n"));
@@ -85,16 +87,19 @@ async fn a_standby_says_so_and_becomes_ready_when_it_takes_over() {
     let (line, body) = get(address, "/ready").await;
     assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
     assert!(body.starts_with("standby: PID ") && body.contains(fixture.name()), "{body}");
+
     let (line, body) = get(address, "/ready?standby=ok").await;
     assert!(line == "HTTP/1.1 200 OK" && body.starts_with("standby: PID "), "{line}: {body}");
     assert_eq!(get(address, "/ready?standby=yes").await.0, "HTTP/1.1 400 Bad Request");
     assert_eq!(get(address, "/live").await.0, "HTTP/1.1 200 OK");
     assert!(get(address, "/metrics").await.1.contains("outbox_relay_mode{mode=\"standby\"} 1\n"));
+
     // Clients that send no request keep no probe from an answer.
     let mut silent = Vec::new();
     for _ in 0..40 {
         silent.push(TcpStream::connect(address).await.unwrap());
     }
+
     assert_eq!(get(address, "/live").await.0, "HTTP/1.1 200 OK");
     drop(silent);
     assert_eq!(get(address, "/").await.0, "HTTP/1.1 404 Not Found");

@@ -103,6 +103,7 @@ async fn a_statement_that_leaves_a_transaction_open_fails_and_holds_nothing() {
         held => Err(held),
     })
     .await;
+
     assert_eq!(heartbeats(&relay.status, "heartbeats", "action_query"), 0);
     relay.stop().await;
 }
@@ -116,6 +117,7 @@ async fn heartbeats_confirm_nothing_that_was_not_sent() {
     fixture.slot_becomes("active").await;
     let client = fixture.client().await;
     fixture.enqueue_each(5, 0..1).await;
+
     let after: String = client.query_one("SELECT pg_current_wal_insert_lsn()::text", &[]).await.unwrap().get(0);
     let beats = heartbeats(&relay.status, "heartbeats", "action_query");
     until(&relay.status, "heartbeats", "action_query", beats + 10).await;

@@ -202,6 +202,7 @@ async fn a_large_row_waits_for_a_compression_that_is_rejected_for_a_while() {
     let relay = fixture.start();
     fixture.records(5).await;
     assert_eq!((fault.struck(), other.struck()), (1, 1));
+
     fixture.enqueue_fat_at_once(5..10, 3_000_000).await;
     fixture.confirmed().await;
     fixture.check(&fixture.records(10).await, 10);

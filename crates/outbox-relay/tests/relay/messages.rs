@@ -94,9 +94,11 @@ async fn a_message_without_a_transaction_is_an_event_too() {
     fixture.enqueue_each(1, 1..3).await;
     emit(&fixture, &content(3)).await;
     fixture.enqueue_each(1, 4..5).await;
+
     let relay = fixture.start();
     fixture.records(5).await;
     relay.kill().await;
+
     let relay = fixture.start();
     emit(&fixture, &content(5)).await;
     fixture.enqueue_each(1, 6..7).await;
@@ -116,12 +118,14 @@ async fn the_relay_creates_a_publication_without_tables_and_the_slot() {
     assert!(error.to_string().contains("publication"), "{error}");
     fixture.config = fixture.config.with("publication.name", "of_the_relay");
     let relay = fixture.start_with(RelaySettingsBuilder::create_missing);
+
     // A slot is active while it is created, too, and events that commit before its start are not published.
     let slot = "SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active AND confirmed_flush_lsn IS NOT NULL";
     eventually("the slot is created and held", async || {
         client.query_opt(slot, &[&fixture.name()]).await.unwrap().is_some()
     })
     .await;
+
     fixture.enqueue_each(1, 0..3).await;
     fixture.check(&fixture.records(3).await, 3);
     relay.stop().await;

@@ -67,6 +67,7 @@ async fn a_collector_is_sent_the_spans_of_batches_and_the_metrics() {
     fixture.records(5).await;
     eventually("the span of a batch arrives", async || collector.has("/v1/traces", "base_offset")).await;
     assert!(collector.has("/v1/traces", "outbox-relay") && collector.has("/v1/traces", &fixture.topic));
+
     eventually("metrics with labels arrive", async || collector.has("/v1/metrics", "outbox_relay_events_total")).await;
     assert!(collector.has("/v1/metrics", "outbox_relay_lag_seconds"));
     assert!(program.stop().await.success());

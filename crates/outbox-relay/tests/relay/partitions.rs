@@ -20,11 +20,13 @@ async fn partitions_that_are_added_under_load_lose_nothing() {
     load.writes(200).await;
     relay.kill().await;
     load.writes(100).await;
+
     let relay = fixture.start();
     load.writes(200).await;
     load.end().await;
     fixture.all_arrived().await;
     fixture.confirmed().await;
+
     let places = fixture.places().await;
     let doubled = places.values().filter(|partitions| partitions.len() > 1).count();
     eprintln!("{doubled} of {} events are in their old and in their new partition", places.len());
@@ -48,8 +50,10 @@ async fn partitions_that_are_added_while_nothing_is_unconfirmed_double_nothing()
     fixture.confirmed().await;
     let places = fixture.places().await;
     assert_eq!(places.len(), 500);
+
     let doubled: BTreeMap<_, _> = places.iter().filter(|(_, partitions)| partitions.len() > 1).collect();
     assert!(doubled.is_empty(), "{doubled:?}");
+
     let used = |numbers: std::ops::Range<i64>| places.range(numbers).map(|(_, places)| places[0]).max();
     assert_eq!((used(0..200), used(200..500)), (Some(1), Some(4)));
     relay.stop().await;
@@ -73,9 +77,11 @@ async fn add_partitions(fixture: &RelayEnv, count: i32) {
     broker.write_all(&body).await.unwrap();
     let mut answer = vec![0; usize::try_from(broker.read_i32().await.unwrap()).unwrap()];
     broker.read_exact(&mut answer).await.unwrap();
+
     // The id, a throttle time, one topic, its name, and the error.
     let error = &answer[4 + 4 + 4 + 2 + fixture.topic.len()..][..2];
     assert_eq!(error, [0, 0], "{answer:?}");
+
     while fixture.ends(&fixture.topic).await.len() < usize::try_from(count).unwrap() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }

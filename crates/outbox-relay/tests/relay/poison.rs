@@ -124,10 +124,12 @@ async fn a_row_whose_values_cannot_be_read_is_dead_lettered_with_all_that_it_say
     fixture.enqueue_each(1, 2..4).await;
     let relay = fixture.start();
     fixture.check(&fixture.records(4).await, 4);
+
     let letters = fixture.records_of(&dead, 1).await;
     assert_eq!((letters.len(), &*letters[0].key), (1, "agg-0"));
     assert_eq!(letters[0].headers["id"], "00000000-0000-4000-8000-000000000001");
     assert!(letters[0].headers["outbox.dead-letter.reason"].contains("created_at"), "{:?}", letters[0].headers);
+
     let row: serde_json::Value = serde_json::from_str(&letters[0].value).unwrap();
     assert_eq!((&row["created_at"], &row["payload"]), (&"infinity".into(), &"{\"a\" : 1}".into()));
     assert!(row["schema_version"] == "1" && row.as_object().unwrap().len() == 13, "{row}");
@@ -146,9 +148,11 @@ async fn a_dead_lettered_row_lets_the_others_go_on() {
     fixture.enqueue_each(1, 0..3).await;
     fixture.enqueue(std::slice::from_ref(&poison)).await;
     fixture.enqueue_each(1, 3..6).await;
+
     let relay = fixture.start();
     let records = fixture.records(6).await;
     fixture.check(&records, 6);
+
     let letters = fixture.records_of(&dead, 1).await;
     assert_eq!(letters[0].headers["id"], poison.id().to_string());
     assert!(letters[0].headers["outbox.dead-letter.reason"].contains("MESSAGE_TOO_LARGE"), "{:?}", letters[0].headers);
@@ -167,6 +171,7 @@ async fn a_large_transaction_that_was_stopped_near_its_end_is_not_written_again(
     events.push(large(9_000));
     fixture.enqueue(&events).await;
     assert!(fixture.start().outcome().await.unwrap_err().is_poison());
+
     let dead = fixture.topic.replace(".order", ".dead");
     fixture.dead_letters = Some(dead.clone());
     fixture.create_topic(&dead).await;

@@ -18,6 +18,7 @@ async fn restarts_of_postgresql_under_load_lose_and_double_nothing() {
         load.writes(150).await;
         postgres.crash().await.unwrap();
     }
+
     load.writes(150).await;
     load.end().await;
     fixture.all_arrived_once_and_in_order().await;
@@ -74,11 +75,13 @@ async fn a_relay_that_loses_postgresql_while_it_stops_has_stopped_all_the_same()
     broker.faults().freeze();
     fixture.enqueue_each(1, 10..20).await;
     let stopped = tokio::spawn(relay.stop());
+
     // It stops from here on, and waits for the broker.
     tokio::task::yield_now().await;
     postgres.crash().await.unwrap();
     broker.faults().thaw();
     stopped.await.unwrap();
+
     let relay = fixture.start();
     fixture.all_arrived_once_and_in_order().await;
     relay.stop().await;

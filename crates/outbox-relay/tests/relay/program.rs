@@ -30,6 +30,7 @@ impl Program {
         fs::create_dir_all(&files).unwrap();
         let connector = files.join("connector.json");
         fs::write(&connector, fixture.config.to_json()).unwrap();
+
         let child = Command::new(env!("CARGO_BIN_EXE_outbox-relay"))
             .arg("--connector")
             .arg(connector)

@@ -107,6 +107,7 @@ async fn several_tables_behind_one_connector_arrive_in_the_order_of_commits() {
     let mut fixture = RelayEnv::new(1).await;
     fixture.run(SECOND).await;
     fixture.run("ALTER PUBLICATION @ ADD TABLE billing.outbox_message").await;
+
     let mut expected = Vec::new();
     for (number, list) in (0..).step_by(3).zip([
         "outbox.outbox_message,billing.outbox_message",
@@ -130,8 +131,10 @@ async fn several_tables_behind_one_connector_arrive_in_the_order_of_commits() {
         // The next relay finds them in the topic.
         relay.kill().await;
     }
+
     let relay = fixture.start();
     fixture.confirmed().await;
+
     assert_eq!(values(&fixture.records(expected.len()).await), expected);
     relay.stop().await;
 
@@ -202,11 +205,13 @@ async fn a_change_that_debezium_would_write_without_the_router_stops_the_relay()
         .with("predicates.outbox.pattern", topic)
         .with("transforms.outbox.predicate", "outbox");
     fixture.run(SECOND).await;
+
     let relay = fixture.start();
     relay.is_ready().await;
     fixture.run("ALTER PUBLICATION @ ADD TABLE billing.outbox_message").await;
     fixture.run(&into_second(0)).await;
     let written = fixture.end_of_wal().await;
+
     for relay in [relay, fixture.start()] {
         let stopped = chain(&relay.outcome().await.unwrap_err());
         assert!(stopped.contains("billing.outbox_message") && stopped.contains("predicate"), "{stopped}");
@@ -311,6 +316,7 @@ async fn nothing_is_confirmed_while_the_publication_leaves_out_rows_of_the_table
     let relay = fixture.start();
     let changes = changes(&fixture.client().await).await;
     let count = changes.len();
+
     for (number, (change, reason, repair)) in (0..).zip(changes) {
         fixture.enqueue_each(1, number..number + 1).await;
         fixture.confirmed().await;
@@ -324,6 +330,7 @@ async fn nothing_is_confirmed_while_the_publication_leaves_out_rows_of_the_table
         fixture.run(repair).await;
         relay.is_ready().await;
     }
+
     fixture.confirmed().await;
     fixture.check(&fixture.records(count).await, count as i64);
     relay.stop().await;
@@ -340,9 +347,11 @@ async fn nothing_is_confirmed_while_a_change_of_the_publication_is_under_way() {
     let publication = fixture.env.pipeline().publication().to_string();
     let tx = client.transaction().await.unwrap();
     tx.batch_execute(&format!("ALTER PUBLICATION {publication} SET (publish = 'update')")).await.unwrap();
+
     let changed = fixture.end_of_wal().await;
     fixture.enqueue_each(1, 1..3).await;
     assert_eq!(fixture.records(3).await.len(), 3);
+
     relay.is_not_ready("transaction").await;
     assert!(fixture.confirmed_lsn().await <= changed);
     tx.rollback().await.unwrap();
@@ -356,6 +365,7 @@ async fn nothing_is_confirmed_while_a_change_of_the_publication_is_under_way() {
 async fn rows_of_a_table_that_was_renamed_for_a_while_arrive() {
     let fixture = RelayEnv::new(1).await;
     let relay = fixture.start();
+
     fixture.enqueue_each(1, 0..1).await;
     fixture.records(1).await;
     fixture.run("ALTER TABLE outbox.outbox_message RENAME TO elsewhere").await;
@@ -365,6 +375,7 @@ async fn rows_of_a_table_that_was_renamed_for_a_while_arrive() {
          VALUES (gen_random_uuid(), 'order', 'agg-0', 'Numbered', '1')",
         )
         .await;
+
     relay.is_not_ready("does not exist").await;
     fixture.run("ALTER TABLE outbox.elsewhere RENAME TO outbox_message").await;
     fixture.enqueue_each(1, 2..3).await;
@@ -407,13 +418,16 @@ async fn a_fatal_update_stops_the_relay_after_all_before_it_is_confirmed() {
              UPDATE outbox.outbox_message SET schema_version = 2; COMMIT",
         )
         .await;
+
     let after = fixture.end_of_wal().await;
     let stopped = relay.outcome().await.unwrap_err();
     assert!(!stopped.is_poison(), "{stopped:?}");
+
     let stopped = chain(&stopped);
     for part in ["committed at", "outbox.outbox_message", "table.op.invalid.behavior"] {
         assert!(stopped.contains(part), "{stopped}");
     }
+
     // As with Debezium, the row before the update is there. It is not written again.
     fixture.check(&fixture.records(4).await, 4);
     let confirmed = fixture.confirmed_lsn().await;

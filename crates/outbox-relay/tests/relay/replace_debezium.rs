@@ -67,6 +67,7 @@ impl Shell {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/replace-debezium.md");
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}_replace", fixture.name()));
         fs::create_dir_all(&directory).unwrap();
+
         let program = PathBuf::from(env!("CARGO_BIN_EXE_outbox-relay"));
         let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
         let mut child = Command::new("sh")
@@ -93,6 +94,7 @@ impl Shell {
         assert!(!commands.is_empty(), "the page has no commands in {heading}");
         eprintln!("{commands}");
         self.input.write_all(format!("{commands}\nprintf '\\n{DONE}\\n'\n").as_bytes()).await.unwrap();
+
         loop {
             let line = timeout(PATIENCE, self.output.next_line()).await;
             let line = line.unwrap_or_else(|_| panic!("{heading} does not end: {}", self.log())).unwrap();

@@ -16,6 +16,7 @@ async fn a_relay_that_crashes_again_and_again_loses_and_doubles_nothing() {
     let writer = async {
         fixture.enqueue_each(7, 0..count).await;
     };
+
     let crashes = async {
         for round in 0..12_u64 {
             let relay = fixture.start();
@@ -24,6 +25,7 @@ async fn a_relay_that_crashes_again_and_again_loses_and_doubles_nothing() {
         }
     };
     tokio::join!(writer, crashes);
+
     let relay = fixture.start();
     let records = fixture.records(usize::try_from(count).unwrap()).await;
     fixture.confirmed().await;
@@ -41,11 +43,13 @@ async fn a_relay_that_drops_the_header_id_and_crashes_loses_and_doubles_nothing(
         .with("transforms", transforms)
         .with("transforms.drop.type", "org.apache.kafka.connect.transforms.DropHeaders")
         .with("transforms.drop.headers", "id");
+
     let count = 800;
     let writer = async {
         fixture.enqueue_each(7, 0..count / 2).await;
         fixture.enqueue_at_once(7, count / 2..count).await;
     };
+
     let crashes = async {
         for round in 1..5 {
             let relay = fixture.start();

@@ -81,6 +81,7 @@ impl Shared {
         let batch = batch.map_err(refused)?;
         let taken = batch.taken();
         let appended = self.write(|cluster| cluster.append(id, partition, batch)).map_err(Refusal::from);
+
         self.announce();
         Ok((appended.map_err(refused)?.0, taken))
     }

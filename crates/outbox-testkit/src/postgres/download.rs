@@ -19,6 +19,7 @@ const SYSTEM_CACHE: &str = "/var/cache";
 pub(super) async fn get(account: Option<&Account>) -> Result<Programs, PostgresError> {
     let cache = cache(account)?;
     let directory = cache.join(format!("postgres-{VERSION}"));
+
     if !directory.exists() {
         tracing::info!(
             directory = %directory.display(),
@@ -31,6 +32,7 @@ pub(super) async fn get(account: Option<&Account>) -> Result<Programs, PostgresE
             .await
             .map_err(|error| PostgresError::caused(Kind::Runtime, error))??;
     }
+
     let programs = directory.join("bin");
     Programs::at(&programs, account)
         .map_err(|missing| failed(format!("{} is of no use and may be removed: {missing}", directory.display())))

@@ -186,6 +186,7 @@ async fn find(downloaded: bool, account: Option<&Account>) -> Result<Programs, P
     if let Some(found) = search.await.map_err(|error| PostgresError::caused(Kind::Runtime, error))?? {
         return Ok(found);
     }
+
     #[cfg(feature = "download")]
     return download::get(account).await;
     #[cfg(not(feature = "download"))]

@@ -176,6 +176,7 @@ impl Cluster {
             let (status, output) = (status.to_string(), log_tail(&home.log(), 0));
             return Err(PostgresError::new(Kind::Initialise { status, output }));
         }
+
         fs::remove_file(&file).map_err(PostgresError::file("remove", &file))?;
         Ok(Self { programs, account, home, password: Secret(password) })
     }
@@ -200,6 +201,7 @@ impl Guarded {
         command.args(["-c", WATCHDOG, "outbox-testkit-watchdog"]).arg(home.path()).arg(program).args(args);
         clean_environment(&mut command);
         command.current_dir(home.path()).stdin(Stdio::piped()).stdout(log).stderr(errors);
+
         // Not in the terminal's group: Ctrl-C must not end the server before the program has drained.
         command.process_group(0);
         if let Some(account) = account {
@@ -235,10 +237,12 @@ impl Guarded {
         while !self.has_ended() && Instant::now() < deadline {
             thread::sleep(GUARD_POLL);
         }
+
         if !self.has_ended() {
             let _ = self.0.kill();
             let _ = self.0.wait();
         }
+
         if let Some(mut lifeline) = self.0.stdin.take() {
             // The watchdog must not signal a process that is no longer ours.
             let _ = lifeline.write_all(b"ended\n");

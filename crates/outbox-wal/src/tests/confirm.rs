@@ -36,12 +36,14 @@ async fn what_was_caught_up_is_confirmed_over_the_stream() {
     let catch_up = opened.catch_up_to_end(&fixture.options, &fixture.source).await.unwrap();
     let events = caught_up(catch_up, &mut reader()).await;
     let end = events.iter().find_map(|event| if let WalEvent::Commit { end, .. } = event { Some(*end) } else { None });
+
     // Below the stream's start.
     assert!(end.unwrap() < opened.start);
     opened.stream.confirm(end.unwrap());
     fixture.wait_confirmed(end.unwrap()).await;
     opened.stream.close().await.unwrap();
     let opened = fixture.open(StartAt::Now).await.unwrap();
+
     // PostgreSQL 15 would go back.
     opened.stream.confirm(Lsn::new(1));
     let catch_up = opened.catch_up_to_end(&fixture.options, &fixture.source).await.unwrap();
@@ -58,6 +60,7 @@ async fn keepalives_move_a_quiet_slot_in_a_busy_database() {
     fixture.client.batch_execute("INSERT INTO busy SELECT generate_series(1, 10000)").await.unwrap();
     let goal = fixture.flushed().await;
     assert!(before < goal);
+
     within(10, async {
         loop {
             if let WalMessage::Keepalive { end, .. } = opened.stream.next().await.unwrap() {
@@ -69,6 +72,7 @@ async fn keepalives_move_a_quiet_slot_in_a_busy_database() {
         }
     })
     .await;
+
     opened.stream.close().await.unwrap();
     assert!(fixture.confirmed().await >= goal);
 }

@@ -24,11 +24,13 @@ async fn a_publication_that_is_newer_than_a_row_is_told_both_ways() {
     fixture.insert(0..1).await;
     let late = Source::new(fixture.source.slot(), "late");
     fixture.client.batch_execute("CREATE PUBLICATION late FOR ALL TABLES").await.unwrap();
+
     let opened = open(&fixture.options, &late, StartAt::Now).await.unwrap();
     let mut catch_up = opened.catch_up_to_end(&fixture.options, &late).await.unwrap();
     let error = within(10, catch_up.next()).await.unwrap_err();
     assert!(matches!(error.kind(), Kind::PublicationMissing { .. }), "{error:?}");
     opened.stream.close().await.unwrap();
+
     let mut opened = open(&fixture.options, &late, StartAt::Confirmed).await.unwrap();
     let error = within(10, async {
         loop {
@@ -50,6 +52,7 @@ async fn roles_and_passwords() {
     let error = open(&options.clone().password("wrong"), &fixture.source, StartAt::Now).await.unwrap_err();
     assert!(matches!(error.kind(), Kind::Authentication), "{error:?}");
     assert!(!format!("{error:?} {error}").contains("wrong"));
+
     let without = ConnectOptions { password: None, ..options.clone() };
     let error = open(&without, &fixture.source, StartAt::Now).await.unwrap_err();
     assert!(matches!(error.kind(), Kind::NoPassword), "{error:?}");
@@ -78,6 +81,7 @@ async fn a_server_that_breaks_off_its_proof_is_rejected() {
         let options = ConnectOptions::new("127.0.0.1", port, "postgres", "x").password("sesame");
         let error = Session::open(&options.tls_mode(TlsMode::Disable), Purpose::Sql).await.unwrap_err();
         assert_eq!(error.kind(), &Kind::Impostor, "{error:?}");
+
         // It closes the connection, and sends no password.
         assert_eq!(impostor.await.unwrap().unwrap(), 0);
     }
@@ -92,9 +96,11 @@ async fn ways_to_the_server() {
     let encrypted = fixture.options.clone().tls_mode(TlsMode::Require);
     let error = open(&encrypted, &fixture.source, StartAt::Now).await.unwrap_err();
     assert!(matches!(error.kind(), Kind::TlsRefused), "{error:?}");
+
     let nobody = ConnectOptions::new("127.0.0.1", xtask::stack::free_port().unwrap(), "postgres", "x");
     let error = open(&nobody, &fixture.source, StartAt::Now).await.unwrap_err();
     assert!(error.is_transient(), "{error:?}");
+
     // It takes the connection and says nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = silent.local_addr().unwrap().port();

@@ -68,6 +68,7 @@ impl Checked {
 pub(super) async fn parts(state: &AppState, checked: &mut Checked) -> Parts {
     let mut parts = Parts::new();
     let health = checked.refresh(state).await;
+
     match timeout(PATIENCE, Snapshot::read(state)).await.ok().and_then(Result::ok) {
         Some(snapshot) => {
             parts.push(("summary", view::summary(&snapshot)));
@@ -80,6 +81,7 @@ pub(super) async fn parts(state: &AppState, checked: &mut Checked) -> Parts {
             parts.push(("summary", "The database cannot be reached. The page shows the last known state.".to_owned()))
         }
     }
+
     parts.push(("health", view::health(health)));
     if let Some(switches) = &state.switches {
         parts.push(("demo", view::demo(switches)));

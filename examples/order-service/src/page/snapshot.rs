@@ -92,6 +92,7 @@ impl Snapshot {
              LEFT JOIN order_service.received_event r ON r.event_id = o.event_id
              ORDER BY o.id DESC"
         );
+
         let client = state.pool.get().await?;
         let statement = client.prepare_cached(&sql).await?;
         let rows = client.query(&statement, &[&ORDERS, &state.pipeline.slot().as_str()]).await?;
@@ -134,11 +135,13 @@ impl Way {
             }
             (None, None) => (None, Effect::Waiting),
         };
+
         let stored = match row.try_get(5)? {
             Some(at) => Stored::Row(at),
             None if life.has_table() => Stored::Removed,
             None => Stored::Message,
         };
+
         Ok(Self {
             order: row.try_get(0)?,
             product: row.try_get(1)?,

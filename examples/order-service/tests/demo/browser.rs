@@ -60,10 +60,12 @@ impl Browser {
     pub(crate) fn call(&mut self, method: &str, parameters: &Value) -> Value {
         self.number += 1;
         let mut message = json!({ "id": self.number, "method": method, "params": parameters });
+
         if let Some(session) = &self.session {
             message["sessionId"] = json!(session);
         }
         write!(self.commands, "{message}\0").unwrap();
+
         loop {
             let mut answer = Vec::new();
             self.answers.read_until(0, &mut answer).unwrap();

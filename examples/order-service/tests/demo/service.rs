@@ -16,9 +16,11 @@ impl Demo {
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let address = format!("127.0.0.1:{}", xtask::stack::free_port().unwrap());
         let mut command = Command::new(env!("CARGO_BIN_EXE_order-service"));
+
         for name in ["DATABASE_URL", "KAFKA_BROKERS", "CONNECTOR_CONFIG", "OUTBOX", "MODE", "PAGE", "RUST_LOG"] {
             command.env_remove(name);
         }
+
         let child = command.args(arguments).env("LISTEN", &address).stdin(Stdio::null()).spawn().unwrap();
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)

@@ -28,6 +28,7 @@ fn the_chart_renders_to_valid_resources() {
             }
             assert_eq!(rendered, read(&rendered_file(case, "yaml")), "{case}: run again with UPDATE_DEPLOY=1");
         }
+
         let rendered = read(&rendered_file(case, "yaml"));
         assert_eq!(
             rendered.lines().next(),
@@ -35,6 +36,7 @@ fn the_chart_renders_to_valid_resources() {
             "{case}: the chart has changed; with `helm` in PATH, UPDATE_DEPLOY=1 cargo test -p order-service --test \
              deploy renders it again"
         );
+
         for document in documents(case, &rendered) {
             assert_valid("kubernetes.json", &format!("{case}: {}", document["kind"]), &document);
         }
@@ -82,10 +84,12 @@ fn two_pods_share_the_work_and_a_rolling_update_ends() {
             assert!(selector.iter().all(|(key, value)| labels.get(key) == Some(value)), "{selector:?}");
         }
     }
+
     let resources = rendered("full");
     let monitor = &resources["ServiceMonitor"]["spec"];
     let labels = resources["Service"]["metadata"]["labels"].as_object().unwrap();
     let selector = monitor["selector"]["matchLabels"].as_object().unwrap();
+
     assert!(selector.iter().all(|(key, value)| labels.get(key) == Some(value)), "{selector:?}");
     assert_eq!(monitor["endpoints"][0]["port"], resources["Service"]["spec"]["ports"][0]["name"]);
 }
@@ -104,6 +108,7 @@ fn the_pods_have_no_privilege_and_no_secret_in_their_definition() {
             (&json!(true), &json!(false))
         );
         assert_eq!(security["capabilities"]["drop"], json!(["ALL"]));
+
         for variable in container["env"].as_array().unwrap() {
             let is_secret = ["OUTBOX_DB_USER", "OUTBOX_DB_PASSWORD"].contains(&variable["name"].as_str().unwrap());
             assert_eq!(variable["valueFrom"]["secretKeyRef"].is_object(), is_secret, "{variable}");
@@ -195,6 +200,7 @@ fn digest(case: &str) -> String {
         context.update(source.file_name().unwrap().as_encoded_bytes());
         context.update(read(&source).as_bytes());
     }
+
     let digest = context.finish();
     let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("# chart and values: sha256 {hex}")

@@ -122,12 +122,14 @@ async fn a_transaction_that_was_rolled_back_leaves_no_row_and_no_record() {
     let event = |n: u32| OutboxEvent::builder("order", "1", "OrderCreated").json(n.to_string()).build().unwrap();
     let order = "INSERT INTO order_service.orders (customer_id, product_id, quantity) VALUES (1, 101, 2)";
     let mut client = env.client().await;
+
     for (n, commits) in [(1, false), (2, true), (3, false), (4, true)] {
         let tx = client.transaction().await.unwrap();
         tx.execute(order, &[]).await.unwrap();
         outbox.enqueue(&tx, &event(n)).await.unwrap();
         if commits { tx.commit().await.unwrap() } else { tx.rollback().await.unwrap() }
     }
+
     // They have one key, and so one order: the record of a rolled back event would come before the last one.
     let records = env.records(env.topic(), 2).await;
     let values: Vec<_> = records.iter().map(StoredRecord::value).collect();
@@ -150,6 +152,7 @@ async fn consume(env: &TestEnv, event_type: &str, stop: &CancellationToken) -> U
         })
         .build()
         .unwrap();
+
     tokio::spawn(consumer.run(stop.clone().cancelled_owned()));
     receiver
 }

@@ -28,6 +28,7 @@ pub(crate) fn find_or_get(
     {
         return Ok(found);
     }
+
     let build = options.postgres.unwrap_or_else(PostgresVersion::newest).build();
     let directory = options.paths.reachable(&options.paths.dist().join("postgresql"), account)?.join(build);
     once(&directory, |partial| {
@@ -37,6 +38,7 @@ pub(crate) fn find_or_get(
         }
         Ok(())
     })?;
+
     let programs = directory.join("bin");
     Programs::at(&programs, account).map_err(|missing| {
         StackError::new(format!("PostgreSQL in {} is of no use: {missing}; remove that directory", directory.display()))
@@ -63,6 +65,7 @@ fn download(task: &Task<'_>, java: &Java, build: &str, directory: &Path) -> Resu
             )));
         }
     };
+
     task.report(&format!("getting PostgreSQL {build} (mvn)"));
     let archive = directory.join("archive");
     paths::create(&archive)?;
@@ -71,6 +74,7 @@ fn download(task: &Task<'_>, java: &Java, build: &str, directory: &Path) -> Resu
         &format!("io.zonky.test.postgres:embedded-postgres-binaries-{platform}:{build}"),
         &archive,
     )?;
+
     let packed = fs::read_dir(&archive)
         .map_err(StackError::file("read", &archive))?
         .flatten()
@@ -79,6 +83,7 @@ fn download(task: &Task<'_>, java: &Java, build: &str, directory: &Path) -> Resu
         .ok_or_else(|| {
             StackError::new(format!("the archive of PostgreSQL in {} has no .txz file", archive.display()))
         })?;
+
     let mut tar = Command::new("tar");
     tar.args(["--no-same-owner", "-xJf"]).arg(&packed).arg("-C").arg(directory);
     task.run("unpack PostgreSQL (tar needs `xz` for it)", tar)?;

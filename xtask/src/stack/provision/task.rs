@@ -66,9 +66,11 @@ impl<'a> Task<'a> {
             }
             std::thread::sleep(Duration::from_millis(50));
         };
+
         if status.success() {
             return Ok(());
         }
+
         Err(StackError::new(format!(
             "cannot {what}: {program} ended with {status}; the end of {}:\n{}",
             self.log.display(),

@@ -103,6 +103,7 @@ impl Tail {
                     let types = table::aggregate_types(&store.database.connect(limit).await?, &pipeline).await?;
                     of_types(&pipeline, &types)?
                 };
+
                 let range = topic::Range { partition: self.partition, begin, ends: self.no_follow };
                 topic::tail(cluster, &pipeline, &topics, range, &mut printer).await?;
             }

@@ -111,10 +111,12 @@ impl Report for TailedEvent {
             text(&self.event_type),
             text(&self.id),
         );
+
         for more in [&self.payload, &self.error].into_iter().flatten() {
             line.push_str("  ");
             line.push_str(more);
         }
+
         // Others choose these texts: neither a line nor an escape sequence of the terminal is among them.
         vec![Part::Line(line.replace(char::is_control, " "))]
     }

@@ -49,6 +49,7 @@ pub(super) async fn tail(
             Some(partition) => partition..partition + 1,
             None => 0..topic.partitions(),
         };
+
         for partition in partitions {
             let reader = Reader::open(&fetcher, &topic, partition, range).await?;
             tokio::spawn(reader.run(sender.clone()));

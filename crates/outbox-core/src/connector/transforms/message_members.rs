@@ -13,10 +13,12 @@ impl ConnectorConfig {
         let mut found = Found::default();
         let Transforms { router, decoded, .. } = Transforms::of(self, RowSource::Messages, &mut found);
         found.into_result()?;
+
         let (Some(router), Some(decoded)) = (router, decoded) else { return Ok(None) };
         let mut found = Found::default();
         let router = RouterConfig::of(self, router, &mut found);
         found.into_result()?;
+
         let members = router.map(|router| {
             let mut members = Members::new();
             for name in router.columns() {

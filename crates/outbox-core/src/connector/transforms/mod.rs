@@ -77,6 +77,7 @@ impl<'a> Transforms<'a> {
                 found.add(Error::config(key, "", "Kafka Connect rejects a transformation without it"));
                 continue;
             }
+
             let applied = Predicate::of(config, name).and_then(|predicate| match chain.router {
                 None if predicate.holds_before(&source)? => {
                     unmodelled.extend(chain.apply_before(config, (name, rows), &predicate, &mut source).err());
@@ -86,10 +87,12 @@ impl<'a> Transforms<'a> {
                 Some(router) => chain.apply_after(config, (router, name), predicate, &source),
             });
             found.take(applied);
+
             if chain.is_filtered {
                 break;
             }
         }
+
         // Rows that no router sees are no events, whatever becomes of them.
         if chain.router.is_some() || rows == RowSource::Messages {
             unmodelled.into_iter().for_each(|error| found.add(error));
@@ -171,6 +174,7 @@ impl<'a> Transforms<'a> {
         if !predicate.may_hold_after(config, router, source, self.after.changes()) {
             return Ok(());
         }
+
         let step = match Transformation::of(config, name) {
             // Records that are no change events pass unchanged, unless they have no value.
             Transformation::EventRouter => Step::DropNullValue,
@@ -221,6 +225,7 @@ impl<'a> Transforms<'a> {
                 return Err(Error::config(format!("transforms.{name}.type"), class(config, name), reason));
             }
         };
+
         self.after.push(predicate, step, source);
         Ok(())
     }

@@ -170,8 +170,10 @@ fn literal_beginning(pattern: &str) -> String {
     if pattern.contains('|') {
         return String::new();
     }
+
     let mut literal = String::new();
     let mut chars = pattern.strip_prefix('^').unwrap_or(pattern).chars().peekable();
+
     while let Some(c) = chars.next() {
         match c {
             '\\' => match chars.next() {

@@ -58,6 +58,7 @@ fn leaf_schema(node: &Node, options: Expansion) -> Option<Schema> {
 fn struct_schema(key: Option<&str>, members: &[(String, Node)], rules: Rules<'_>) -> Result<Schema, Unfit> {
     rules.charge(key.map_or(0, str::len))?;
     let mut fields = Vec::new();
+
     for (name, value) in members {
         if let Some(field) = field_schema(key, name, value, rules)? {
             if name.is_empty() {

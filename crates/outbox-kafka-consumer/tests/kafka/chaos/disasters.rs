@@ -71,9 +71,11 @@ impl Disasters {
             kafka.await_in_sync().unwrap();
             kafka
         });
+
         while !restarted.is_finished() {
             self.consumers.kill_one(random).await;
         }
+
         self.kafka = Some(restarted.await.unwrap());
         println!("broker {broker} was {} and started again", if is_orderly { "stopped" } else { "killed" });
     }

@@ -84,8 +84,10 @@ async fn every_event_takes_effect_once_and_in_order_whatever_dies() {
             tokio::time::sleep(size.pause).await;
         }
     });
+
     let consumers =
         Consumers::start(&mut random, env.brokers().to_owned(), database.url().to_owned(), env.name().to_owned());
+
     let mut disasters = Disasters { consumers, postgres: postgres.clone(), kafka: Some(kafka) };
     disasters.happen(&mut random, || producer.is_finished()).await;
     producer.await.unwrap();
@@ -93,6 +95,7 @@ async fn every_event_takes_effect_once_and_in_order_whatever_dies() {
     let since = Instant::now();
     let client = connect(database.url()).await;
     let mut seen = (0, Instant::now());
+
     loop {
         let done: i64 = client.query_one("SELECT count(*) FROM effect", &[]).await.unwrap().get(0);
         if done >= orders.events {
@@ -104,6 +107,7 @@ async fn every_event_takes_effect_once_and_in_order_whatever_dies() {
         assert!(seen.1.elapsed() < STANDSTILL, "{done} of {}\n{}", orders.events, disasters.consumers.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+
     println!("{} effects, the last of them {:?} after the last disaster", orders.events, since.elapsed());
     for partition in 0..PARTITIONS as i32 {
         let opened = env.kafka().partition_client(env.topic(), partition, UnknownTopicHandling::Retry).await.unwrap();
@@ -116,6 +120,7 @@ async fn every_event_takes_effect_once_and_in_order_whatever_dies() {
         })
         .await;
     }
+
     drop(disasters.consumers);
     orders.check(&client, seed).await;
 }

@@ -157,6 +157,7 @@ impl Checks {
             let Some(verdict) = verdict else { continue };
             let is_end = !matches!(verdict, CheckOutcome::Settled);
             inbox.send(Report::Confirmation(verdict));
+
             if is_end {
                 return;
             }
@@ -235,12 +236,14 @@ impl Checks {
             self.last_search = Instant::now();
             self.scope.watch(&mut catalog).await?;
         }
+
         let mut settled = catalog.settled_version().await?;
         if settled.as_ref().is_some_and(|found| *found != self.version) {
             // A table may have come or gone.
             self.scope.watch(&mut catalog).await?;
             settled = catalog.settled_version().await?;
         }
+
         let checked = match settled {
             Some(found) if found == self.version => Checked::Unchanged,
             Some(_) => Checked::Changed(Box::new(catalog.published(self.source.slot()).await?)),

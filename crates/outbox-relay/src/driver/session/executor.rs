@@ -112,6 +112,7 @@ impl Executor {
             Report::Failed(error) => return Err(Error::kafka("let the relay start", error)),
             Report::Panicked(panic) => std::panic::resume_unwind(panic),
         }
+
         if planner.counters().since(before).repeats_as_new > 0 {
             self.sender.report_repeats();
         }

@@ -211,6 +211,7 @@ impl Part for StatementRunner {
                 Err(error) => return Err(error),
             }
         }
+
         let mut connection = SqlConnection::open(&self.options).await?;
         connection.execute(&self.query).await?;
         self.connection = Some(connection);

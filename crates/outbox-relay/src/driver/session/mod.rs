@@ -194,6 +194,7 @@ impl Session {
         if let Some(ended) = changes.into_iter().find_map(|change| self.planner.change(change)) {
             return Ok(Some(ended));
         }
+
         let RunEnd::Last(Some(error)) = end else { return Ok(None) };
         match SessionEnd::from_feed(error) {
             Err(error) if error.is_at_change() => {
@@ -337,6 +338,7 @@ impl Shared<'_> {
             streamed_before.map(Backlog::streamed_before),
             status.clone(),
         );
+
         let logs = LogReader::new(Arc::clone(cluster), origin, window, settings.scan_limit(), status.clone());
         let mut requests = Requests::new(
             Arc::clone(cluster),
@@ -346,12 +348,14 @@ impl Shared<'_> {
             settings.topic_creation().cloned(),
             logs,
         );
+
         if !cluster.has_answered() || !gaps.are_reported() {
             requests.reach_cluster(Arc::clone(gaps));
         }
 
         let mut turn = interval(BEAT);
         turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+
         let turns = Turns::new(status.clone(), window, feed.mode(), settings.on_update());
         let confirmation = Confirmation::start(catalog, window.confirmed, status.clone(), &inbox);
         let reader = WalReader::start(feed, confirmation.subscribe());
@@ -360,6 +364,7 @@ impl Shared<'_> {
         let monitor = Monitor::start(Arc::clone(cluster), interval, (options, source), status.clone(), &inbox);
         let sender = BatchSender::new(Arc::clone(cluster), status.clone(), Arc::clone(gaps), batch.bytes, inbox);
         let executor = Executor::new(sender, requests, confirmation, monitor, reports, status.clone());
+
         Session {
             reader,
             planner,

@@ -66,6 +66,7 @@ async fn changed(cluster: &Cluster, topics: &[Arc<Topic>]) -> Option<Report> {
     let described = cluster.refreshed_all(&names).await.inspect_err(|error| {
         tracing::debug!(target: "outbox.relay", error = %ErrorChain::new(error), "topics cannot be described");
     });
+
     let mut grown = None;
     for (topic, now) in topics.iter().zip(described.ok()?) {
         match now {

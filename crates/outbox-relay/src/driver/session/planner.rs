@@ -157,6 +157,7 @@ impl Planner {
             if let Some(topic) = self.router.next_missing() {
                 return Some(Command::FindTopic(topic));
             }
+
             let Self { progress, router, .. } = self;
             let topics = router.topics();
             return Some(match progress.next_action(|id| topics.partition(id).is_none_or(&has_room)) {

@@ -211,8 +211,10 @@ async fn prove_held(options: ConnectOptions, source: Source) -> Report {
 async fn pause_before(retry: Retry, cluster: Arc<Cluster>) -> Report {
     let Retry { batches, topics, pause } = retry;
     tokio::time::sleep(pause).await;
+
     let names: BTreeSet<&str> = topics.iter().map(|topic| topic.name()).collect();
     let names: Vec<&str> = names.into_iter().collect();
+
     if let Ok(described) = cluster.refreshed_all(&names).await {
         for (name, now) in names.iter().zip(described) {
             let mut before = topics.iter().filter(|topic| topic.name() == *name);

@@ -51,6 +51,7 @@ impl Turns {
             oldest: planner.oldest_unconfirmed(confirmed),
             catch_up: (until_end(self.window.confirmed), until_end(planner.read_up_to())),
         };
+
         self.updates.add(0);
         self.status.record_turn(turn, counters.since(self.counted));
         self.counted = counters;

@@ -15,10 +15,12 @@ impl<R> PartitionWriter<R> {
             debug_assert!(false, "an outcome of a batch that was not asked for");
             return Vec::new();
         };
+
         if flight.is_trial {
             self.tried(&outcome, ledger);
             return Vec::new();
         }
+
         // Right behind what is known: nobody has written in between.
         let is_next = |offset| self.knowledge.up_to == Some(offset) && self.repetitions == Repetitions::Reported;
         let (request, state) = match outcome {
@@ -42,6 +44,7 @@ impl<R> PartitionWriter<R> {
                 (Request::Read, BatchState::Unknown)
             }
         };
+
         flight.state = state;
         self.state = State::Due(request);
         Vec::new()
@@ -80,9 +83,11 @@ impl<R> PartitionWriter<R> {
         for (index, row) in flight.rows.into_iter().enumerate() {
             if is_single || indices.contains(&index) { poison.push(row) } else { rest.push(row) }
         }
+
         if poison.is_empty() {
             self.take = (rest.len() / 2).max(1);
         }
+
         for row in &poison {
             ledger.counters.poison += 1;
             ledger.release(row.bytes);
@@ -128,6 +133,7 @@ impl<R> PartitionWriter<R> {
             debug_assert!(false, "a read that was not asked for");
             return;
         }
+
         self.state = State::Idle;
         let oldest_commit = ledger.transactions.oldest_commit().unwrap_or_default();
         // Own records of before the window show that all of the window's are after them.
@@ -145,11 +151,13 @@ impl<R> PartitionWriter<R> {
                 self.identity = Identity::Found(Cursor::after(producer, last));
             }
         }
+
         self.knowledge.up_to = Some(tail.end);
         if let Some(flight) = self.in_flight.take() {
             self.compare(flight, ledger);
         }
         self.skip_met(ledger);
+
         if self.knowledge.past_window {
             self.seen.forget_unplaced();
         }
@@ -163,6 +171,7 @@ impl<R> PartitionWriter<R> {
             let is_there = self.seen.take(row.position, row.event);
             if is_there { found.push(row) } else { missing.push(row) }
         }
+
         // With its first number taken by other rows, the batch as it is can never be appended any more.
         let last = self.knowledge.last_of_writer.map(|last| Cursor::after(flight.at.producer, last));
         let is_overtaken = last.is_some_and(|next| next != flight.at);
@@ -171,6 +180,7 @@ impl<R> PartitionWriter<R> {
             self.state = State::Due(Request::Produce);
             return;
         }
+
         let is_refused = matches!(flight.state, BatchState::OutOfOrder | BatchState::InvalidEpoch);
         self.refusals = if found.is_empty() { self.refusals.saturating_add(1) } else { 0 };
         let expected = flight.at.past(found.len());
@@ -189,6 +199,7 @@ impl<R> PartitionWriter<R> {
         self.requeue(missing, ledger);
         self.move_to(next);
         self.check_next = !is_whole || next != expected;
+
         // The log does not say which sequence the broker waits for, or the id is fenced off: only a new id continues.
         if flight.state == BatchState::InvalidEpoch || self.refusals > 1 {
             self.identity = Identity::None;

@@ -143,6 +143,7 @@ impl<R> PartitionWriter<R> {
             return;
         }
         ledger.hold(row.bytes);
+
         if !self.seen.is_empty() && self.seen.take(row.position, row.event) {
             ledger.skip(&row);
         } else {
@@ -218,9 +219,11 @@ impl<R> PartitionWriter<R> {
             self.knowledge.last_of_writer = None;
             return Some(Action::Read { partition, from });
         }
+
         if self.in_flight.is_none() {
             self.form_batch(window, limit, ledger)?;
         }
+
         let flight = self.in_flight.as_mut()?;
         if flight.attempts > 0 {
             ledger.counters.sent_again += flight.rows.len() as u64;
@@ -241,9 +244,11 @@ impl<R> PartitionWriter<R> {
             Identity::Inherited(cursor) => (cursor, true),
             Identity::None | Identity::Found(_) => return None,
         };
+
         let in_window = window.holds(self.queue.front()?.position);
         let mut rows = Vec::new();
         let mut bytes: usize = 0;
+
         while let Some(row) = self.queue.front() {
             let is_full = rows.len() >= limit.rows.min(self.take) || bytes.saturating_add(row.bytes) > limit.bytes;
             if !rows.is_empty() && (is_full || window.holds(row.position) != in_window) {
@@ -254,6 +259,7 @@ impl<R> PartitionWriter<R> {
             ledger.counters.duplicates_accepted += u64::from(in_doubt);
             rows.extend(self.queue.pop_front());
         }
+
         self.queued = self.queued.saturating_sub(bytes);
         ledger.counters.sent += rows.len() as u64;
         self.in_flight = Some(InFlightBatch {

@@ -99,6 +99,7 @@ impl Process {
         if self.stopping.is_some() || self.progress.buffered_bytes() > self.max_buffered {
             return None;
         }
+
         let (number, row) = self.next;
         let end = self.received.unwrap_or(postgres.transactions.len());
         let Some(transaction) = postgres.transactions[..end].get(number) else {
@@ -119,6 +120,7 @@ impl Process {
             return Some(WalEvent::Commit(transaction.end));
         };
         let position = postgres.positions[wire.event];
+
         match &mut self.waiting[wire.topic] {
             _ if left_out.contains(&wire.event) => self.progress.leave_out(position).unwrap(),
             None => {
@@ -132,6 +134,7 @@ impl Process {
                 waiting.push((self.progress.wait(position, uuid(wire.event), 1).unwrap(), *wire));
             }
         }
+
         self.next.1 = Some(row + 1);
         Some(WalEvent::Row)
     }

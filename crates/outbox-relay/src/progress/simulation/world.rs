@@ -211,6 +211,7 @@ impl World {
         if let Some(log) = log.filter(|log| log.known_to < request.sender) {
             (log.known_to, log.found) = (request.sender, Some(request.producer.id));
         }
+
         if is_awaited {
             self.answer(&request, is_answered.then_some(answer));
         }
@@ -251,6 +252,7 @@ impl World {
             }
             Some(Answer::Rejected(_)) => Outcome::Rejected { rows: Vec::new() },
         };
+
         process.outcomes[partition.0 as usize] = answer;
         process.open.push(Open::Answer { partition, outcome });
     }
