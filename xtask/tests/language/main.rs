@@ -6,6 +6,7 @@ mod commands;
 mod comments;
 mod links;
 mod markdown;
+mod paragraphs;
 mod prose;
 mod workspace;
 
@@ -13,6 +14,7 @@ use std::fmt::Write as _;
 
 use self::comments::{comment_lines, documentation_blocks, documented_functions, literals, log_messages};
 use self::markdown::Page;
+use self::paragraphs::functions_without_paragraphs;
 use self::workspace::{SourceFile, files};
 
 /// The verbs that a function's documentation may begin with; add one that is missing.
@@ -146,6 +148,17 @@ fn sentences_begin_with_no_clause_in_place_of_a_noun() {
                     faults.push(file.fault(paragraph.line, sentence));
                 }
             }
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn long_functions_have_paragraphs() {
+    let mut faults = Vec::new();
+    for file in files("rs") {
+        for line in functions_without_paragraphs(&file.text) {
+            faults.push(file.fault(line, "put a blank line between the steps of this function"));
         }
     }
     none(&faults);
