@@ -66,7 +66,7 @@ impl TopicRoute {
     }
 
     /// Returns whether a topic reports the routed value again.
-    pub(crate) fn tells_value(&self) -> bool {
+    pub(crate) fn shows_value(&self) -> bool {
         self.affixes.is_some()
     }
 

@@ -377,7 +377,7 @@ impl Pipeline {
 
 impl Inner {
     fn tells_route(&self) -> bool {
-        self.router.route.tells_value() && self.after.keeps_topics()
+        self.router.route.shows_value() && self.after.keeps_topics()
     }
 
     fn carries_header(&self, name: &str) -> bool {

@@ -47,12 +47,20 @@ impl AfterRouter {
         self.steps.push((predicate, step));
     }
 
-    /// Returns what records of the router may have other than the router wrote it.
+    /// Returns whether records have the topics that the router gave them.
+    pub(crate) fn keeps_topics(&self) -> bool {
+        !self.steps.iter().any(|(_, step)| matches!(step, Step::Topic(_) | Step::TimestampedTopic(_)))
+    }
+
+    /// Returns whether records have other headers than those of the router.
+    pub(crate) fn has_other_headers(&self) -> bool {
+        let is_change = |step: &Step| matches!(step, Step::Insert(_) | Step::DropHeaders(_));
+        !self.leading.is_empty() || self.steps.iter().any(|(_, step)| is_change(step))
+    }
+
+    /// Returns the parts of records that later transformations may find changed.
     pub(super) fn changes(&self) -> Changes {
-        let is_topic = |step: &Step| matches!(step, Step::Topic(_) | Step::TimestampedTopic(_));
-        let is_header = |step: &Step| matches!(step, Step::Insert(_) | Step::DropHeaders(_));
-        let any = |is_change: fn(&Step) -> bool| self.steps.iter().any(|(_, step)| is_change(step));
-        Changes { topics: any(is_topic), headers: !self.leading.is_empty() || any(is_header) }
+        Changes { topics: !self.keeps_topics(), headers: self.has_other_headers() }
     }
 
     /// Returns the key of the transformation that drops the header `id`, if one may.

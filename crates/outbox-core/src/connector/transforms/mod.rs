@@ -26,7 +26,7 @@ pub(crate) use self::predicate::RowSource;
 use self::predicate::{Predicate, Source};
 pub(crate) use self::schema_metadata::SchemaMetadata;
 use self::timestamp_router::TimestampedTopic;
-use super::{ConnectorConfig, HeaderConverter, Placed, Placement, RouterConfig, TopicRoute};
+use super::{ConnectorConfig, HeaderConverter, Placed, Placement, RouterConfig};
 use crate::Error;
 use crate::pipeline::Found;
 
