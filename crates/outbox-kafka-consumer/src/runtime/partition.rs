@@ -14,7 +14,7 @@ use super::in_flight::InFlight;
 use super::item::Work;
 use super::lane::Lane;
 use super::measure::PartitionGauges;
-use super::reader::{Chunk, PartitionReader};
+use super::reader::{Chunk, ReadTask};
 use super::upkeep::News;
 use super::{Shared, TopicPartition, measure};
 use crate::Error;
@@ -286,8 +286,7 @@ impl Partition {
             let earliest = reader.earliest().await?;
             let _ = sender.try_send(Chunk::Failed(self.recreated(taken.next_offset, earliest)));
         } else {
-            let feed =
-                PartitionReader::new(Arc::clone(&self.shared), Arc::clone(dispatch.in_flight()), reader.topic_id());
+            let feed = ReadTask::new(Arc::clone(&self.shared), Arc::clone(dispatch.in_flight()), reader.topic_id());
             readers.spawn(feed.run(reader, taken.next_offset, sender));
         }
         Ok(Opened { dispatch, queues, chunks, reader: readers })

@@ -123,13 +123,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Reads a partition for as long as it is owned. If Kafka fails, the handlers of what was read continue, and a new
 /// reader takes up at the next offset.
-pub struct PartitionReader {
+pub struct ReadTask {
     shared: Arc<Shared>,
     in_flight: Arc<InFlight>,
     topic_id: Option<Uuid>,
 }
 
-impl PartitionReader {
+impl ReadTask {
     pub fn new(shared: Arc<Shared>, in_flight: Arc<InFlight>, topic_id: Option<Uuid>) -> Self {
         Self { shared, in_flight, topic_id }
     }
