@@ -26,7 +26,7 @@ impl<'a> SqlxParam<'a> {
 }
 
 impl sqlx::Type<Postgres> for SqlxParam<'_> {
-    /// Returns no type: each parameter has a type of its own, by `produces`.
+    /// Returns no type: each parameter has its own type, by `produces`.
     fn type_info() -> PgTypeInfo {
         PgTypeInfo::with_oid(Oid(0))
     }

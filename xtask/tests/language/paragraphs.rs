@@ -2,7 +2,7 @@
 
 use super::comments::is_function;
 
-/// A body is a paragraph of its own up to this many lines,
+/// A body may be one paragraph up to this many lines,
 const SHORT: usize = 24;
 /// or up to this many statements: a long `match` has no steps.
 const FEW: usize = 7;
