@@ -33,6 +33,7 @@ pub struct Builder<D: Driver = TokioPostgres> {
     pool: Option<Pool>,
     schema: Option<Identifier>,
     statement_caching: StatementCaching,
+    custom_settings: Vec<String>,
     lease: Duration,
     concurrency: Option<NonZeroUsize>,
     options: Options,
@@ -71,6 +72,7 @@ impl<D: Driver> Builder<D> {
             pool: None,
             schema: None,
             statement_caching: StatementCaching::Cached,
+            custom_settings: Vec::new(),
             lease: Duration::from_secs(15),
             concurrency: None,
             options: Options {
@@ -348,6 +350,13 @@ impl<D: Driver> Builder<D> {
         self
     }
 
+    /// Names settings of the database session that PostgreSQL does not list, such as `app.tenant`: the consumer checks
+    /// that handlers change them for their transaction only. None by default.
+    pub fn custom_settings(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.custom_settings.extend(names.into_iter().map(Into::into));
+        self
+    }
+
     /// Sets how long the inbox remembers a handled event; 8 days unless set. It has to be longer than records stay in
     /// the topics (`retention.ms`, 7 days unless set there).
     pub fn inbox_retention(mut self, retention: Duration) -> Self {
@@ -442,6 +451,7 @@ impl<D: Driver> Builder<D> {
         let cluster = Choice::new(self.reader, &Brokers::new(self.brokers, self.security));
         let registry = Registry::new(&pipeline, self.registrations, self.otherwise.into_iter().next())?;
         let store = Store::new(pool, &schema, group, self.lease, self.statement_caching);
+        let store = store.with_custom_settings(self.custom_settings);
         let shared = Shared::new(cluster, pipeline, registry, self.upcasts, store, self.options, concurrency);
         Ok(Consumer::new(Arc::new(shared)))
     }

@@ -41,6 +41,10 @@ pub enum Fault {
     Stop(Box<dyn StdError + Send + Sync>),
     /// A handler has ended it with COMMIT or ROLLBACK.
     Ended,
+    /// A handler has changed settings that other events of the transaction need as they were.
+    NotShared(Error),
+    /// It is committed, and a handler has changed settings of the session for longer than that.
+    SessionChanged(Error),
 }
 
 /// The reason why the transaction of a batch came to nothing, and which of its events may be the cause.
@@ -118,7 +122,7 @@ impl Fault {
     /// Converts into an error that blames no event.
     pub fn into_error(self) -> Error {
         match self {
-            Self::Store(e) | Self::Conflict(e) | Self::Locked(e) => e,
+            Self::Store(e) | Self::Conflict(e) | Self::Locked(e) | Self::NotShared(e) | Self::SessionChanged(e) => e,
             Self::Event(failed) => Error::store("keep an event that failed", failed.error),
             Self::Stop(e) => Error::store("keep an event that failed", e),
             Self::Ended => Error::store("keep a transaction", ENDED),

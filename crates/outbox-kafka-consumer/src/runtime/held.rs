@@ -7,10 +7,11 @@ use super::failed::{Failed, Fault};
 use super::item::{Item, Todo};
 use super::lane::{CONFLICTS, Lane, pause_after, random};
 use super::measure;
+use super::session::Calls;
 use crate::protocol::FailureKind;
 use crate::received::Delivery;
 use crate::registry::Route;
-use crate::store::{Action, Connection, HeldEvent, HeldEventTask, Transaction};
+use crate::store::{Action, Connection, HeldEvent, HeldEventTask, SettingsCheck, Transaction};
 use crate::{Error, Isolation};
 
 /// The number of held events of one key that are handled before the lane continues with others.
@@ -141,6 +142,11 @@ impl Lane {
                 Ok(next)
             }
             Err(Fault::Store(e)) => Err(e),
+            Err(Fault::SessionChanged(e)) => {
+                measure::retried(&self.in_flight.topic);
+                self.shared.succeeded(&self.in_flight.topic, item.event_type());
+                Err(e)
+            }
             Err(Fault::Ended) => Err(self.ended(event.offset)),
             Err(Fault::Event(failed)) => self.hold_again(held, &failed, route, attempts).await,
             Err(Fault::Locked(e)) => self.hold_again(held, &Failed::locked(&e), route, attempts).await,
@@ -208,7 +214,8 @@ impl Lane {
         is_known: bool,
     ) -> Result<Option<i64>, Fault> {
         let (store, isolation) = (&self.shared.store, self.shared.options.isolation);
-        let mut tx = self.begin(client, isolation).await.map_err(Fault::Store)?;
+        let check = self.settings_check(std::slice::from_ref(item));
+        let mut tx = self.begin_checked(client, isolation, check).await.map_err(Fault::Store)?;
         // Locked until the commit: another partition's owner may have it too, after the number of partitions was
         // raised.
         let found = store.held(&mut tx, &self.in_flight.topic, held).await;
@@ -225,23 +232,30 @@ impl Lane {
             _ => true,
         };
 
+        let mut calls = Calls::default();
         if is_new {
             let handled = self.handle(tx, std::slice::from_mut(item), &[0]).await;
             tx = handled.map_err(|aborted| aborted.fault)?;
             // What follows must not be stored by itself, nor as another role.
-            self.after_handlers(&mut tx).await?;
+            calls.changed = self.after_handlers(&mut tx).await?;
         }
-        self.released(tx, held, item.id, isolation).await
+        let (next, remained) = self.released(tx, held, item.id, isolation, calls).await?;
+        if is_new {
+            self.check_session(&[item], check, &remained)?;
+        }
+        Ok(next)
     }
 
-    /// Records that the event is done: in the inbox, and no longer held.
+    /// Records that the event is done: in the inbox, and no longer held. Returns the next one of its key, and the
+    /// settings that handlers have changed for longer than the transaction.
     async fn released(
         &self,
         mut tx: Transaction<'_>,
         held: i64,
         id: Option<outbox_core::uuid::Uuid>,
         isolation: Isolation,
-    ) -> Result<Option<i64>, Fault> {
+        calls: Calls,
+    ) -> Result<(Option<i64>, Vec<String>), Fault> {
         let store = &self.shared.store;
         let ended = async {
             if let Some(id) = id {
@@ -251,14 +265,15 @@ impl Lane {
         };
         let released = ended.await.map_err(|e| Fault::after_handlers("release a held event", e))?;
         let next = released.ok_or_else(|| Fault::Store(Error::fenced()))?.next;
-        self.finish(tx, &[], isolation).await?;
-        Ok(next)
+        let remained = self.finish_handled(tx, &[], isolation, calls).await?;
+        Ok((next, remained))
     }
 
     async fn skip_held(&self, held: i64, id: Option<outbox_core::uuid::Uuid>) -> Result<Option<i64>, Error> {
         let mut client = self.shared.store.connection().await?;
         let tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
-        self.released(tx, held, id, Isolation::ReadCommitted).await.map_err(Fault::into_error)
+        let released = self.released(tx, held, id, Isolation::ReadCommitted, Calls::default()).await;
+        released.map(|(next, _)| next).map_err(Fault::into_error)
     }
 
     async fn hold_again(
@@ -292,9 +307,18 @@ impl Lane {
 
     /// Begins a transaction with its bounds set.
     async fn begin<'a>(&self, client: &'a mut Connection, isolation: Isolation) -> Result<Transaction<'a>, Error> {
+        self.begin_checked(client, isolation, SettingsCheck::Listed).await
+    }
+
+    async fn begin_checked<'a>(
+        &self,
+        client: &'a mut Connection,
+        isolation: Isolation,
+        check: SettingsCheck,
+    ) -> Result<Transaction<'a>, Error> {
         let doing = |e| Error::store("begin a transaction", e);
         let mut tx = self.shared.store.in_time(client.transaction()).await.map_err(doing)?;
-        match self.shared.store.begin_bounded(&mut tx, self.in_flight.fence, isolation).await.map_err(doing)? {
+        match self.shared.store.begin_bounded(&mut tx, self.in_flight.fence, isolation, check).await.map_err(doing)? {
             true => Ok(tx),
             false => Err(Error::fenced()),
         }

@@ -12,7 +12,7 @@ use super::in_flight::InFlight;
 use super::item::{Item, Todo, Work};
 use super::{Shared, measure};
 use crate::protocol::{BatchSize, FailureKind, Pieces};
-use crate::store::Disposition;
+use crate::store::{Disposition, SettingsCheck};
 use crate::{Error, EventState, Isolation};
 
 /// Applies the events of its keys, in batches of one transaction each, in order.
@@ -133,7 +133,12 @@ impl Lane {
                 continue;
             };
             match &fault {
-                Fault::Store(_) => return Err(fault.into_error()),
+                Fault::Store(_) | Fault::SessionChanged(_) => return Err(fault.into_error()),
+                Fault::NotShared(_) => {
+                    measure::split(topic, "settings");
+                    size.conflicted(events);
+                    pieces.put_back(piece);
+                }
                 Fault::Conflict(_) | Fault::Locked(_) => {
                     measure::conflict(topic);
                     measure::split(topic, "conflict");
@@ -184,7 +189,7 @@ impl Lane {
         let mut conflicts = 0;
         loop {
             match fault {
-                Fault::Store(e) => return Err(e),
+                Fault::Store(e) | Fault::SessionChanged(e) | Fault::NotShared(e) => return Err(e),
                 Fault::Stop(e) => {
                     let (topic, partition) = (&*self.in_flight.topic, self.in_flight.partition);
                     let reason = "the payload is not what the handler's event says";
@@ -232,7 +237,10 @@ impl Lane {
         let topic = &*self.in_flight.topic;
         let mut client = store.connection().await?;
         let mut tx = store.in_time(client.transaction()).await.map_err(doing)?;
-        let begun = store.begin(&mut tx, self.in_flight.fence, topic, &[item.entry()], Isolation::ReadCommitted).await;
+        let begun = {
+            let (fence, entry, level) = (self.in_flight.fence, item.entry(), Isolation::ReadCommitted);
+            store.begin(&mut tx, fence, topic, &[entry], level, SettingsCheck::Listed).await
+        };
         let begun = begun.map_err(doing)?.ok_or_else(Error::fenced)?;
         let is_new = item.id.is_none_or(|id| begun.new.contains(&id));
         let is_behind = item.message.key().is_some_and(|key| begun.blocked.contains(key));

@@ -178,10 +178,11 @@ mod tests {
 
     use super::*;
     use crate::Isolation;
-    use crate::store::{Entry, Pool, Progress, migrations};
+    use crate::store::{Entry, Pool, Progress, SettingsCheck, migrations};
 
     const PLACE: (&str, i32) = ("t", 0);
     const LEVEL: Isolation = Isolation::ReadCommitted;
+    const CHECK: SettingsCheck = SettingsCheck::Listed;
 
     /// A group with one partition, whose lease anybody may take.
     struct Group {
@@ -237,7 +238,8 @@ mod tests {
             let entry = Entry { id: Some(Uuid::now_v7()), offset: 0, key: None };
             let mut client = group.store.connection().await.unwrap();
             let mut tx = client.transaction().await.unwrap();
-            let begun = group.store.begin(&mut tx, first, PLACE.0, std::slice::from_ref(&entry), LEVEL).await.unwrap();
+            let begun =
+                group.store.begin(&mut tx, first, PLACE.0, std::slice::from_ref(&entry), LEVEL, CHECK).await.unwrap();
             assert!(begun.is_none(), "the fence holds");
             tx.rollback().await.unwrap();
             let moved = |fence| [Progress { fence, position: 5, end: Some(7) }];
@@ -246,7 +248,12 @@ mod tests {
 
             // One that does not end keeps the lock: the next owner of the partition ends it.
             let mut tx = client.transaction().await.unwrap();
-            group.store.begin(&mut tx, second, PLACE.0, std::slice::from_ref(&entry), LEVEL).await.unwrap().unwrap();
+            group
+                .store
+                .begin(&mut tx, second, PLACE.0, std::slice::from_ref(&entry), LEVEL, CHECK)
+                .await
+                .unwrap()
+                .unwrap();
             let third = group.take(Uuid::now_v7()).await;
             let error = group.store.close_guard(&mut tx, second, LEVEL).await.unwrap_err();
             assert!(!error.is_rejected_commit(), "{error:?}");
@@ -269,7 +276,7 @@ mod tests {
 
             let mut client = theirs.store.connection().await.unwrap();
             let mut tx = client.transaction().await.unwrap();
-            assert!(theirs.store.begin_bounded(&mut tx, b, LEVEL).await.unwrap());
+            assert!(theirs.store.begin_bounded(&mut tx, b, LEVEL, CHECK).await.unwrap());
             ours.take(Uuid::now_v7()).await;
             theirs.store.close_guard(&mut tx, b, LEVEL).await.unwrap();
             tx.commit().await.unwrap();

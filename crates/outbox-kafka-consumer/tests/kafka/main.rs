@@ -32,6 +32,7 @@ mod rolling;
 mod secrecy;
 mod secure;
 mod session;
+mod session_changed;
 mod setup;
 #[cfg(feature = "sqlx")]
 mod sqlx;

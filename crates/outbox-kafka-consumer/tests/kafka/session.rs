@@ -1,4 +1,4 @@
-//! Handlers that change their database session.
+//! Handlers that change their database session for their transaction only, and what the consumer resets.
 
 use std::time::Duration;
 
@@ -10,23 +10,25 @@ use crate::env::{ConsumerEnv, OrderCreated, Running};
 /// The settings that later statements of a session depend on. The timeout for locks is a shorter one in a batch.
 const SESSION: &str = "SELECT format('%s %s', (SELECT string_agg(current_setting(name), ' ') FROM unnest(ARRAY['role',
         'session_authorization', 'search_path', 'session_replication_role', 'statement_timeout',
-        'default_transaction_isolation', 'default_transaction_read_only', 'TimeZone', 'application_name']) AS name),
-    (SELECT string_agg(channel, ' ') FROM pg_listening_channels() AS channel))";
+        'default_transaction_isolation', 'default_transaction_read_only', 'TimeZone', 'application_name', 'work_mem']) AS name),
+    (SELECT string_agg(channel, ' ') FROM pg_listening_channels() AS channel))
+    || (SELECT count(*) FROM pg_cursors WHERE is_holdable AND name <> 'outbox_guard')";
 
 /// The statement that the handler of an order sends after its effect, by the order's number from 100 on.
-const CHANGES: [&str; 12] = [
-    "SET search_path = pg_catalog",
+const CHANGES: [&str; 13] = [
     "SET LOCAL search_path = pg_catalog",
-    "SET ROLE pg_monitor",
+    "SELECT set_config('search_path', 'pg_catalog', true)",
+    "SAVEPOINT a; SET LOCAL search_path = pg_catalog; RELEASE a",
+    "SAVEPOINT a; SET search_path = pg_catalog; ROLLBACK TO a",
     "SET LOCAL ROLE pg_monitor",
-    "SET SESSION AUTHORIZATION pg_monitor",
-    "SET session_replication_role = replica",
-    "SET statement_timeout = '1h'",
-    "SET lock_timeout = '1h'",
-    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY",
-    "SET TimeZone = 'Pacific/Auckland'",
-    "LISTEN noise; SET application_name = 'noise'",
+    "SET ROLE pg_monitor; SELECT 1; RESET ROLE",
+    "SET LOCAL SESSION AUTHORIZATION pg_monitor",
+    "SET LOCAL statement_timeout = '1h'",
+    "SET LOCAL work_mem = '77MB'",
+    "SELECT set_config('app.tenant', 'acme', true)",
+    "LISTEN noise",
     "SELECT pg_advisory_lock(7)",
+    "DECLARE kept CURSOR WITH HOLD FOR SELECT 1",
 ];
 
 /// Stores the order with the session as it found it.
@@ -47,7 +49,7 @@ async fn locks(pool: &Pool) -> String {
 }
 
 #[tokio::test]
-async fn what_a_handler_changes_of_its_session_reaches_no_other_event_and_no_other_user_of_the_pool() {
+async fn what_a_handler_changes_for_its_transaction_reaches_no_other_event_and_no_other_user_of_the_pool() {
     for driver in DRIVERS {
         for statements in [StatementCaching::Cached, StatementCaching::Unnamed] {
             let env = ConsumerEnv::with_partitions(1).await;
