@@ -73,6 +73,11 @@ fn written(text: &str) -> Result<ControlFlow<()>, Failure> {
     }
 }
 
+/// Writes a line to standard error. A reader that has gone is no reason to end.
+pub(crate) fn notice(line: &str) {
+    _ = writeln!(std::io::stderr(), "{line}");
+}
+
 impl Part {
     fn render(&self) -> String {
         match self {

@@ -1,6 +1,7 @@
 use outbox_core::{ConnectorConfig, Identifier, Pipeline};
 use outbox_net::ErrorChain;
 use outbox_relay::{CheckStatus, Relay, RelaySettings, ServerCheck};
+use tokio_postgres::Client;
 
 use super::check::{Check, Checks, Status};
 use super::keys;
@@ -11,18 +12,53 @@ use crate::postgres::DatabaseOptions;
 
 const NAME: &str = "connector configuration";
 
-/// Checks the connector's configuration against the table's model. Returns the pipeline of both if there is one.
-pub(super) fn check(model: &ModelOptions, config: &ConnectorConfig, checks: &mut Checks) -> Option<Pipeline> {
+/// The maker of the outbox table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TableOrigin {
+    /// The table is as `outbox migrate` makes it.
+    Migrations,
+    /// Other programs made the table, and write it.
+    Others,
+}
+
+/// Checks the connector's configuration against the table. Returns the pipeline of both if there is one.
+///
+/// A configuration that does not fit a table of `outbox migrate` may fit the one that the database has.
+pub(super) async fn check(
+    model: &ModelOptions,
+    config: &ConnectorConfig,
+    client: Option<&Client>,
+    checks: &mut Checks,
+) -> Option<(Pipeline, TableOrigin)> {
     checks.extend(keys::check(config));
-    match Pipeline::new(config.clone(), model.layout()) {
+    let error = match Pipeline::new(config.clone(), model.layout()) {
         Ok(pipeline) => {
             checks.add(Check::ok(NAME, "it fits the table, and loses nothing"));
-            checks.extend([heartbeats(config), slot(config), snapshot(config)]);
-            Some(pipeline)
+            checks.extend(habits(config));
+            return Some((pipeline, TableOrigin::Migrations));
         }
-        Err(error) => {
-            let found = error.contradictions().map(|one| Check::failed(NAME, ErrorChain::new(one).to_string()));
-            checks.extend(found.collect::<Vec<_>>());
+        Err(error) => error,
+    };
+    let existing = match client {
+        Some(client) => model.existing(client, config).await.unwrap_or_default(),
+        None => None,
+    };
+
+    let (faults, pipeline) = match existing {
+        Some(existing) => (existing.check().err(), existing.pipeline()),
+        None => (None, Err(error)),
+    };
+    for error in faults.iter().chain(pipeline.as_ref().err()) {
+        checks.extend(error.contradictions().map(|one| Check::failed(NAME, ErrorChain::new(one).to_string())));
+    }
+    checks.extend(habits(config));
+    match pipeline {
+        Ok(pipeline) => {
+            let table = pipeline.layout().qualified_name();
+            checks.add(Check::ok(NAME, format!("it fits the table {table}, which outbox migrate did not make")));
+            Some((pipeline, TableOrigin::Others))
+        }
+        Err(_) => {
             let remedy = "outbox config generate connector prints one that fits, outbox connector diff what differs";
             checks.add(
                 Check::skipped("database", "table, publication and slot need a configuration that fits").remedy(remedy),
@@ -32,11 +68,16 @@ pub(super) fn check(model: &ModelOptions, config: &ConnectorConfig, checks: &mut
     }
 }
 
+/// Checks what a connector does at its start, at its stop and between events.
+fn habits(config: &ConnectorConfig) -> [Check; 3] {
+    [heartbeats(config), slot(config), snapshot(config)]
+}
+
 /// Returns the pipeline of the recommended configuration, for a doctor who is given none.
-pub(super) fn assumed(model: &ModelOptions, checks: &mut Checks) -> Result<Pipeline, Failure> {
+pub(super) fn assumed(model: &ModelOptions, checks: &mut Checks) -> Result<(Pipeline, TableOrigin), Failure> {
     let found = "none is given, so slot, publication and topics are assumed to be those of the recommended one";
     checks.add(Check::skipped(NAME, found).remedy("give --connector NAME or --connector-config FILE"));
-    model.pipeline()
+    Ok((model.pipeline()?, TableOrigin::Migrations))
 }
 
 /// Checks that the slot moves while only other tables are written.

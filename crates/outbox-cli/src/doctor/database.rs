@@ -6,12 +6,19 @@ use outbox_pg::{
 use tokio_postgres::Client;
 
 use super::check::{Check, Checks, Status};
+use super::connector::TableOrigin;
 
 /// Indicators that the readiness covers.
 const COVERED: [&str; 3] = ["readiness", "wal_level", "slot_present"];
 
 /// Checks the server, the table, the publication, the slot, and the privileges of roles.
-pub(super) async fn check(client: &Client, pipeline: &Pipeline, roles: [Option<Identifier>; 3], checks: &mut Checks) {
+pub(super) async fn check(
+    client: &Client,
+    pipeline: &Pipeline,
+    origin: TableOrigin,
+    roles: [Option<Identifier>; 3],
+    checks: &mut Checks,
+) {
     let unread = |e: &outbox_pg::Error| Check::failed("database", ErrorChain::new(e).to_string());
     match is_standby(client).await {
         Err(e) => return checks.add(Check::failed("database", ErrorChain::new(&e).to_string())),
@@ -25,7 +32,11 @@ pub(super) async fn check(client: &Client, pipeline: &Pipeline, roles: [Option<I
     match Readiness::check(client, pipeline).await {
         Err(e) => return checks.add(unread(&e)),
         Ok(readiness) => {
-            checks.extend(readiness.problems().iter().map(|problem| of_problem(problem, pipeline)));
+            let problems = readiness
+                .problems()
+                .iter()
+                .filter(|problem| !(origin == TableOrigin::Others && is_of_enqueue(problem)));
+            checks.extend(problems.map(|problem| of_problem(problem, pipeline)));
             checks.add(Check::ok("server", "wal_level is logical"));
             checks.extend(good(pipeline));
         }
@@ -38,6 +49,11 @@ pub(super) async fn check(client: &Client, pipeline: &Pipeline, roles: [Option<I
         }
     }
     checks.extend(privileges(client, pipeline, roles).await);
+}
+
+/// Returns whether a problem is only one of `enqueue`, which does not write the tables of others.
+fn is_of_enqueue(problem: &Problem) -> bool {
+    matches!(problem, Problem::UnfilledColumn { .. } | Problem::NoUniqueId { .. })
 }
 
 async fn is_standby(client: &Client) -> Result<bool, tokio_postgres::Error> {

@@ -132,11 +132,9 @@ impl SlotCommand {
                 Ok(exit)
             }
             Self::Create { name, publication, recreate, failover } => {
-                let config = model.config()?.with("slot.name", name.as_str());
-                let pipeline = model.pipeline_with(match publication {
-                    Some(publication) => config.with("publication.name", publication.as_str()),
-                    None => config,
-                })?;
+                let publication = publication.iter().map(|name| ("publication.name", name.as_str()));
+                let changes: Vec<_> = std::iter::once(("slot.name", name.as_str())).chain(publication).collect();
+                let pipeline = model.pipeline_of(&changes, database, limit).await?;
                 let mut options = SlotOptions::default().patience(limit);
                 if recreate {
                     options = options.recreate();
