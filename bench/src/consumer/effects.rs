@@ -104,7 +104,7 @@ async fn consumed(full: &FullTopic, group: String, register: impl FnOnce(Builder
     consumed_now(full, group, register).await
 }
 
-/// Measures the rate from the first effect that is seen to the last.
+/// Measures the rate from the first call to the last effect.
 pub(super) async fn consumed_now(
     full: &FullTopic,
     group: String,
@@ -128,19 +128,18 @@ pub(super) async fn consumed_now(
     measured
 }
 
-/// Measures between two counts of the effects. In between, the calls of handlers are counted, which costs nothing.
+/// Measures from the first call of a handler to the last effect. Calls are counted, which costs nothing, until the
+/// last one; then the effects are.
 async fn seconds(full: &FullTopic, pool: &Pool, calls: &AtomicU64) -> Outcome<f64> {
     let deadline = Instant::now() + PATIENCE;
-    let mut first = None;
+    let mut begun = None;
     loop {
-        let is_between = first.is_some() && calls.load(Ordering::Relaxed) < full.events;
-        let count = if is_between { 0 } else { full.effects(pool).await?.0 };
+        let called = calls.load(Ordering::Relaxed);
+        let effects = if called < full.events { 0 } else { full.effects(pool).await?.0 };
         let now = Instant::now();
-        match first {
-            None if count > 0 => first = Some((count, now)),
-            Some((before, since)) if count >= full.events => {
-                return Ok((count - before) as f64 / (now - since).as_secs_f64());
-            }
+        match begun {
+            None if called > 0 => begun = Some(now),
+            Some(since) if effects >= full.events => return Ok(effects as f64 / (now - since).as_secs_f64()),
             _ if now > deadline => return Err(format!("not all effects within {} s", PATIENCE.as_secs()).into()),
             _ => {}
         }
