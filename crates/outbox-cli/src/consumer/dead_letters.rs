@@ -85,7 +85,7 @@ pub(crate) struct Chosen {
     /// The group
     group: String,
     /// The numbers of the events, as list shows them
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(conflicts_with = "all")]
     ids: Vec<i64>,
     /// All events that the filter lets through
     #[arg(long)]
@@ -113,7 +113,7 @@ impl DeadLettersCommand {
                 output.print(&Shown { event: Letter::of(&held), record })?;
             }
             Self::Retry(chosen) => {
-                let group = store.group(&chosen.group, limit).await?;
+                let group = chosen.group(store, limit).await?;
                 chosen.check(&group).await?;
                 let events = match chosen.all {
                     true => group.retry_all(chosen.filter.parse()).await.map_err(|e| failure(&e))?,
@@ -127,7 +127,7 @@ impl DeadLettersCommand {
                 output.print(&Requested { action: "retry", events })?;
             }
             Self::Discard { chosen, confirmation } => {
-                let group = store.group(&chosen.group, limit).await?;
+                let group = chosen.group(store, limit).await?;
                 let count = chosen.check(&group).await?;
                 confirmation.ask(&format!("Give up {count} events for good?"))?;
                 let events = match chosen.all {
@@ -147,6 +147,15 @@ impl DeadLettersCommand {
 }
 
 impl Chosen {
+    /// Returns the group, if events are named.
+    async fn group(&self, store: &StoreOptions, limit: Duration) -> Result<Group, Failure> {
+        if self.ids.is_empty() && !self.all {
+            let message = "no events are named: give their numbers, as outbox dead-letters list shows them, or --all";
+            return Err(Failure::usage(message));
+        }
+        store.group(&self.group, limit).await
+    }
+
     /// Checks that the group and all numbers exist, before anything is asked for. Returns how many events are meant.
     async fn check(&self, group: &Group) -> Result<u64, Failure> {
         if self.all {

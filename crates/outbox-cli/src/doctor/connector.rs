@@ -44,12 +44,17 @@ pub(super) async fn check(
         None => None,
     };
 
-    let (faults, pipeline) = match existing {
+    let (losses, pipeline) = match existing {
         Some(existing) => (existing.check().err(), existing.pipeline()),
         None => (None, Err(error)),
     };
-    for error in faults.iter().chain(pipeline.as_ref().err()) {
-        checks.extend(error.contradictions().map(|one| Check::failed(NAME, ErrorChain::new(one).to_string())));
+    let of = |status, error: &outbox_core::Error| -> Vec<Check> {
+        error.contradictions().map(|one| Check::new(NAME, status, ErrorChain::new(one).to_string())).collect()
+    };
+    match &pipeline {
+        Err(error) => checks.extend(of(Status::Failed, error)),
+        // Debezium writes such records, and readers have to know of them.
+        Ok(_) => losses.iter().for_each(|error| checks.extend(of(Status::Warning, error))),
     }
     checks.extend(habits(config));
     match pipeline {

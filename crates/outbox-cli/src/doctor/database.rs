@@ -32,11 +32,7 @@ pub(super) async fn check(
     match Readiness::check(client, pipeline).await {
         Err(e) => return checks.add(unread(&e)),
         Ok(readiness) => {
-            let problems = readiness
-                .problems()
-                .iter()
-                .filter(|problem| !(origin == TableOrigin::Others && is_of_enqueue(problem)));
-            checks.extend(problems.map(|problem| of_problem(problem, pipeline)));
+            checks.extend(readiness.problems().iter().filter_map(|problem| at_origin(problem, pipeline, origin)));
             checks.add(Check::ok("server", "wal_level is logical"));
             checks.extend(good(pipeline));
         }
@@ -51,9 +47,17 @@ pub(super) async fn check(
     checks.extend(privileges(client, pipeline, roles).await);
 }
 
-/// Returns whether a problem is only one of `enqueue`, which does not write the tables of others.
-fn is_of_enqueue(problem: &Problem) -> bool {
-    matches!(problem, Problem::UnfilledColumn { .. } | Problem::NoUniqueId { .. })
+/// Returns the check of a problem. In a table of others, some are none: others write it, and its model is its columns.
+fn at_origin(problem: &Problem, pipeline: &Pipeline, origin: TableOrigin) -> Option<Check> {
+    let check = of_problem(problem, pipeline);
+    match (origin, problem) {
+        (TableOrigin::Others, Problem::Column { .. } | Problem::UnfilledColumn { .. } | Problem::NoUniqueId { .. }) => {
+            None
+        }
+        // Events arrive without the history of their slot.
+        (TableOrigin::Others, Problem::HistoryMissing { .. }) => Some(Check { status: Status::Warning, ..check }),
+        _ => Some(check),
+    }
 }
 
 async fn is_standby(client: &Client) -> Result<bool, tokio_postgres::Error> {

@@ -148,8 +148,9 @@ impl SlotCommand {
                         return Failure::server(message).caused_by(&e);
                     }
                     let hint = format!(
-                        "for a slot that was lost, the commands are: outbox slot create {name} --recreate, then outbox replay \
-                         run NAME --missed; a connector of Debezium needs outbox connector offsets CONNECTOR --delete first",
+                        "if a table is missing, run outbox migrate apply. For a slot that was lost, the commands are: outbox slot create \
+                         {name} --recreate, then outbox replay run NAME --missed; a connector of Debezium needs outbox \
+                         connector offsets CONNECTOR --delete first",
                         name = name.as_str()
                     );
                     Failure::refused(message).caused_by(&e).with_hint(&hint)

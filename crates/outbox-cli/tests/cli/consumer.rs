@@ -82,9 +82,13 @@ impl Stock {
     /// Waits until the group holds this many dead letters, and returns them.
     pub(crate) async fn dead(&self, count: usize) -> Vec<Value> {
         eventually(format!("{count} dead letters"), async || {
-            let listed = self.run(&["dead-letters", "list", "stock", "--output", "json"]).await.json(0);
-            let events = listed["events"].as_array().unwrap().clone();
-            if events.len() == count { Ok(events) } else { Err(listed) }
+            let listed = self.run(&["dead-letters", "list", "stock", "--output", "json"]).await;
+            // Before its first start, the group does not exist.
+            if listed.code == 5 {
+                return Err(listed.stderr);
+            }
+            let events = listed.json(0)["events"].as_array().unwrap().clone();
+            if events.len() == count { Ok(events) } else { Err(listed.stdout) }
         })
         .await
     }

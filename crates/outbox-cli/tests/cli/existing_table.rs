@@ -73,9 +73,20 @@ async fn a_table_with_numbers_for_ids_and_its_faults_are_found() {
     let file = TempFile::config(&env, "-numbers", &of(&options));
     let config = ["--connector-config", file.path()];
     let run = async |arguments: &[&str]| run_at(&env, &[arguments, &config[..]].concat()).await;
-    run(&["slot", "create", env.name()]).await.text(0);
-    let (failed, _) = findings(&env, &config, 0).await;
+    client
+        .batch_execute(&format!("SELECT pg_create_logical_replication_slot('{}', 'pgoutput')", env.name()))
+        .await
+        .unwrap();
+    let (failed, warnings) = findings(&env, &config, 0).await;
     assert_eq!(failed, [""; 0]);
+    assert!(
+        warnings.iter().any(|one| one.contains("events_slots") && one.ends_with("-> outbox migrate apply")),
+        "{warnings:#?}"
+    );
+    let refused = run(&["slot", "create", env.name()]).await;
+    assert!(refused.code == 3 && refused.stderr.contains("events_slots"), "{refused:?}");
+    run(&["migrate", "apply"]).await.text(0);
+    assert!(run(&["slot", "create", env.name()]).await.text(0).contains("exists"));
 
     let shown = run(&["events", "show", "2", "--output", "json"]).await.json(1);
     assert_eq!((&shown["row"], &shown["aggregate_id"]), (&"present".into(), &"2".into()));

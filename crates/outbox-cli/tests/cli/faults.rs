@@ -44,8 +44,9 @@ async fn a_server_that_accepts_and_does_not_answer_is_given_up_by_every_command(
     ];
     for command in commands {
         let arguments = [command, &["--timeout", "0.3"]].concat();
-        let ran = tokio::time::timeout(Duration::from_secs(60), run(&arguments, &[("DATABASE_URL", &url)]));
-        let ran = ran.await.unwrap_or_else(|_| panic!("{command:?} does not end"));
+        let variables = [("DATABASE_URL", &*url)];
+        let ran = tokio::time::timeout(Duration::from_secs(60), run(&arguments, &variables)).await;
+        let ran = ran.unwrap_or_else(|_| panic!("{command:?} does not end"));
         assert!(ran.code == 4 && ran.stderr.starts_with("error: "), "{command:?}: {ran:?}");
         assert!(!ran.stderr.contains("secret"), "{ran:?}");
     }
