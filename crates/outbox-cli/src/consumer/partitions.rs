@@ -152,5 +152,9 @@ pub(super) fn failure(error: &Error) -> Failure {
         true => Failure::refused("the consumer's tables refuse it"),
         false => Failure::server("the consumer's tables cannot be used"),
     };
-    failure.caused_by(error)
+    let failure = failure.caused_by(error);
+    match failure.to_string().contains("42P01") {
+        true => failure.with_hint("create the tables by outbox migrate apply --consumer, or check --consumer-schema"),
+        false => failure,
+    }
 }

@@ -49,7 +49,7 @@ pub(super) async fn check(
         None => (None, Err(error)),
     };
     let of = |status, error: &outbox_core::Error| -> Vec<Check> {
-        error.contradictions().map(|one| Check::new(NAME, status, ErrorChain::new(one).to_string())).collect()
+        faults(error).into_iter().map(|one| Check::new(NAME, status, one)).collect()
     };
     match &pipeline {
         Err(error) => checks.extend(of(Status::Failed, error)),
@@ -71,6 +71,18 @@ pub(super) async fn check(
             None
         }
     }
+}
+
+/// Returns the contradictions of an error, each by itself. The text of the first one has the others behind it.
+fn faults(error: &outbox_core::Error) -> Vec<String> {
+    let mut faults: Vec<_> = error.contradictions().map(|one| ErrorChain::new(one).to_string()).collect();
+    let second = faults.get(1).map(|second| format!("; {second}"));
+    if let (Some(first), Some(second)) = (faults.first_mut(), second)
+        && let Some(end) = first.find(&second)
+    {
+        first.truncate(end);
+    }
+    faults
 }
 
 /// Checks what a connector does at its start, at its stop and between events.
@@ -98,7 +110,20 @@ fn heartbeats(config: &ConnectorConfig) -> Check {
         return Check::warning(name, found)
             .remedy("set heartbeat.action.query, as outbox config generate connector has it");
     }
+    if let Some(prefix) = heartbeat_message(config) {
+        let topic = format!("{}.message", config.get("topic.prefix").unwrap_or_default().trim());
+        let found = format!("each heartbeat's message {prefix} becomes a record of the topic {topic}");
+        return Check::warning(name, found).remedy(format!("set message.prefix.exclude.list={prefix}"));
+    }
     Check::ok(name, "the slot moves while the outbox is quiet")
+}
+
+/// Returns the prefix of the message that the heartbeat's query emits, if the connector reads it.
+fn heartbeat_message(config: &ConnectorConfig) -> Option<String> {
+    let (_, arguments) = config.get("heartbeat.action.query")?.split_once("pg_logical_emit_message")?;
+    let prefix = arguments.split('\'').nth(1)?;
+    let is_included = config.included_messages().is_ok_and(|included| included.contains(prefix));
+    is_included.then(|| prefix.to_owned())
 }
 
 /// Checks that a stopped connector keeps its slot.
@@ -153,12 +178,16 @@ pub(super) async fn servers(
         Ok(None) => return vec![Check::skipped("kafka", "no brokers are named").remedy("give --brokers HOST:PORT")],
         Err(failure) => return vec![Check::failed("kafka", failure.to_string())],
     };
+    let security = match kafka.security() {
+        Ok(security) => security,
+        Err(failure) => return vec![Check::failed("kafka", failure.to_string()).remedy("check --kafka-config")],
+    };
     let checked = async {
         let (config, password) = database.place(config).await.map_err(|failure| failure.to_string())?;
         let settings = RelaySettings::builder(config, brokers).postgres_password(password);
         let settings = settings.build().map_err(|e| ErrorChain::new(&e).to_string())?;
         let mut relay = Relay::new(settings).map_err(|e| ErrorChain::new(&e).to_string())?;
-        if let Some(security) = kafka.security().map_err(|failure| failure.to_string())? {
+        if let Some(security) = security {
             relay = relay.kafka_security(security);
         }
         Ok::<_, String>(relay.check(topics).await)

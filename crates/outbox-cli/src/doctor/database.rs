@@ -8,6 +8,8 @@ use tokio_postgres::Client;
 use super::check::{Check, Checks, Status};
 use super::connector::TableOrigin;
 
+/// The connections of the relay during its catch-up; Debezium needs two.
+const CONNECTIONS: i32 = 4;
 /// Indicators that the readiness covers.
 const COVERED: [&str; 3] = ["readiness", "wal_level", "slot_present"];
 
@@ -44,7 +46,28 @@ pub(super) async fn check(
             checks.extend(indicators.map(of_indicator));
         }
     }
+    let reader = roles[1].clone();
     checks.extend(privileges(client, pipeline, roles).await);
+    if let Some(reader) = reader {
+        checks.extend(connection_limit(client, &reader).await);
+    }
+}
+
+/// Checks that the connector's role may open the connections that a reader needs.
+async fn connection_limit(client: &Client, role: &Identifier) -> Option<Check> {
+    let sql = "SELECT rolconnlimit, rolvaliduntil <= now() FROM pg_roles WHERE rolname = $1";
+    let row = client.query_opt(sql, &[&role.as_str()]).await.ok().flatten()?;
+    let (limit, is_over): (i32, Option<bool>) = (row.try_get(0).ok()?, row.try_get(1).ok()?);
+    let name = "connections of the role";
+    if is_over == Some(true) {
+        let found = format!("the password of the role {role} is no longer valid (VALID UNTIL)");
+        return Some(Check::failed(name, found).remedy(format!("ALTER ROLE {role} VALID UNTIL 'infinity'")));
+    }
+    let found = format!(
+        "the role {role} may open {limit} connections (CONNECTION LIMIT), and a reader needs up to {CONNECTIONS}"
+    );
+    let is_short = (0..CONNECTIONS).contains(&limit);
+    is_short.then(|| Check::warning(name, found).remedy(format!("ALTER ROLE {role} CONNECTION LIMIT -1")))
 }
 
 /// Returns the check of a problem. In a table of others, some are none: others write it, and its model is its columns.
