@@ -122,7 +122,10 @@ fn heartbeats(config: &ConnectorConfig) -> Check {
 fn heartbeat_message(config: &ConnectorConfig) -> Option<String> {
     let (_, arguments) = config.get("heartbeat.action.query")?.split_once("pg_logical_emit_message")?;
     let prefix = arguments.split('\'').nth(1)?;
-    let is_included = config.included_messages().is_ok_and(|included| included.contains(prefix));
+    // Without a list, all messages are included.
+    let list = "message.prefix.include.list";
+    let listed = config.clone().with(list, config.get(list).unwrap_or(".*"));
+    let is_included = listed.included_messages().is_ok_and(|included| included.contains(prefix));
     is_included.then(|| prefix.to_owned())
 }
 

@@ -34,7 +34,9 @@ pub(super) async fn check(
     match Readiness::check(client, pipeline).await {
         Err(e) => return checks.add(unread(&e)),
         Ok(readiness) => {
-            checks.extend(readiness.problems().iter().filter_map(|problem| at_origin(problem, pipeline, origin)));
+            let problems = readiness.problems().iter();
+            let problems = problems.filter(|problem| origin == TableOrigin::Migrations || !is_of_enqueue(problem));
+            checks.extend(problems.map(|problem| of_problem(problem, pipeline)));
             checks.add(Check::ok("server", "wal_level is logical"));
             checks.extend(good(pipeline));
         }
@@ -70,17 +72,9 @@ async fn connection_limit(client: &Client, role: &Identifier) -> Option<Check> {
     is_short.then(|| Check::warning(name, found).remedy(format!("ALTER ROLE {role} CONNECTION LIMIT -1")))
 }
 
-/// Returns the check of a problem. In a table of others, some are none: others write it, and its model is its columns.
-fn at_origin(problem: &Problem, pipeline: &Pipeline, origin: TableOrigin) -> Option<Check> {
-    let check = of_problem(problem, pipeline);
-    match (origin, problem) {
-        (TableOrigin::Others, Problem::Column { .. } | Problem::UnfilledColumn { .. } | Problem::NoUniqueId { .. }) => {
-            None
-        }
-        // Events arrive without the history of their slot.
-        (TableOrigin::Others, Problem::HistoryMissing { .. }) => Some(Check { status: Status::Warning, ..check }),
-        _ => Some(check),
-    }
+/// Returns whether a problem is none in a table of others: they write it, and its model is its columns.
+fn is_of_enqueue(problem: &Problem) -> bool {
+    matches!(problem, Problem::Column { .. } | Problem::UnfilledColumn { .. } | Problem::NoUniqueId { .. })
 }
 
 async fn is_standby(client: &Client) -> Result<bool, tokio_postgres::Error> {

@@ -58,12 +58,16 @@ async fn a_lock_is_waited_for_as_long_as_for_a_server() {
     let holder = stock.env.client().await;
     holder.batch_execute("BEGIN; LOCK TABLE outbox.outbox_message, outbox.consumer_position").await.unwrap();
 
-    let id = "01890a5d-ac96-774b-bcce-b302099a8057";
-    for command in [&["events", "show", id][..], &["consumer", "status", "stock"], &["dead-letters", "list", "stock"]] {
-        let locked = run_at(&stock.env, &[command, &["--timeout", "0.2"]].concat()).await;
-        assert!(locked.code == 4 && locked.stderr.contains("lock timeout"), "{command:?}: {locked:?}");
+    let run = async |command: &[&str]| run_at(&stock.env, &[command, &["--timeout", "2"]].concat()).await;
+    let (event, status, letters, doctor) = tokio::join!(
+        run(&["events", "show", "01890a5d-ac96-774b-bcce-b302099a8057"]),
+        run(&["consumer", "status", "stock"]),
+        run(&["dead-letters", "list", "stock"]),
+        run(&["doctor", "--group", "stock"]),
+    );
+    for locked in [event, status, letters] {
+        assert!(locked.code == 4 && locked.stderr.contains("lock timeout"), "{locked:?}");
     }
-    let doctor = run_at(&stock.env, &["doctor", "--group", "stock", "--timeout", "0.2"]).await;
     assert!(doctor.text(1).contains("lock timeout"), "{doctor:?}");
 }
 
