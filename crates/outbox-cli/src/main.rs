@@ -8,6 +8,7 @@ mod consumer;
 mod doctor;
 mod events;
 mod examples;
+mod existing_table;
 mod exit;
 mod generate;
 mod kafka;
@@ -30,7 +31,7 @@ async fn main() -> ExitCode {
     match Box::pin(CommandLine::read().run()).await {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            eprintln!("error: {failure}");
+            output::notice(&format!("error: {failure}"));
             failure.exit().into()
         }
     }

@@ -14,7 +14,7 @@ use tokio_postgres::Client;
 use crate::confirm::Confirmation;
 use crate::exit::{Exit, Failure};
 use crate::model::ModelOptions;
-use crate::output::{Output, Part, Report, or_dash};
+use crate::output::{Output, Part, Report, notice, or_dash};
 use crate::postgres::DatabaseOptions;
 
 /// The time between two lines of the progress.
@@ -100,7 +100,7 @@ impl ReplayCommand {
         output: Output,
         limit: Duration,
     ) -> Result<Exit, Failure> {
-        let pipeline = model.pipeline()?;
+        let pipeline = model.pipeline_at(database, limit).await?;
         match self {
             Self::List => {
                 let client = database.connect(limit).await?;
@@ -183,7 +183,7 @@ impl Progress {
         match self {
             Self::Bar(bar) => bar.set_position(events),
             Self::Lines { total, reported } if reported.elapsed() >= PROGRESS => {
-                eprintln!("{events} of {total} events");
+                notice(&format!("{events} of {total} events"));
                 *reported = Instant::now();
             }
             Self::Lines { .. } | Self::Silent => {}

@@ -206,9 +206,16 @@ impl Rest {
     }
 
     fn body(&self, answer: Answer) -> Result<Value, Failure> {
-        let Answer { status, body, .. } = answer;
+        let Answer { status, text, body } = answer;
         if status.is_success() {
-            return Ok(body);
+            // Some requests have an empty answer.
+            return match body.is_null() && !text.is_empty() {
+                true => Err(Failure::server(format!(
+                    "{} sent no JSON ({status}): check --connect-url, another server or a proxy may be at this address",
+                    self.http
+                ))),
+                false => Ok(body),
+            };
         }
 
         let reason = message(&body);

@@ -93,7 +93,7 @@ impl Report for Checks {
         let count = |status| self.checks.iter().filter(|check| check.status == status).count();
         let (failed, warnings) = (count(Status::Failed), count(Status::Warning));
         let total = format!("{} checks: {failed} failed, {warnings} warnings", self.checks.len());
-        vec![Part::Table { head: &["status", "check", "found", "remedy"], rows }, Part::Line(total)]
+        vec![Part::Sentences { head: &["status", "check", "found", "remedy"], rows }, Part::Line(total)]
     }
 }
 

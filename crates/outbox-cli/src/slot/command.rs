@@ -133,11 +133,9 @@ impl SlotCommand {
                 Ok(exit)
             }
             Self::Create { name, publication, recreate, failover } => {
-                let config = model.config()?.with("slot.name", name.as_str());
-                let pipeline = model.pipeline_with(match publication {
-                    Some(publication) => config.with("publication.name", publication.as_str()),
-                    None => config,
-                })?;
+                let publication = publication.iter().map(|name| ("publication.name", name.as_str()));
+                let changes: Vec<_> = std::iter::once(("slot.name", name.as_str())).chain(publication).collect();
+                let pipeline = model.pipeline_of(&changes, database, limit).await?;
                 let mut options = SlotOptions::default().patience(limit);
                 if recreate {
                     options = options.recreate();
@@ -153,8 +151,9 @@ impl SlotCommand {
                         return Failure::server(message).caused_by(&e);
                     }
                     let hint = format!(
-                        "for a slot that was lost, the commands are: outbox slot create {name} --recreate, then outbox replay \
-                         run NAME --missed; a connector of Debezium needs outbox connector offsets CONNECTOR --delete first",
+                        "if a table is missing, run outbox migrate apply. For a slot that was lost, the commands are: outbox slot create \
+                         {name} --recreate, then outbox replay run NAME --missed; a connector of Debezium needs outbox \
+                         connector offsets CONNECTOR --delete first",
                         name = name.as_str()
                     );
                     Failure::refused(message).caused_by(&e).with_hint(&hint)

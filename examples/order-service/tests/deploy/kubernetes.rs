@@ -154,6 +154,22 @@ fn strimzis_resources_are_valid_and_say_what_the_files_of_the_connector_say() {
             assert!(variables.iter().any(|variable| variable["name"] == name), "{name}");
         }
     }
+    // Both readers write events and the configuration's heartbeats.
+    let heartbeats = format!("__debezium-heartbeat.{}", deployed["topic.prefix"].as_str().unwrap());
+    for reader in ["outbox-connect", "outbox-relay"] {
+        let user = files["users"].iter().find(|user| user["metadata"]["name"] == reader).unwrap();
+        let acls = user["spec"]["authorization"]["acls"].as_array().unwrap();
+        for topic in ["outbox.events.", &heartbeats] {
+            let acl = acls.iter().find(|acl| acl["resource"]["name"] == topic);
+            let operations =
+                acl.unwrap_or_else(|| panic!("{reader} may do nothing with {topic}"))["operations"].as_array();
+            assert!(
+                ["Describe", "Write"].iter().all(|needed| operations.unwrap().contains(&json!(needed))),
+                "{reader}"
+            );
+        }
+    }
+
     let metrics = &files["metrics"][0];
     assert_eq!(metrics["metadata"]["name"], connect["spec"]["metricsConfig"]["valueFrom"]["configMapKeyRef"]["name"]);
     assert_eq!(metrics["data"]["metrics.yaml"], text("prometheus/connect-jmx.yml"));

@@ -64,7 +64,7 @@ impl Tail {
         output: Output,
         limit: Duration,
     ) -> Result<Exit, Failure> {
-        let pipeline = model.pipeline()?;
+        let pipeline = model.pipeline_at(&store.database, limit).await?;
         let begin = match (self.last, self.offset) {
             (Some(last), _) => Begin::Last(last),
             (None, Some(offset)) => Begin::Offset(offset),
