@@ -82,6 +82,7 @@ impl<'a> Sessions<'a> {
     fn ended(&mut self, ended: Ended, window: Window, confirmed: Lsn) -> Next {
         let status = self.shared.status;
         self.plan.ended(confirmed);
+        self.opener.ended(confirmed);
         status.clear_failures();
         if !matches!(ended, Ended::NextStep) {
             status.entered(Mode::Connecting, None);

@@ -1,3 +1,4 @@
+mod left_out;
 mod partitions;
 
 use std::error::Error as _;
