@@ -130,9 +130,9 @@ async fn a_slot_that_was_dropped_and_created_again_while_the_relay_reconnects_is
     let forwarder = Forwarder::to(server).await;
     fixture.config = fixture.config.with("database.port", forwarder.port().to_string());
     let relay = fixture.start();
+    relay.is_live().await;
     fixture.enqueue_each(1, 0..1).await;
     fixture.confirmed().await;
-    relay.is_ready().await;
 
     // Nobody listens on this port.
     forwarder.leads_to(([127, 0, 0, 1], 1).into());
@@ -151,6 +151,7 @@ async fn a_slot_that_was_dropped_and_created_again_while_the_relay_reconnects_is
 
     // Another relay may move the slot while this one is away.
     let relay = fixture.start();
+    relay.is_live().await;
     fixture.enqueue_each(1, 2..3).await;
     fixture.confirmed().await;
     forwarder.leads_to(([127, 0, 0, 1], 1).into());
