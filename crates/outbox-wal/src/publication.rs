@@ -170,7 +170,9 @@ impl PublicationCatalog {
         );
         let schemas = match self.has_schemas {
             true => {
-                ", (SELECT min(pg_catalog.age(xmin)) FROM pg_catalog.pg_publication_namespace WHERE pnpubid = p.oid)"
+                ", (SELECT min(pg_catalog.age(xmin)) FROM pg_catalog.pg_publication_namespace WHERE pnpubid = p.oid),
+                   (SELECT pg_catalog.age(c.xmin) FROM pg_catalog.pg_publication_namespace
+                    WHERE pnpubid = p.oid AND pnnspid = c.relnamespace)"
             }
             false => "",
         };

@@ -45,8 +45,9 @@ impl UnpublishedSearch<'_> {
     /// Searches the WAL for rows that the publication left out. Returns none if it published all.
     ///
     /// PostgreSQL decodes the WAL twice, from temporary copies of the slot: by pgoutput with the publication, and by
-    /// `test_decoding`, which knows no publications. A row that only the second one has was left out. A row of a table
-    /// that had another name when it was written is not found, nor is one of a partition that was attached later.
+    /// `test_decoding`, which knows no publications. A row that only the second one has was left out. Rows of a table
+    /// that had another name when they were written are found only if the publication has its schema, and the table was
+    /// in another schema. Rows of a partition are found from its attachment on.
     ///
     /// # Errors
     /// There is no room for two copies, the role may not copy the slot, or the server has no `test_decoding`.
@@ -78,12 +79,27 @@ impl UnpublishedSearch<'_> {
     }
 
     /// Returns the statement that compares what the two copies have up to a position.
+    ///
+    /// `moved` has tables of published schemas: their rows under the same name in a schema that has no such table now, from
+    /// before the table's entry in the catalogs changed last, are those of the time before it was moved.
     fn statement(&self, copies: &Copies<'_>, upto: Lsn) -> String {
         let tables: Vec<String> = self
             .tables
             .iter()
             .map(|TableName { schema, table }| format!("({}, {})", literal(schema), literal(table)))
             .collect();
+        let publication = copies.source.publication();
+        // Version 14 publishes no schemas.
+        let moved = match copies.has_schemas {
+            true => format!(
+                "SELECT pg_catalog.format('.%I', c.relname) AS tail, pg_catalog.age(c.xmin) AS age
+                 FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid
+                 JOIN pg_catalog.pg_publication_namespace n ON n.pnnspid = c.relnamespace
+                 JOIN pg_catalog.pg_publication p ON p.oid = n.pnpubid AND p.pubname = {}",
+                literal(publication)
+            ),
+            false => "SELECT '' AS tail, 0 AS age WHERE false".to_owned(),
+        };
         // A row of a partition counts from the transaction after its attachment on: until then, the table did not have it.
         // Both plugins name a change by its LSN. Rows of one multi-insert share theirs.
         format!(
@@ -98,6 +114,8 @@ impl UnpublishedSearch<'_> {
              ), names AS (
                  SELECT pg_catalog.format('table %I.%I', s.nspname, c.relname) AS head, t.age FROM tree t
                  JOIN pg_catalog.pg_class c ON c.oid = t.oid JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace
+             ), moved AS (
+                 {moved}
              ), changes AS MATERIALIZED (
                  SELECT xid, lsn, CASE WHEN data LIKE 'COMMIT%' THEN data END AS commit,
                      CASE WHEN data NOT LIKE 'COMMIT%' THEN pg_catalog.split_part(data, ': INSERT:', 1) END AS head
@@ -107,6 +125,11 @@ impl UnpublishedSearch<'_> {
              ), written AS MATERIALIZED (
                  SELECT w.xid, w.lsn, pg_catalog.count(*) AS n FROM changes w JOIN names ON names.head = w.head
                  WHERE pg_catalog.age(w.xid) < names.age GROUP BY w.xid, w.lsn
+                 UNION ALL
+                 SELECT w.xid, w.lsn, pg_catalog.count(*) FROM changes w JOIN moved
+                     ON pg_catalog.right(w.head, pg_catalog.length(moved.tail)) = moved.tail
+                 WHERE pg_catalog.age(w.xid) > moved.age AND pg_catalog.to_regclass(pg_catalog.substr(w.head, 7)) IS NULL
+                 GROUP BY w.xid, w.lsn
              ), sent AS MATERIALIZED (
                  SELECT lsn, pg_catalog.count(*) AS n
                  FROM pg_catalog.pg_logical_slot_get_binary_changes({sent}, '{upto}', NULL,
@@ -121,7 +144,7 @@ impl UnpublishedSearch<'_> {
             tables = tables.join(", "),
             all = literal(&copies.all),
             sent = literal(&copies.sent),
-            publication = publication_names(copies.source.publication()),
+            publication = publication_names(publication),
             after = self.after,
         )
     }
@@ -150,6 +173,8 @@ struct Copies<'a> {
     all: String,
     /// The copy that has the rows that the publication sends.
     sent: String,
+    /// Whether the server's publications can have schemas.
+    has_schemas: bool,
 }
 
 impl<'a> Copies<'a> {
@@ -166,7 +191,9 @@ impl<'a> Copies<'a> {
             let sql = format!("SELECT pg_catalog.pg_copy_logical_replication_slot({from}, {to}, true, '{plugin}')");
             session.query(&sql, Operation::CopySlot { slot: source.slot() }).await?;
         }
-        Ok(Self { session, source, all, sent })
+        let sql = "SELECT 1 WHERE pg_catalog.to_regclass('pg_catalog.pg_publication_namespace') IS NOT NULL";
+        let has_schemas = !session.query(sql, Operation::Query).await?.is_empty();
+        Ok(Self { session, source, all, sent, has_schemas })
     }
 
     fn reading(&self) -> Operation<'a> {

@@ -70,6 +70,41 @@ async fn rows_that_were_left_out_are_the_reason_why_the_relay_is_not_ready_until
     relay.stop().await;
 }
 
+/// From PostgreSQL 15 on, a table is published while it is in a published schema.
+#[tokio::test]
+async fn rows_that_were_written_while_the_table_was_in_another_schema_are_found() {
+    let fixture = Fixture::new(1).await;
+    if changes(&fixture.client().await).await.len() == UNPUBLISHED.len() {
+        return;
+    }
+    let publish = "DROP PUBLICATION @; CREATE PUBLICATION @ FOR TABLES IN SCHEMA outbox WITH (publish = 'insert')";
+    fixture.run(publish).await;
+    let (away, back) = (
+        "ALTER TABLE outbox.outbox_message SET SCHEMA public",
+        "ALTER TABLE public.outbox_message SET SCHEMA outbox",
+    );
+    let insert = "INSERT INTO public.outbox_message (id, aggregate_type, aggregate_id, event_type, payload)
+        VALUES (gen_random_uuid(), 'order', 'agg-0', 'Numbered', '100')";
+    // Another table of the name is none that was moved.
+    fixture.run("CREATE SCHEMA other; CREATE TABLE other.outbox_message (LIKE outbox.outbox_message INCLUDING ALL)").await;
+    fixture.run(&insert.replace("public", "other")).await;
+    fixture.run(away).await;
+    fixture.run(back).await;
+    let relay = fixture.start();
+    fixture.enqueue_each(1, 0..1).await;
+    fixture.confirmed().await;
+    relay.is_ready().await;
+
+    for statement in [away, insert, back] {
+        fixture.run(statement).await;
+    }
+    relay.is_not_ready("left out 1 rows of outbox.outbox_message").await;
+    relay.stop().await;
+    let relay = fixture.start();
+    relay.is_not_ready("left out 1 rows of outbox.outbox_message").await;
+    relay.stop().await;
+}
+
 /// The publication changes, and sends each row.
 #[tokio::test]
 async fn changes_that_leave_out_no_row_stop_nothing() {
