@@ -4,6 +4,7 @@ use super::error::{Error, Operation};
 use super::options::ConnectOptions;
 use super::session::{Purpose, Session, TextRow};
 use super::slot::Source;
+use super::slot_counters::SlotCounters;
 use super::sql::literal;
 use super::start::{Opened, StartAt, open_with};
 use super::table::{CatalogueColumn, CustomTypes, FoundTable, TableName, read_columns, read_tables, read_types};
@@ -89,6 +90,11 @@ impl PublicationCatalog {
         open_with(options, source, at, Some(&mut self.session)).await
     }
 
+    /// Reads the statistics of a slot; none if the server has none of it.
+    pub async fn slot_counters(&mut self, slot: &str) -> Result<Option<SlotCounters>, Error> {
+        SlotCounters::read(&mut self.session, slot).await
+    }
+
     /// Sets the tables that versions are about. They need not exist.
     pub fn watch(&mut self, tables: Vec<TableName>) {
         self.tables = tables;
@@ -163,10 +169,20 @@ impl PublicationCatalog {
             literal(&name.schema),
             literal(&name.table)
         );
+        let schemas = match self.has_schemas {
+            true => {
+                ", (SELECT min(pg_catalog.age(xmin)) FROM pg_catalog.pg_publication_namespace WHERE pnpubid = p.oid),
+                   (SELECT pg_catalog.age(c.xmin) FROM pg_catalog.pg_publication_namespace
+                    WHERE pnpubid = p.oid AND pnnspid = c.relnamespace)"
+            }
+            false => "",
+        };
         let sql = format!(
             "SELECT c.oid, c.relkind = 'p', m.tablename IS NOT NULL, pg_catalog.to_jsonb(m) ->> 'rowfilter' IS NOT NULL,
-                 least(pg_catalog.age(p.xmin), pg_catalog.age(r.xmin)) <= (
-                     SELECT pg_catalog.age(catalog_xmin) FROM pg_catalog.pg_replication_slots WHERE slot_name = {})
+                 least(pg_catalog.age(p.xmin),
+                     (SELECT min(pg_catalog.age(xmin)) FROM pg_catalog.pg_publication_rel WHERE prpubid = p.oid)
+                     {schemas}
+                 ) <= (SELECT pg_catalog.age(catalog_xmin) FROM pg_catalog.pg_replication_slots WHERE slot_name = {})
              FROM {} LEFT JOIN {member}",
             literal(slot),
             self.origin(std::slice::from_ref(&name))

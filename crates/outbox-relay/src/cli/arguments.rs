@@ -50,6 +50,12 @@ pub struct RunArguments {
     #[arg(long, value_name = "POSITION", help_heading = "Records")]
     skip: Vec<RowPosition>,
 
+    /// Accept that the publication left out rows up to this position, as /ready shows it; may be repeated
+    ///
+    /// Publish these rows again from the table first.
+    #[arg(long, value_name = "POSITION", help_heading = "Records")]
+    skip_unpublished: Vec<RowPosition>,
+
     /// At a start, read at most this many records of other writers at the end of a partition to find unconfirmed rows
     #[arg(long, value_name = "RECORDS", default_value_t = 100_000, help_heading = "Records")]
     scan_limit: u64,
@@ -79,7 +85,8 @@ impl RunArguments {
             builder = builder.look_at_topics_every(interval);
         }
         builder = builder.catch_up_step(u64::from(self.catch_up_step.get()) << 20);
-        Ok(builder.skip(self.skip).scan_limit(self.scan_limit).stalled_after(self.stalled_after).build()?)
+        let builder = builder.skip(self.skip).skip_unpublished(self.skip_unpublished);
+        Ok(builder.scan_limit(self.scan_limit).stalled_after(self.stalled_after).build()?)
     }
 }
 

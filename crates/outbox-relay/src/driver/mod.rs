@@ -6,6 +6,8 @@ mod publication;
 mod read_plan;
 mod session;
 mod sessions;
+mod slot_identity;
+mod unpublished;
 
 use std::fmt;
 use std::sync::Arc;

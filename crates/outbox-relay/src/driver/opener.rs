@@ -6,6 +6,9 @@ use super::catalog::{self, Scope};
 use super::publication;
 use super::read_plan::Begin;
 use super::session::{ChangeFeed, CheckedCatalog, Session, Shared};
+use super::slot_identity::SlotIdentity;
+use super::unpublished::UnpublishedCheck;
+use crate::Lsn;
 use crate::error::Error;
 use crate::position::Origin;
 use crate::progress::Window;
@@ -23,16 +26,30 @@ pub struct Opener<'a> {
     /// Tables that appeared while the slot was read. If the catalogs do not have them any more, their rows are read as
     /// the WAL describes them.
     new_tables: HashSet<u32>,
+    unpublished: UnpublishedCheck,
+    identity: SlotIdentity,
 }
 
 impl<'a> Opener<'a> {
     pub fn new(shared: Shared<'a>, options: &'a ConnectOptions) -> Self {
-        Self { shared, options, published: None, new_tables: HashSet::new() }
+        Self {
+            shared,
+            options,
+            published: None,
+            new_tables: HashSet::new(),
+            unpublished: UnpublishedCheck::default(),
+            identity: SlotIdentity::default(),
+        }
     }
 
     /// Takes a table into account that is included and was not there before.
     pub fn add_new_table(&mut self, oid: u32) {
         self.new_tables.insert(oid);
+    }
+
+    /// Takes the end of a session, which has confirmed everything before this position.
+    pub fn ended(&mut self, confirmed: Lsn) {
+        self.identity.ended(confirmed);
     }
 
     /// Opens a session of the slot. The inner error may pass, or concern who holds the slot.
@@ -67,21 +84,23 @@ impl<'a> Opener<'a> {
             catalog::check(&tables, settings)?;
         }
         catalog::warn_of_unfit(&tables);
-        publication::warn_of_gap(self.published.as_ref(), &now, &scope);
+        self.unpublished.observe(self.published.as_ref(), &now);
         let version = now.version.clone();
-        self.published = Some(now);
-        let catalog = CheckedCatalog { options, source, scope, catalog, version, problem };
-        Ok(self.take_slot(begin, catalog, tables).await)
+        self.published = Some(now.clone());
+        let counters = self.identity.counters();
+        let catalog = CheckedCatalog { options, source, scope, catalog, version, problem, loss: None, counters };
+        Ok(self.take_slot(begin, catalog, &now, tables).await)
     }
 
     async fn take_slot(
-        &self,
+        &mut self,
         Begin { at, streamed_before }: Begin,
         mut catalog: CheckedCatalog,
+        published: &Published,
         tables: OutboxTables,
     ) -> Result<(Session, Window), outbox_wal::Error> {
         let Shared { settings, status, .. } = self.shared;
-        let CheckedCatalog { options, source, catalog: connection, .. } = &mut catalog;
+        let CheckedCatalog { options, source, scope, catalog: connection, problem, loss, .. } = &mut catalog;
         let mut opened = match connection.open_slot(options, source, at).await {
             // The server may not know yet that an earlier connection of this relay is dead.
             Err(e)
@@ -93,6 +112,12 @@ impl<'a> Opener<'a> {
             }
             opened => opened?,
         };
+        *loss = self.identity.taken(&opened, source.slot());
+        // Until the publication is repaired, there will be more such rows.
+        if problem.is_none() {
+            let (server, accepted) = ((&*options, &*source), settings.skip_unpublished());
+            *problem = self.unpublished.run(&opened, published, server, scope, accepted).await?;
+        }
         let catch_up = opened.catch_up(options, source).await?;
         let Opened { system, stream, start, has_more, slot, flushed, .. } = opened;
         tracing::info!(

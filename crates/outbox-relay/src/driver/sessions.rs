@@ -83,6 +83,7 @@ impl<'a> Sessions<'a> {
     fn ended(&mut self, ended: SessionEnd, window: Window, confirmed: Lsn) -> Next {
         let status = self.shared.status;
         self.plan.ended(confirmed);
+        self.opener.ended(confirmed);
         status.clear_failures();
         if !matches!(ended, SessionEnd::NextStep) {
             status.entered(Mode::Connecting, None);

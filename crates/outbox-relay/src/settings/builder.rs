@@ -34,6 +34,7 @@ pub struct RelaySettingsBuilder {
     unknown_keys: UnknownKeys,
     poison: PoisonPolicy,
     skip: Vec<RowPosition>,
+    skip_unpublished: Vec<RowPosition>,
     scan_limit: u64,
     topic_interval: Option<Duration>,
     stalled_after: Duration,
@@ -99,6 +100,7 @@ impl RelaySettingsBuilder {
             unknown_keys: UnknownKeys::default(),
             poison: PoisonPolicy::default(),
             skip: Vec::new(),
+            skip_unpublished: Vec::new(),
             scan_limit: 100_000,
             topic_interval: None,
             stalled_after: Duration::from_secs(30),
@@ -131,6 +133,12 @@ impl RelaySettingsBuilder {
     /// that no row has.
     pub fn skip(self, rows: impl IntoIterator<Item = RowPosition>) -> Self {
         Self { skip: rows.into_iter().collect(), ..self }
+    }
+
+    /// Accepts that the publication left out rows up to these positions, which `/ready` names. By default such rows make
+    /// the relay not ready, and it confirms nothing.
+    pub fn skip_unpublished(self, upto: impl IntoIterator<Item = RowPosition>) -> Self {
+        Self { skip_unpublished: upto.into_iter().collect(), ..self }
     }
 
     /// Sets how many records of other writers are read at the end of a partition while records of unconfirmed rows are
@@ -277,6 +285,7 @@ impl RelaySettingsBuilder {
             max_request_size: max_request_size?,
             poison: self.poison,
             skip: self.skip,
+            skip_unpublished: self.skip_unpublished,
             scan_limit: self.scan_limit,
             topic_interval: topic_interval?,
             stalled_after: self.stalled_after,

@@ -76,6 +76,7 @@ pub struct RelaySettings {
     max_request_size: usize,
     poison: PoisonPolicy,
     skip: Vec<RowPosition>,
+    skip_unpublished: Vec<RowPosition>,
     scan_limit: u64,
     topic_interval: Duration,
     stalled_after: Duration,
@@ -166,6 +167,12 @@ impl RelaySettings {
     #[must_use]
     pub fn skip(&self) -> &[RowPosition] {
         &self.skip
+    }
+
+    /// Returns the positions up to which rows that the publication left out are no reason to be not ready.
+    #[must_use]
+    pub fn skip_unpublished(&self) -> &[RowPosition] {
+        &self.skip_unpublished
     }
 
     /// Returns how many records of other writers are read at the end of a partition while records of unconfirmed rows
@@ -267,6 +274,7 @@ impl fmt::Debug for RelaySettings {
             .field("max_request_size", &self.max_request_size)
             .field("poison", &self.poison)
             .field("skip", &self.skip)
+            .field("skip_unpublished", &self.skip_unpublished)
             .field("scan_limit", &self.scan_limit)
             .field("topic_interval", &self.topic_interval)
             .field("stalled_after", &self.stalled_after)

@@ -50,6 +50,7 @@ struct State {
     problems: Problems,
     /// The reason why nothing is confirmed, if that lasts.
     not_confirming: Option<String>,
+    missing_events: Option<String>,
     standby_wait: StandbyWait,
     oldest: Option<SystemTime>,
     confirmed: Lsn,
@@ -83,6 +84,7 @@ impl RelayStatus {
                 movement: Movement::default(),
                 problems: Problems::default(),
                 not_confirming: None,
+                missing_events: None,
                 standby_wait: StandbyWait::default(),
                 oldest: None,
                 confirmed: Lsn::default(),
@@ -127,6 +129,9 @@ impl RelayStatus {
         let stalled = state.movement.stalled(now);
         if let (Mode::CatchUp | Mode::Live | Mode::Draining, Some(reason)) = (state.mode, &state.not_confirming) {
             return Readiness::NotReady(format!("{}: nothing is confirmed: {reason}", state.mode));
+        }
+        if let (Mode::CatchUp | Mode::Live | Mode::Draining, Some(reason)) = (state.mode, &state.missing_events) {
+            return Readiness::NotReady(format!("{}: {reason}", state.mode));
         }
         if let (Mode::CatchUp | Mode::Live | Mode::Draining, Some(problem)) = (state.mode, state.problems.reason(now)) {
             return Readiness::NotReady(format!("{}: {problem}", state.mode));
@@ -242,6 +247,16 @@ impl RelayStatus {
             tracing::error!(target: "outbox.relay", reason, "nothing is confirmed");
         }
         state.not_confirming = reason;
+    }
+
+    /// Records that events are missing that the slot will never send, although positions are confirmed.
+    pub(crate) fn missing_events(&self, reason: &str) {
+        let mut state = self.lock();
+        if state.missing_events.as_deref() != Some(reason) {
+            tracing::error!(target: "outbox.relay", reason, "events are missing");
+            state.missing_events = Some(reason.to_owned());
+        }
+        state.not_confirming = None;
     }
 
     /// Changes that are no events.

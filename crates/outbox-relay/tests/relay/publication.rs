@@ -1,3 +1,4 @@
+mod left_out;
 mod partitions;
 
 use std::error::Error as _;
@@ -273,7 +274,7 @@ const UNPUBLISHED: [Change; 4] = [
 /// From PostgreSQL 15 on.
 const PARTLY_PUBLISHED: [Change; 2] = [
     (
-        "ALTER PUBLICATION @ SET TABLE outbox.outbox_message WHERE (schema_version > 0)",
+        "ALTER PUBLICATION @ SET TABLE outbox.outbox_message WHERE (schema_version > 1)",
         "row filter",
         "ALTER PUBLICATION @ SET TABLE outbox.outbox_message",
     ),

@@ -10,7 +10,7 @@ use crate::driver::catalog::Scope;
 use crate::driver::publication;
 use crate::status::RelayStatus;
 use outbox_net::ErrorChain;
-use outbox_wal::{ConnectOptions, PublicationCatalog, PublicationVersion, Published, Source};
+use outbox_wal::{ConnectOptions, PublicationCatalog, PublicationVersion, Published, SlotCounters, Source};
 
 /// The task that holds back confirmations until the catalogs show that the publication left out no row before them.
 pub struct Confirmation {
@@ -30,6 +30,10 @@ pub struct CheckedCatalog {
     pub version: PublicationVersion,
     /// The reason why rows are left out in this version.
     pub problem: Option<String>,
+    /// The reason why events are missing that the slot will never send. Everything else is confirmed.
+    pub loss: Option<String>,
+    /// The slot's statistics as they were read last.
+    pub counters: watch::Sender<Option<SlotCounters>>,
 }
 
 impl Confirmation {
@@ -88,6 +92,8 @@ struct Checks {
     scope: Scope,
     version: PublicationVersion,
     problem: Option<String>,
+    loss: Option<String>,
+    counters: watch::Sender<Option<SlotCounters>>,
     /// The connection, unless it is lost.
     catalog: Option<PublicationCatalog>,
     wanted: watch::Receiver<Lsn>,
@@ -125,7 +131,7 @@ impl Checks {
         confirmed: watch::Sender<Lsn>,
         status: RelayStatus,
     ) -> Self {
-        let CheckedCatalog { options, source, scope, catalog, version, problem } = catalog;
+        let CheckedCatalog { options, source, scope, catalog, version, problem, loss, counters } = catalog;
         let now = Instant::now();
         Self {
             options,
@@ -133,6 +139,8 @@ impl Checks {
             scope,
             version,
             problem,
+            loss,
+            counters,
             catalog: Some(catalog),
             wanted,
             confirmed,
@@ -200,7 +208,10 @@ impl Checks {
                 None => {
                     self.failing_since = None;
                     raise(&self.confirmed, wanted);
-                    self.status.confirming();
+                    match &self.loss {
+                        Some(loss) => self.status.missing_events(loss),
+                        None => self.status.confirming(),
+                    }
                     return None;
                 }
             },
@@ -235,6 +246,9 @@ impl Checks {
         if self.last_search.elapsed() > IDLE_PAUSE {
             self.last_search = Instant::now();
             self.scope.watch(&mut catalog).await?;
+        }
+        if self.has_more() {
+            self.counters.send_replace(catalog.slot_counters(self.source.slot()).await?);
         }
 
         let mut settled = catalog.settled_version().await?;
