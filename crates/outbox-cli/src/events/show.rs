@@ -89,13 +89,8 @@ impl Shown {
             };
             log::read(cluster, topic, visit).await?;
         }
-<<<<<<< HEAD
-
-        let groups = groups(client, schema, id).await?;
-=======
         let identities = topics.iter().filter_map(|topic| event_identity(topic, id.as_bytes()));
         let groups = groups(client, schema, &identities.map(|id| id.to_string()).collect::<Vec<_>>()).await?;
->>>>>>> ops
         let state = match &row {
             Some(_) => RowState::Present,
             None if keeps_rows => RowState::Missing,

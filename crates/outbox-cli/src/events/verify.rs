@@ -129,19 +129,10 @@ impl Verified {
         };
         let (mut missing, mut duplicated, mut reordered) = (Found::default(), Found::default(), Found::default());
         // The latest place of an older event of each aggregate.
-<<<<<<< HEAD
-        let mut latest: HashMap<(&str, &str), u64> = HashMap::new();
-
-        for row in &rows {
-            let found = seen.get(&row.id).copied().unwrap_or_default();
-            match found.records {
-                0 => missing.add(row, found, listed),
-=======
         let mut latest: HashMap<(u32, u32), u64> = HashMap::new();
         for row in rows {
             match row.records {
                 0 => add(Kind::Missing, &mut missing, row),
->>>>>>> ops
                 1 => {}
                 _ => add(Kind::Duplicated, &mut duplicated, row),
             }
@@ -153,16 +144,6 @@ impl Verified {
                 *before = row.order.max(*before);
             }
         }
-<<<<<<< HEAD
-
-        Ok(Self {
-            rows: Some(rows.len()),
-            records: seen.values().map(|seen| seen.records).sum(),
-            missing: Some(missing),
-            duplicated,
-            reordered: Some(reordered),
-        })
-=======
         (self.missing, self.duplicated, self.reordered) = (Some(missing), duplicated, Some(reordered));
         shown
     }
@@ -187,7 +168,6 @@ impl Verified {
             }
         }
         Ok(())
->>>>>>> ops
     }
 
     /// Looks for duplicates among the records of a range of time. Without rows, nothing shows which events there should

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use outbox_kafka_consumer::{EventState, HandlerResult, Received, StatementCaching};
 
-use crate::env::{ConsumerEnv, OrderCreated, Running};
 use crate::driver::{self, DRIVERS, Tx, all, consumer, each};
+use crate::env::{ConsumerEnv, OrderCreated, Running};
 use crate::faults::shared;
 
 /// What a handler sends, and the setting that the error names.

@@ -188,7 +188,7 @@ async fn find(downloaded: bool, account: Option<&Account>) -> Result<Programs, P
     }
 
     #[cfg(feature = "download")]
-    return download::get(account).await;
+    return download::newest(account).await;
     #[cfg(not(feature = "download"))]
     return Err(PostgresError::new(Kind::NotInstalled));
 }

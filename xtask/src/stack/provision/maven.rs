@@ -108,18 +108,6 @@ impl<'a> Maven<'a> {
         Ok(Self { program, java })
     }
 
-    /// Unpacks one artifact's archive.
-    pub(crate) fn unpack(&self, task: &Task<'_>, artifact: &str, into: &Path) -> Result<(), StackError> {
-        task.run_patiently(&format!("get {artifact}"), |attempt| {
-            let mut command = self.command(attempt, "unpack");
-            command
-                .current_dir(into)
-                .arg(format!("-Dartifact={artifact}"))
-                .arg(format!("-DoutputDirectory={}", into.display()));
-            command
-        })
-    }
-
     /// Copies the jars of the artifacts and of all that they need.
     fn copy(
         &self,

@@ -26,7 +26,8 @@ async fn rows_that_were_left_out_are_the_reason_why_the_relay_is_not_ready_until
     let before = fixture.confirmed_lsn().await;
     // While the relay is stopped. Rows of a table with another name are not left out.
     let changes = changes(&fixture.client().await).await;
-    let leaving_out = changes.iter().filter(|(_, reason, _)| !reason.contains("does not exist") && *reason != "aggregate_id");
+    let leaving_out =
+        changes.iter().filter(|(_, reason, _)| !reason.contains("does not exist") && *reason != "aggregate_id");
     let mut left_out = 0;
     for (change, _, repair) in leaving_out {
         fixture.run(change).await;
@@ -79,14 +80,14 @@ async fn rows_that_were_written_while_the_table_was_in_another_schema_are_found(
     }
     let publish = "DROP PUBLICATION @; CREATE PUBLICATION @ FOR TABLES IN SCHEMA outbox WITH (publish = 'insert')";
     fixture.run(publish).await;
-    let (away, back) = (
-        "ALTER TABLE outbox.outbox_message SET SCHEMA public",
-        "ALTER TABLE public.outbox_message SET SCHEMA outbox",
-    );
+    let (away, back) =
+        ("ALTER TABLE outbox.outbox_message SET SCHEMA public", "ALTER TABLE public.outbox_message SET SCHEMA outbox");
     let insert = "INSERT INTO public.outbox_message (id, aggregate_type, aggregate_id, event_type, payload)
         VALUES (gen_random_uuid(), 'order', 'agg-0', 'Numbered', '100')";
     // Another table of the name is none that was moved.
-    fixture.run("CREATE SCHEMA other; CREATE TABLE other.outbox_message (LIKE outbox.outbox_message INCLUDING ALL)").await;
+    fixture
+        .run("CREATE SCHEMA other; CREATE TABLE other.outbox_message (LIKE outbox.outbox_message INCLUDING ALL)")
+        .await;
     fixture.run(&insert.replace("public", "other")).await;
     fixture.run(away).await;
     fixture.run(back).await;
@@ -127,7 +128,8 @@ async fn changes_that_leave_out_no_row_stop_nothing() {
         VALUES (gen_random_uuid(), 'order', 'agg-0', 'Numbered', '1000', '2000-01-01')";
     fixture.run("CREATE TABLE outbox.q (LIKE outbox.outbox_message INCLUDING DEFAULTS)").await;
     fixture.run(insert).await;
-    let attach = "ALTER TABLE outbox.outbox_message ATTACH PARTITION outbox.q FOR VALUES FROM ('2000-01-01') TO ('2000-01-02')";
+    let attach =
+        "ALTER TABLE outbox.outbox_message ATTACH PARTITION outbox.q FOR VALUES FROM ('2000-01-01') TO ('2000-01-02')";
     fixture.run(attach).await;
     fixture.run(&insert.replace("outbox.q", "outbox.outbox_message").replace("1000", "500")).await;
 
