@@ -21,6 +21,7 @@ mod relay;
 mod replay;
 mod slot;
 mod uninstall;
+mod wording;
 
 use std::process::ExitCode;
 

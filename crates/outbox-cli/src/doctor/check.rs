@@ -1,6 +1,7 @@
 use serde::Serialize;
 
 use crate::output::{Part, Report, or_dash};
+use crate::wording::in_commands;
 
 /// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -26,7 +27,7 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn new(name: impl Into<String>, status: Status, found: impl Into<String>) -> Self {
-        Self { name: name.into(), status, found: found.into(), remedy: None }
+        Self { name: name.into(), status, found: in_commands(found), remedy: None }
     }
 
     pub(super) fn ok(name: impl Into<String>, found: impl Into<String>) -> Self {
@@ -46,7 +47,7 @@ impl Check {
     }
 
     pub(super) fn remedy(self, remedy: impl Into<String>) -> Self {
-        Self { remedy: Some(remedy.into()), ..self }
+        Self { remedy: Some(in_commands(remedy)), ..self }
     }
 }
 

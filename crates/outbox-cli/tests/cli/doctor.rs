@@ -23,6 +23,9 @@ pub(crate) async fn finds(env: &TestEnv, arguments: &[&str], text: &str) {
 
 /// Returns the failed checks and the warnings of a document.
 pub(crate) fn of_json(found: &Value) -> (Vec<String>, Vec<String>) {
+    for name in ["Migrations::", "Republish::", "SlotOptions::", "RowLife::", "_role_sql", "call create_slot"] {
+        assert!(!found.to_string().contains(name), "an operator does not know {name}: {found}");
+    }
     let of = |status: &str| {
         let checks = found["checks"].as_array().unwrap().iter().filter(|check| check["status"] == status);
         let text = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();

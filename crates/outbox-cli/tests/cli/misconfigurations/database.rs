@@ -112,7 +112,7 @@ async fn a_table_at_which_inserts_debezium_or_consumers_stop_is_found() {
     alter("DROP tenant, DROP CONSTRAINT outbox_message_pkey").await;
     fails(&env, &arguments, "has no unique index").await;
     alter("RENAME TO elsewhere").await;
-    fails(&env, &arguments, "does not exist: apply Migrations::outbox -> outbox migrate apply").await;
+    fails(&env, &arguments, "does not exist: run outbox migrate apply -> outbox migrate apply").await;
 }
 
 #[tokio::test]
