@@ -163,7 +163,7 @@ pub enum TlsMode {
     Require,
     /// The certificate leads to a trusted root.
     VerifyCa,
-    /// And it is of this host.
+    /// The same as [`VerifyCa`](Self::VerifyCa), and the certificate is of this host.
     VerifyFull,
 }
 

@@ -13,9 +13,9 @@ use crate::error::Error;
 use crate::position::Origin;
 use crate::progress::Window;
 use crate::rows::{OutboxTables, RowReader};
-use crate::settings::{PostgresSettings, SslMode};
+use crate::settings::PostgresSettings;
 use crate::status::Mode;
-use outbox_wal::{ConnectOptions, Opened, Pem, Published, StartAt, Tls, TlsMode};
+use outbox_wal::{ConnectOptions, Opened, Pem, Published, StartAt, Tls};
 
 /// Checks how the tables are published, and takes the slot.
 pub struct Opener<'a> {
@@ -136,13 +136,6 @@ impl<'a> Opener<'a> {
 /// Returns how to connect to the database of the settings. The application's name is unique: by it the relay recognises
 /// its own walsender.
 pub fn connect_options(postgres: &PostgresSettings) -> ConnectOptions {
-    let mode = match postgres.ssl() {
-        SslMode::Disable => TlsMode::Disable,
-        SslMode::Prefer => TlsMode::Prefer,
-        SslMode::Require => TlsMode::Require,
-        SslMode::VerifyCa => TlsMode::VerifyCa,
-        SslMode::VerifyFull => TlsMode::VerifyFull,
-    };
     let mut tls = Tls::new();
     if let Some(path) = postgres.root_certificate() {
         tls = tls.roots(Pem::file(path));
@@ -161,7 +154,7 @@ pub fn connect_options(postgres: &PostgresSettings) -> ConnectOptions {
     let options = options
         .server_role(postgres.server_role())
         .application_name(format!("outbox-relay {}", Uuid::now_v7()))
-        .tls_mode(mode)
+        .tls_mode(postgres.ssl())
         .tls(tls);
 
     match postgres.password() {

@@ -13,7 +13,7 @@ use super::heartbeat::Heartbeats;
 use super::keys::{self, UnknownKeys};
 use super::placeholders::{Process, Providers, Surroundings, WithProviders};
 use super::postgres::PostgresSettings;
-use super::produce::{CompressionType, PoisonPolicy, max_request_size, metadata_max_age};
+use super::produce::{PoisonPolicy, compression, max_request_size, metadata_max_age};
 use super::resolved::Resolved;
 use super::table::{Assumed, LIST, named, not_routed};
 use super::topics::TopicCreation;
@@ -269,7 +269,7 @@ impl RelaySettingsBuilder {
         };
 
         let topic_creation = TopicCreation::of(config, findings);
-        let compression = findings.take(CompressionType::of(config));
+        let compression = findings.take(compression(config));
         let max_request_size = findings.take(max_request_size(config));
         let topic_interval = findings.take(self.topic_interval.map_or_else(|| metadata_max_age(config), Ok));
         let context_headers = findings.take(ContextHeaders::of(config));
