@@ -5,6 +5,25 @@ use std::ffi::{OsStr, OsString};
 /// Cargo's options that select targets; those of the second list have a value.
 const TARGETS: [&str; 7] = ["--lib", "--bins", "--tests", "--examples", "--benches", "--all-targets", "--doc"];
 const NAMED_TARGETS: [&str; 4] = ["--test", "--bin", "--example", "--bench"];
+/// The other options that have a value.
+const WITH_VALUE: [&str; 16] = [
+    "--package",
+    "-p",
+    "--exclude",
+    "--features",
+    "-F",
+    "--jobs",
+    "-j",
+    "--profile",
+    "--target",
+    "--target-dir",
+    "--manifest-path",
+    "--lockfile-path",
+    "--config",
+    "--color",
+    "--message-format",
+    "-Z",
+];
 
 /// The arguments for cargo, and those for the test programs, which stand after `--`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +37,21 @@ impl Arguments {
         let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
         let (cargo, programs) = arguments.split_at(end);
         Self { cargo: cargo.to_vec(), programs: programs.to_vec() }
+    }
+
+    /// Returns what cargo passes to a test program: the name of tests, and the arguments after `--`.
+    pub(super) fn of_program(&self) -> Vec<&OsStr> {
+        let mut cargo = self.cargo.iter();
+        let mut passed = Vec::new();
+        while let Some(argument) = cargo.next() {
+            if is_one_of(&NAMED_TARGETS, argument) || is_one_of(&WITH_VALUE, argument) {
+                cargo.next();
+            } else if !argument.as_encoded_bytes().starts_with(b"-") {
+                passed.push(argument.as_os_str());
+            }
+        }
+        passed.extend(self.programs.iter().skip(1).map(OsString::as_os_str));
+        passed
     }
 
     /// Returns the arguments for the test programs, with the `--` before them.
@@ -121,6 +155,7 @@ mod tests {
         assert_eq!(all.excluded(), ["f"]);
         assert_eq!(all.given(), ["-p", "a", "--package=b", "--package", "c", "-pd", "--exclude=f"]);
         assert_eq!(all.programs(), ["--", "-p", "e"]);
+        assert_eq!(all.of_program(), ["-p", "e"]);
     }
 
     #[test]
@@ -135,6 +170,7 @@ mod tests {
         assert!(all.selects_targets());
         assert_eq!(all.tests(), ["b", "c"]);
         assert_eq!(all.without_targets(), ["-p", "a", "filter", "--no-fail-fast"]);
+        assert_eq!(all.of_program(), ["filter"]);
         assert!(!arguments(&["-p", "a", "testing", "--", "--test"]).selects_targets());
     }
 }

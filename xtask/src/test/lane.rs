@@ -2,7 +2,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use xtask::FULL_VARIABLE;
@@ -10,6 +10,7 @@ use xtask::stack::{Data, Interrupt, PostgresVersion, STACK_VARIABLE, Stack, Stac
 
 use super::arguments::Arguments;
 use super::plan::{Extent, Selection};
+use super::targets::Target;
 
 use crate::child::ChildGroup;
 use crate::outcome::{Outcome, Result, report};
@@ -41,6 +42,13 @@ impl Destination {
         File::create(&path)?;
         report(&format!("more tests run at the same time; their output follows, and is in {}", path.display()));
         Ok(Self::File(path))
+    }
+
+    fn line(&self, text: &str) -> io::Result<()> {
+        match self {
+            Self::Terminal => writeln!(io::stdout(), "{text}"),
+            Self::File(path) => writeln!(File::options().append(true).open(path)?, "{text}"),
+        }
     }
 
     fn redirect(&self, command: &mut Command) -> io::Result<()> {
@@ -100,7 +108,7 @@ impl Lane<'_> {
     pub(super) fn test(&self, runs: &[Selection], servers: &Servers, output: &Destination) -> Outcome {
         let keep_going: &[&str] = if self.arguments.has("--no-fail-fast") { &[] } else { &["--no-fail-fast"] };
         for selection in runs {
-            let passed = self.cargo(selection, keep_going, Some(servers), output)?;
+            let passed = self.cargo(selection, keep_going, servers, output)?;
             if passed != ExitCode::SUCCESS {
                 return Ok(passed);
             }
@@ -108,25 +116,59 @@ impl Lane<'_> {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Runs `cargo test`.
-    pub(super) fn cargo(
+    /// Builds tests and returns cargo's messages about them, or its exit code if it fails.
+    pub(super) fn build(
         &self,
         selection: &[OsString],
-        more: &[&str],
-        servers: Option<&Servers>,
-        output: &Destination,
-    ) -> Outcome {
+        messages: &Path,
+    ) -> Result<std::result::Result<String, ExitCode>> {
+        let mut command = self.command(selection, &["--no-run", "--message-format=json-render-diagnostics"]);
+        command.stdout(File::create(messages)?);
+        let built = self.ended(&mut command)?;
+        if built != ExitCode::SUCCESS {
+            return Ok(Err(built));
+        }
+        Ok(Ok(fs::read_to_string(messages)?))
+    }
+
+    /// Runs `cargo test`.
+    fn cargo(&self, selection: &[OsString], more: &[&str], servers: &Servers, output: &Destination) -> Outcome {
+        let mut command = self.command(selection, more);
+        output.redirect(&mut command)?;
+        servers.choose(&mut command)?;
+        self.ended(&mut command)
+    }
+
+    fn command(&self, selection: &[OsString], more: &[&str]) -> Command {
         let mut command = Command::new(program::cargo());
         command.args(["test", "--all-features"]).args(more).args(selection).args(self.arguments.programs());
         command.current_dir(workspace());
-        output.redirect(&mut command)?;
-        if let Some(servers) = servers {
-            servers.choose(&mut command)?;
-        }
         if self.extent == Extent::Full {
             command.env(FULL_VARIABLE, "1");
         }
-        let status = ChildGroup::spawn(&mut command)?.wait(self.interrupt)?;
+        command
+    }
+
+    /// Runs the program of a suite as cargo does. Cargo would build it again: it leaves out the features that only
+    /// packages need that have no target in the selection.
+    pub(super) fn suite(&self, suite: &Target, program: &Path, servers: &Servers, output: &Destination) -> Outcome {
+        output.line(&format!("     Running {} --test {} ({})", suite.package, suite.name, program.display()))?;
+        let mut command = Command::new(program);
+        command.args(self.arguments.of_program());
+        if let Some(package) = suite.manifest.parent() {
+            command.current_dir(package).env("CARGO_MANIFEST_DIR", package);
+        }
+        output.redirect(&mut command)?;
+        servers.choose(&mut command)?;
+        let ended = self.ended(&mut command)?;
+        if ended != ExitCode::SUCCESS {
+            output.line(&format!("error: test failed, to rerun pass `-p {} --test {}`", suite.package, suite.name))?;
+        }
+        Ok(ended)
+    }
+
+    fn ended(&self, command: &mut Command) -> Outcome {
+        let status = ChildGroup::spawn(command)?.wait(self.interrupt)?;
         if self.interrupt.is_raised() {
             return Err("interrupted".into());
         }

@@ -16,8 +16,8 @@ use xtask::stack::{
 };
 
 use self::arguments::Arguments;
-use self::lane::{Destination, Lane};
-use self::plan::{Extent, Plan};
+use self::lane::{Destination, Lane, Servers};
+use self::plan::{Extent, OtherVersion, Plan};
 use crate::outcome::{Outcome, Result, report};
 
 #[derive(Debug, Args)]
@@ -44,30 +44,29 @@ impl TestTask {
         let plan = self.plan(&arguments)?;
         let lane = Lane { interrupt, arguments: &arguments, extent: self.extent() };
 
-        // Servers are of no use to tests that do not build.
-        if !is_documentation_only {
-            for selection in &plan.build {
-                let built = lane.cargo(selection, &["--no-run"], None, &Destination::Terminal)?;
-                if built != ExitCode::SUCCESS || interrupt.is_raised() {
-                    return Ok(built);
-                }
-            }
-        }
         fs::create_dir_all(options.directory())?;
         let _only_one = lock_file(&options.directory().join("run.lock"), interrupt, || {
             report("waiting for another `cargo xtask test` of this workspace");
         })?;
+        // Servers are of no use to tests that do not build.
+        let mut messages = String::new();
+        for selection in plan.build.iter().filter(|_| !is_documentation_only) {
+            match lane.build(selection, &options.directory().join("build.json"))? {
+                Ok(of_cargo) => messages.push_str(&of_cargo),
+                Err(failed) => return Ok(failed),
+            }
+        }
+
         // A run that was killed has left its servers running.
         let all_others = PostgresVersion::all().map(StackOptions::test_on);
         for left in all_others.chain([options.clone()]) {
             Stack::down(&left, Data::Remove)?;
         }
-
         let options = match self.postgres {
             Some(version) => options.postgres_version(version),
             None => options,
         };
-        run_lanes(&lane, &plan, options)
+        run_lanes(&lane, &plan, &messages, options)
     }
 
     fn plan(&self, arguments: &Arguments) -> Result<Plan> {
@@ -89,18 +88,18 @@ impl TestTask {
 
 /// Runs the tests of both lanes at the same time. The first lane writes to the terminal, and when it has ended, the
 /// output of the second one follows as a whole.
-fn run_lanes(lane: &Lane<'_>, plan: &Plan, options: StackOptions) -> Outcome {
+fn run_lanes(lane: &Lane<'_>, plan: &Plan, messages: &str, options: StackOptions) -> Outcome {
     thread::scope(|scope| {
         let mut second = None;
         let first = lane.on_stack(options, |servers| {
             // Only now: two stacks that start at the same time might choose the same ports.
-            second = (!plan.second.is_empty()).then(|| scope.spawn(|| run_second(lane, plan)));
+            second = (!plan.second.is_empty()).then(|| scope.spawn(|| run_second(lane, &plan.second, messages)));
             lane.test(&plan.first, servers, &Destination::Terminal)
         });
         let second = second.map_or(Ok(ExitCode::SUCCESS), |second| {
             let ended = second.join().unwrap_or_else(|_| Err("the second lane of tests has panicked".into()));
             if !lane.interrupt.is_raised() {
-                plan.second.iter().for_each(|(version, _)| lane::show(*version));
+                plan.second.iter().for_each(|of| lane::show(of.version));
             }
             ended
         });
@@ -114,18 +113,38 @@ fn run_lanes(lane: &Lane<'_>, plan: &Plan, options: StackOptions) -> Outcome {
     })
 }
 
-/// Runs the tests of the second lane, on one version of PostgreSQL after the other, also after one that fails.
-fn run_second(lane: &Lane<'_>, plan: &Plan) -> Outcome {
+/// Runs the tests of the second lane, on one version of PostgreSQL after the other. Continues after tests that fail.
+fn run_second(lane: &Lane<'_>, plan: &[OtherVersion], messages: &str) -> Outcome {
     // In their usual sizes: the first lane has the larger ones.
     let lane = Lane { extent: Extent::Usual, ..*lane };
     let mut outcome = ExitCode::SUCCESS;
-    for (version, runs) in &plan.second {
-        let options = StackOptions::test_on(*version).interrupt(lane.interrupt.clone());
+    for of in plan {
+        let options = StackOptions::test_on(of.version).interrupt(lane.interrupt.clone());
         let output = Destination::file(&options)?;
-        let tested = lane.on_stack(options, |servers| lane.test(runs, servers, &output))?;
+        let tested = lane.on_stack(options, |servers| test_version(&lane, of, messages, servers, &output))?;
         if tested != ExitCode::SUCCESS {
             outcome = tested;
         }
     }
     Ok(outcome)
+}
+
+fn test_version(
+    lane: &Lane<'_>,
+    of: &OtherVersion,
+    messages: &str,
+    servers: &Servers,
+    output: &Destination,
+) -> Outcome {
+    let mut outcome = ExitCode::SUCCESS;
+    for suite in &of.suites {
+        let program = suite.executable(messages);
+        let program = program.ok_or_else(|| format!("cargo did not report the program of {}", suite.name))?;
+        let tested = lane.suite(suite, &program, servers, output)?;
+        if tested != ExitCode::SUCCESS {
+            outcome = tested;
+        }
+    }
+    let documentation = lane.test(of.documentation.as_slice(), servers, output)?;
+    Ok(if outcome == ExitCode::SUCCESS { documentation } else { outcome })
 }

@@ -24,7 +24,16 @@ pub(super) struct Plan {
     /// What is built before servers are started.
     pub(super) build: Vec<Selection>,
     pub(super) first: Vec<Selection>,
-    pub(super) second: Vec<(PostgresVersion, Vec<Selection>)>,
+    pub(super) second: Vec<OtherVersion>,
+}
+
+/// The part of the second lane on one version of PostgreSQL.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct OtherVersion {
+    pub(super) version: PostgresVersion,
+    pub(super) suites: Vec<Target>,
+    /// Selects the documentation's examples, if they run here.
+    pub(super) documentation: Option<Selection>,
 }
 
 /// The extent of a run.
@@ -49,63 +58,66 @@ impl Plan {
     pub(super) fn new(arguments: &Arguments, all: &[Target], extent: Extent, installed: PostgresVersion) -> Self {
         let targets = selected(all, arguments).unwrap_or_default();
         let versioned = versioned_suites(arguments, &targets);
+        if versioned.is_empty() {
+            return Self::on_one_version(arguments, all, extent);
+        }
         let versions: Vec<_> = match extent {
             Extent::Usual => PostgresVersion::of_every_run().collect(),
             Extent::Full => PostgresVersion::all().collect(),
         };
-        // The newest first: most is new there.
-        let mut versions = versions.into_iter().rev().filter(|version| *version != installed);
-        let Some(newest) = versions.next().filter(|_| !versioned.is_empty()) else {
-            return Self::on_one_version(arguments, all, extent);
-        };
 
-        let (mut plan, others) = if arguments.selects_targets() {
-            (Self::on_one_version(arguments, all, extent), Vec::new())
+        let mut plan = if arguments.selects_targets() {
+            Self::on_one_version(arguments, all, extent)
         } else {
-            Self::divided(arguments, &targets, extent)
+            Self::of_first_lane(arguments, &targets, extent)
         };
-        // Suites of the same name in other packages run as well. Without all packages in the selection, cargo would
-        // build their dependencies again, with fewer features.
-        let runs = with_suites(arguments.without_targets(), versioned);
-        plan.second.push((newest, [runs.clone()].into_iter().chain(others).collect()));
-        plan.second.extend(versions.map(|version| (version, vec![runs.clone()])));
+        // The newest first: most is new there.
+        let others = versions.into_iter().rev().filter(|version| *version != installed);
+        let suites = |version| OtherVersion { version, suites: versioned.clone(), documentation: None };
+        plan.second = others.map(suites).collect();
+        if let Some(newest) = plan.second.first_mut().filter(|_| !arguments.selects_targets()) {
+            newest.suites.extend(targets.into_iter().filter(Target::is_of_second_lane));
+            newest.documentation =
+                Some(arguments.without_targets().into_iter().chain([OsString::from("--doc")]).collect());
+        }
         plan
     }
 
-    /// Divides all targets of the selected packages. Returns the plan of the first lane, and what is left for the second.
-    fn divided(arguments: &Arguments, targets: &[Target], extent: Extent) -> (Self, Vec<Selection>) {
+    /// Plans the runs of all targets of the selected packages, without those that the second lane has.
+    fn of_first_lane(arguments: &Arguments, targets: &[Target], extent: Extent) -> Self {
         let base = arguments.without_targets();
         let has = |kind| targets.iter().any(|target| target.kind == kind);
         let named = |kind| targets.iter().filter(move |target| target.kind == kind).map(|target| target.name.as_str());
 
+        // With these, each package counts as selected. Otherwise cargo would build dependencies with fewer features.
         let mut units = base.clone();
         units.extend(has(Kind::Library).then(|| OsString::from("--lib")));
         units.extend(has(Kind::Program).then(|| OsString::from("--bins")));
         let all_suites = named(Kind::Suite).chain(named(Kind::LongSuite)).collect();
         let build = vec![with_suites(units.clone(), all_suites)];
 
-        let (of_second, of_first): (BTreeSet<_>, BTreeSet<_>) =
-            named(Kind::Suite).partition(|name| OF_SECOND_LANE.contains(name));
-        let mut first = vec![with_suites(units, of_first)];
+        let of_first_lane = named(Kind::Suite).filter(|name| !OF_SECOND_LANE.contains(name)).collect();
+        let mut first = vec![with_suites(units, of_first_lane)];
         if extent == Extent::Full && has(Kind::LongSuite) {
-            first.push(with_suites(base.clone(), named(Kind::LongSuite).collect()));
+            first.push(with_suites(base, named(Kind::LongSuite).collect()));
         }
-        let mut others = Vec::new();
-        if !of_second.is_empty() {
-            others.push(with_suites(base.clone(), of_second));
-        }
-        others.push(base.into_iter().chain([OsString::from("--doc")]).collect());
-        (Self { build, first, second: Vec::new() }, others)
+        Self { build, first, second: Vec::new() }
     }
 }
 
-/// Returns the names of the suites of [`VERSIONED`] that are selected.
-fn versioned_suites<'a>(arguments: &Arguments, targets: &'a [Target]) -> BTreeSet<&'a str> {
+impl Target {
+    fn is_of_second_lane(&self) -> bool {
+        self.kind == Kind::Suite && OF_SECOND_LANE.contains(&&*self.name)
+    }
+}
+
+/// Returns the suites of [`VERSIONED`] that are selected.
+fn versioned_suites(arguments: &Arguments, targets: &[Target]) -> Vec<Target> {
     let given = arguments.tests();
     let has_all = !arguments.selects_targets() || arguments.has("--tests") || arguments.has("--all-targets");
+    let is_given = |name: &str| has_all || given.iter().any(|given| *given == name || *given == "*");
     let suites = targets.iter().filter(|target| target.kind == Kind::Suite && VERSIONED.contains(&&*target.package));
-    let names = suites.map(|target| target.name.as_str());
-    names.filter(|name| has_all || given.iter().any(|given| given == name || *given == "*")).collect()
+    suites.filter(|target| is_given(&target.name)).cloned().collect()
 }
 
 fn long_suites(arguments: &Arguments, all: &[Target]) -> Vec<Selection> {
@@ -123,17 +135,22 @@ fn with_suites(base: Selection, names: BTreeSet<&str>) -> Selection {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
+    fn target(package: &str, name: &str, kind: Kind) -> Target {
+        Target { package: package.to_owned(), name: name.to_owned(), kind, manifest: PathBuf::new() }
+    }
+
     fn plan(arguments: &[&str], extent: Extent) -> Plan {
-        let target =
-            |package: &str, name: &str, kind| Target { package: package.to_owned(), name: name.to_owned(), kind };
         let all = [
             target("outbox-pg", "outbox_pg", Kind::Library),
             target("outbox-pg", "postgres", Kind::Suite),
             target("outbox-relay", "outbox_relay", Kind::Library),
             target("outbox-relay", "outbox-relay", Kind::Program),
             target("outbox-relay", "relay", Kind::Suite),
+            target("outbox-sqlx", "postgres", Kind::Suite),
             target("xtask", "connect", Kind::Suite),
             target("xtask", "full", Kind::LongSuite),
         ];
@@ -152,25 +169,32 @@ mod tests {
             .collect()
     }
 
+    fn suites(of: &OtherVersion) -> Vec<String> {
+        of.suites.iter().map(|suite| format!("{} {}", suite.package, suite.name)).collect()
+    }
+
     #[test]
     fn every_run_tests_postgresql_15_and_18() {
         let plan = plan(&["--", "filter"], Extent::Usual);
         let build = "--workspace --lib --bins --test connect --test full --test postgres --test relay";
         assert_eq!(text(&plan.build), [build]);
         assert_eq!(text(&plan.first), ["--workspace --lib --bins --test postgres --test relay"]);
-        let [(newest, runs)] = &plan.second[..] else { panic!("{plan:?}") };
-        assert_eq!(*newest, version(18));
-        let expected = ["--workspace --test postgres --test relay", "--workspace --test connect", "--workspace --doc"];
-        assert_eq!(text(runs), expected);
+        let [newest] = &plan.second[..] else { panic!("{plan:?}") };
+        assert_eq!(newest.version, version(18));
+        assert_eq!(suites(newest), ["outbox-pg postgres", "outbox-relay relay", "xtask connect"]);
+        assert_eq!(text(newest.documentation.as_slice()), ["--workspace --doc"]);
     }
 
     #[test]
     fn a_full_run_tests_all_versions_and_the_long_suites() {
         let plan = plan(&[], Extent::Full);
         assert_eq!(text(&plan.first)[1..], ["--workspace --test full"]);
-        let versions: Vec<_> = plan.second.iter().map(|(version, _)| *version).collect();
+        let versions: Vec<_> = plan.second.iter().map(|of| of.version).collect();
         assert_eq!(versions, [18, 17, 16, 14].map(version));
-        assert!(plan.second.iter().all(|(_, runs)| text(runs)[0] == "--workspace --test postgres --test relay"));
+        for of in &plan.second[1..] {
+            assert_eq!(suites(of), ["outbox-pg postgres", "outbox-relay relay"]);
+            assert_eq!(of.documentation, None);
+        }
     }
 
     #[test]
@@ -178,7 +202,8 @@ mod tests {
         let plan = plan(&["-p", "outbox-relay", "--test", "relay", "a_name"], Extent::Usual);
         assert_eq!(text(&plan.first), ["-p outbox-relay --test relay a_name"]);
         assert_eq!(plan.second.len(), 1);
-        assert_eq!(text(&plan.second[0].1), ["-p outbox-relay a_name --test relay"]);
+        assert_eq!(suites(&plan.second[0]), ["outbox-relay relay"]);
+        assert_eq!(plan.second[0].documentation, None);
     }
 
     #[test]

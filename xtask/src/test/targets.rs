@@ -1,5 +1,6 @@
 //! The test targets of the workspace.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -25,6 +26,26 @@ pub(super) struct Target {
     pub(super) package: String,
     pub(super) name: String,
     pub(super) kind: Kind,
+    /// The path of the package's `Cargo.toml`.
+    pub(super) manifest: PathBuf,
+}
+
+impl Target {
+    /// Returns the path of the suite's program, by the messages of the cargo that built it.
+    pub(super) fn executable(&self, messages: &str) -> Option<PathBuf> {
+        let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        messages.filter(|message| self.is_subject(message)).find_map(|message| {
+            let executable = message.get("executable")?.as_str()?;
+            Some(PathBuf::from(executable))
+        })
+    }
+
+    fn is_subject(&self, message: &Value) -> bool {
+        let is = |pointer: &str, value: &str| message.pointer(pointer).and_then(Value::as_str) == Some(value);
+        is("/target/name", &self.name)
+            && is("/target/kind/0", "test")
+            && message.get("manifest_path").and_then(Value::as_str).map(Path::new) == Some(&self.manifest)
+    }
 }
 
 /// Asks cargo for the targets of the workspace.
@@ -55,6 +76,7 @@ fn of(metadata: &Value) -> Vec<Target> {
     let name = |value: &Value| value.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut targets = Vec::new();
     for package in list(metadata, "packages") {
+        let manifest = package.get("manifest_path").and_then(Value::as_str).unwrap_or_default();
         for target in list(&package, "targets") {
             let kinds = list(&target, "kind");
             let is = |kind: &str| kinds.iter().any(|found| found == kind);
@@ -65,7 +87,8 @@ fn of(metadata: &Value) -> Vec<Target> {
                 false if is("bin") => Kind::Program,
                 _ => continue,
             };
-            targets.push(Target { package: name(&package), name: name(&target), kind });
+            let manifest = PathBuf::from(manifest);
+            targets.push(Target { package: name(&package), name: name(&target), kind, manifest });
         }
     }
     targets
@@ -86,10 +109,28 @@ mod tests {
             target("lib", "a", true),
             target("custom-build", "build-script-build", false),
         ];
-        let metadata = serde_json::json!({"packages": [{"name": "a", "targets": targets}]});
+        let manifest = "/w/a/Cargo.toml";
+        let metadata = serde_json::json!({"packages": [{"name": "a", "targets": targets, "manifest_path": manifest}]});
         let expected = [("usual", Kind::Suite), ("long", Kind::LongSuite), ("a", Kind::Library)];
-        let expected = expected.map(|(name, kind)| Target { package: "a".to_owned(), name: name.to_owned(), kind });
+        let expected = expected.map(|(name, kind)| Target {
+            package: "a".to_owned(),
+            name: name.to_owned(),
+            kind,
+            manifest: PathBuf::from(manifest),
+        });
         assert_eq!(of(&metadata), expected);
+
+        let built = |kind: &str, manifest: &str, executable: &str| {
+            let target = serde_json::json!({"name": "usual", "kind": [kind]});
+            serde_json::json!({"manifest_path": manifest, "target": target, "executable": executable}).to_string()
+        };
+        let messages = [
+            built("lib", manifest, "/t/lib"),
+            built("test", "/w/b/Cargo.toml", "/t/b"),
+            built("test", manifest, "/t/a"),
+            "not a message".to_owned(),
+        ];
+        assert_eq!(expected[0].executable(&messages.join("\n")), Some(PathBuf::from("/t/a")));
     }
 
     /// Cargo selects suites of all packages by their names, so a usual run would run the long one too.
