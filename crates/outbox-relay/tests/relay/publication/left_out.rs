@@ -85,9 +85,7 @@ async fn rows_that_were_written_while_the_table_was_in_another_schema_are_found(
     let insert = "INSERT INTO public.outbox_message (id, aggregate_type, aggregate_id, event_type, payload)
         VALUES (gen_random_uuid(), 'order', 'agg-0', 'Numbered', '100')";
     // Another table of the name is none that was moved.
-    env
-        .run("CREATE SCHEMA other; CREATE TABLE other.outbox_message (LIKE outbox.outbox_message INCLUDING ALL)")
-        .await;
+    env.run("CREATE SCHEMA other; CREATE TABLE other.outbox_message (LIKE outbox.outbox_message INCLUDING ALL)").await;
     env.run(&insert.replace("public", "other")).await;
     env.run(away).await;
     env.run(back).await;
@@ -113,15 +111,14 @@ async fn changes_that_leave_out_no_row_stop_nothing() {
     env.enqueue_each(1, 0..1).await;
     env.run(&format!("{DROP}; {ADD}")).await;
     // The same name is another table after the change.
-    env
-        .run(
-            "ALTER TABLE outbox.outbox_message RENAME TO plain;
+    env.run(
+        "ALTER TABLE outbox.outbox_message RENAME TO plain;
              CREATE TABLE outbox.outbox_message (LIKE outbox.plain INCLUDING DEFAULTS) PARTITION BY RANGE (created_at);
              DROP TABLE outbox.plain; ALTER PUBLICATION @ ADD TABLE outbox.outbox_message;
              ALTER PUBLICATION @ SET (publish_via_partition_root = true);
              CREATE TABLE outbox.p PARTITION OF outbox.outbox_message DEFAULT",
-        )
-        .await;
+    )
+    .await;
     env.enqueue_at_once(1, 1..500).await;
     // These were no rows of the outbox when they were written.
     let insert = "INSERT INTO outbox.q (id, aggregate_type, aggregate_id, event_type, payload, created_at)
