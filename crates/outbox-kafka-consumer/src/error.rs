@@ -1,7 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// Why a consumer cannot be built, has stopped, or cannot do what was asked of it.
+/// The reason why a consumer cannot be built, has stopped, or cannot do what was asked of it.
 ///
 /// `Display` reports this layer only, with topic, partition and offset; [`source`](StdError::source) holds the rest.
 pub struct Error(Box<Inner>);

@@ -74,6 +74,7 @@ impl Registry {
             let remedy = "add event_type:header to transforms.outbox.table.fields.additional.placement";
             return Err(Error::build(format!("the pipeline's records do not carry the type of an event: {remedy}")));
         }
+
         let mut entries: Vec<Entry> = Vec::new();
         for Registration { aggregate_type, event_type, version, handler } in registrations {
             let is_same = |entry: &&mut Entry| entry.aggregate_type == aggregate_type && entry.event_type == event_type;
@@ -87,10 +88,12 @@ impl Registry {
                 }
                 continue;
             }
+
             let of = |e| Error::build(format!("a handler of {aggregate_type} {event_type} has no topic")).caused_by(e);
             let topic = AggregateType::new(&*aggregate_type).and_then(|name| pipeline.topic(&name)).map_err(of)?;
             entries.push(Entry { topic, aggregate_type, event_type, version, route: Arc::new(Route::new(handler)) });
         }
+
         let otherwise = otherwise.map(|handler| Arc::new(Route::new(handler)));
         Ok(Self { entries, otherwise })
     }

@@ -40,7 +40,7 @@ pub struct Builder<D: Driver = TokioPostgres> {
     registrations: Vec<Registration>,
     otherwise: Vec<Registered>,
     upcasts: Upcasts,
-    /// Why an upcast cannot be used.
+    /// The reason why an upcast cannot be used.
     refused: Option<String>,
     driver: PhantomData<fn() -> D>,
 }
@@ -144,13 +144,13 @@ impl<D: Driver> Builder<D> {
 
     /// Registers a handler with effects outside of PostgreSQL, which happen at least once. It is the only one of its
     /// event type; use another group for others.
-    pub fn on_at_least_once<M: 'static, H: SideEffectHandler<M>>(self, handler: H) -> Self {
+    pub fn on_side_effect<M: 'static, H: SideEffectHandler<M>>(self, handler: H) -> Self {
         self.register::<H::Event>(&Registered::side_effect(handler))
     }
 
     /// Adds middleware around each call of a handler with effects outside of PostgreSQL. The first layer is the
     /// outermost.
-    pub fn layer_at_least_once<M: 'static, L: SideEffectLayer<M>>(mut self, layer: L) -> Self {
+    pub fn layer_side_effect<M: 'static, L: SideEffectLayer<M>>(mut self, layer: L) -> Self {
         self.options.side_effect_layers.push(side_effect_layer(layer));
         self
     }
@@ -425,6 +425,7 @@ impl<D: Driver> Builder<D> {
         fn required<T>(part: Option<T>, method: &str) -> Result<T, Error> {
             part.ok_or_else(|| Error::build(format!("call {method} before build")))
         }
+
         if self.brokers.iter().all(|broker| broker.trim().is_empty()) {
             return Err(Error::build("no broker is given: pass at least one host:port"));
         }
@@ -437,6 +438,7 @@ impl<D: Driver> Builder<D> {
         if let Some(reason) = self.refused {
             return Err(Error::build(reason));
         }
+
         let pipeline = required(self.pipeline, "pipeline")?;
         let group = required(self.group.filter(|group| !group.is_empty()), "group")?;
         let pool = required(self.pool, "store")?;

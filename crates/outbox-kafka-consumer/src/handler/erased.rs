@@ -19,7 +19,7 @@ pub struct Registered {
     policy: HandlerPolicy,
 }
 
-/// How events are handled.
+/// The way in which events are handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// One after the other; several may share a transaction.

@@ -29,7 +29,7 @@ pub struct Reader {
     most: i32,
 }
 
-/// How long the broker waits for new records before it answers with none.
+/// The time that the broker waits for new records before it answers with none.
 const WAIT: Duration = Duration::from_millis(500);
 const MIN_BYTES: i32 = 1;
 const LEAST_BYTES: i32 = 64 << 10;
@@ -114,6 +114,7 @@ impl Reader {
                 return Err(Error::kafka(format!("{doing} in time")).caused_by(elapsed));
             }
         };
+
         // Records that ended before the offset may come back: rskafka hands out whole batches.
         let Some(last) = records.last().map(|last| last.offset).filter(|last| *last >= offset) else {
             return match Emptiness::of(offset, self.end().await?, self.max_bytes, self.usual) {
@@ -187,7 +188,7 @@ impl PartitionReader for Reader {
     }
 }
 
-/// Why a fetch brought nothing.
+/// The reason why a fetch brought nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Emptiness {
     /// There is nothing more.

@@ -47,6 +47,7 @@ impl Lane {
                 fresh.push(index);
             }
         }
+
         tx = self.handle(tx, items, &fresh).await?;
         let mut calls = Calls::of(items, &fresh, check);
         let of = |places: &[usize]| places.iter().filter_map(|&index| items.get(index)).collect();
@@ -55,10 +56,12 @@ impl Lane {
             calls.changed = self.after_handlers(&mut tx, check).await?;
             self.check_shared(&calls)?;
         }
+
         let is_parked = self.park_behind(&mut tx, &parked).await;
         if !is_parked.map_err(|e| Fault::of_store("park events behind their key", e))? {
             return Err(Fault::freed().into());
         }
+
         let offsets: Vec<i64> = items.iter().map(|item| item.offset).collect();
         let remained = self.finish_handled(tx, &offsets, isolation, calls).await?;
         handled.iter().for_each(|item| self.shared.succeeded(&self.in_flight.topic, item.event_type()));
@@ -72,6 +75,7 @@ impl Lane {
         if ids.is_empty() {
             return Ok(true);
         }
+
         let store = &self.shared.store;
         let keys: BTreeSet<&[u8]> = parked.iter().filter_map(|item| item.message.key()).collect();
         if !store.keep_blocked(tx, &self.in_flight.topic, &keys).await? {

@@ -14,7 +14,7 @@ use crate::registry::Route;
 use crate::store::{Action, Connection, HeldEvent, HeldEventTask, SettingsCheck, Transaction};
 use crate::{Error, Isolation};
 
-/// How many held events of one key are handled before the lane continues with others.
+/// The number of held events of one key that are handled before the lane continues with others.
 const IN_A_ROW: usize = 100;
 
 /// An attempt at a held event.
@@ -30,6 +30,7 @@ impl Lane {
     pub async fn run_task(&self, task: &HeldEventTask) -> Result<(), Error> {
         let _slot = self.shared.slots.acquire().await;
         let mut next = Some(task.held);
+
         match task.action {
             Action::Due if self.shared.pauses.is_paused(&self.in_flight.topic, task.event_type()) => {
                 return self.shared.store.postpone(task.held).await;
@@ -41,6 +42,7 @@ impl Lane {
                 next = None;
             }
         }
+
         for _ in 0..IN_A_ROW {
             let Some(held) = next else { break };
             next = self.retry(held).await?;
@@ -66,6 +68,7 @@ impl Lane {
         let doing = |e| Error::store("carry out a discard", e);
         let mut client = store.connection().await?;
         let mut tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
+
         if let Some(event) = store.held(&mut tx, &self.in_flight.topic, held).await.map_err(doing)?
             && store.done(&mut tx, request, "discarded").await.map_err(doing)?
         {
@@ -101,10 +104,12 @@ impl Lane {
                 return self.hold_again(held, &failed, None, attempts).await;
             }
         };
+
         item.delivery = Delivery {
             attempt: u32::try_from(attempts).unwrap_or(1),
             is_redelivery: event.was_tried || event.was_started,
         };
+
         let route = item.route().cloned();
         let route = route.as_deref();
         let misfit = match &item.todo {
@@ -112,9 +117,11 @@ impl Lane {
             Todo::Hold(why) => Some(Failed::new(FailureKind::Unhandled, why.clone())),
             _ => None,
         };
+
         if let Some(failed) = misfit {
             return self.hold_again(held, &failed, route, attempts).await;
         }
+
         let mut conflicts = 0;
         let outcome = loop {
             let begun = Instant::now();
@@ -127,6 +134,7 @@ impl Lane {
                 outcome => break outcome,
             }
         };
+
         match outcome {
             Ok(next) => {
                 measure::retried(&self.in_flight.topic);
@@ -162,6 +170,7 @@ impl Lane {
         else {
             return Ok(Attempt::None);
         };
+
         if event.was_started {
             let failed = Failed::new(FailureKind::Crashed, "the process ended during the last attempt");
             let route = self.shared.route(&self.in_flight.topic, &event.message);
@@ -175,6 +184,7 @@ impl Lane {
                 return Ok(Attempt::None);
             }
         }
+
         store.start_attempt(&mut tx, held).await.map_err(doing)?;
         self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)?;
         Ok(Attempt::Begun(event))
@@ -212,6 +222,7 @@ impl Lane {
         if found.map_err(|e| Fault::of_store("lock a held event", e))?.is_none() {
             return Ok(None);
         }
+
         // What could not be decoded when it was held is taken in now; its event may have come as another record since.
         let is_new = match item.id {
             Some(id) if !is_known => {
@@ -220,6 +231,7 @@ impl Lane {
             }
             _ => true,
         };
+
         let mut calls = Calls { check, ..Calls::default() };
         if is_new {
             let handled = self.handle(tx, std::slice::from_mut(item), &[0]).await;
@@ -278,9 +290,11 @@ impl Lane {
         let mut tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
         let event = store.held(&mut tx, &self.in_flight.topic, held).await.map_err(doing)?;
         store.hold_again(&mut tx, held, &disposition).await.map_err(doing)?;
+
         if let Some(id) = event.and_then(|event| event.id) {
             store.set_state(&mut tx, &[id], disposition.state.name()).await.map_err(doing)?;
         }
+
         self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)?;
         self.expect(&disposition);
         measure::held(&self.in_flight.topic, disposition.state);

@@ -22,8 +22,8 @@ pub struct Lane {
     pub stop: CancellationToken,
 }
 
-/// How often a single event that lost against another transaction is tried again at once. The other one has
-/// made progress, so an event without a fault gets through.
+/// The number of times that a single event that lost against another transaction is tried again at once. The other one
+/// has made progress, so an event without a fault gets through.
 pub const CONFLICTS: u32 = 20;
 const LONGEST_CONFLICT_PAUSE: u32 = 100;
 
@@ -35,7 +35,7 @@ pub async fn pause_after(conflicts: u32) {
 
 /// After that many conflicts an event runs while no other transaction of its partition does.
 const APART_AFTER: u32 = 3;
-/// How long it waits for the others.
+/// The time that it waits for the others.
 const APART_WAIT: Duration = Duration::from_secs(1);
 
 /// The permits that a transaction holds while it runs.
@@ -75,18 +75,22 @@ impl Lane {
                 () = self.stop.cancelled() => return Ok(()),
                 count = work.recv_many(&mut taken, most) => count,
             };
+
             if count == 0 {
                 return Ok(());
             }
+
             let mut queue: VecDeque<Work> = taken.drain(..).collect();
             while let Some(next) = queue.pop_front() {
                 let is_going = match &next {
                     Work::Event(item) => self.until_resumed(item).await,
                     Work::HeldEventTask(_) => !self.stop.is_cancelled(),
                 };
+
                 if !is_going {
                     return Ok(());
                 }
+
                 match next {
                     Work::HeldEventTask(task) => {
                         let done = self.run_task(&task).await;
@@ -240,6 +244,7 @@ impl Lane {
         let begun = begun.map_err(doing)?.ok_or_else(Error::fenced)?;
         let is_new = item.id.is_none_or(|id| begun.new.contains(&id));
         let is_behind = item.message.key().is_some_and(|key| begun.blocked.contains(key));
+
         if is_new {
             // If the key has been freed meanwhile, the event is the first one of it to fail.
             let key = item.message.key().filter(|_| is_behind);
@@ -249,9 +254,11 @@ impl Lane {
             };
             let held = self.newly_held(item, if is_behind { behind() } else { disposition });
             store.hold(&mut tx, &held).await.map_err(doing)?;
+
             if let Some(id) = item.id {
                 store.set_state(&mut tx, &[id], held.disposition.state.name()).await.map_err(doing)?;
             }
+
             measure::held(topic, held.disposition.state);
             self.expect(&held.disposition);
             tracing::warn!(

@@ -34,7 +34,7 @@ pub struct Shared {
     pub options: Options,
     /// The partitions that stop, and why.
     pub stopped: Mutex<BTreeMap<TopicPartition, Error>>,
-    /// Why Kafka rejects this client, if it does.
+    /// The reason why Kafka rejects this client, if it does.
     pub rejected: Mutex<Option<Error>>,
     pub ignored: Ignored,
     pub upkeep: Upkeep,

@@ -5,7 +5,7 @@ use tokio::time::timeout;
 
 use super::Shared;
 
-/// How long Kafka may take to answer. Nothing depends on it.
+/// The time that Kafka may take to answer. Nothing depends on it.
 const PATIENCE: Duration = Duration::from_secs(2);
 const POLICY: &str = "cleanup.policy";
 const RETENTION: &str = "retention.ms";

@@ -21,7 +21,7 @@ const FIND_GUARD: &str = "MOVE 0 IN outbox_guard";
 /// HOLD would stay open.
 const CLOSE_GUARD: &str = "CLOSE outbox_guard; CLOSE ALL; UNLISTEN *";
 
-/// How far a partition is done, to be stored.
+/// The position of a partition, to be stored.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     pub fence: Fence,

@@ -54,11 +54,13 @@ impl Store {
             Command::Statement(blocked, &keys),
         ];
         let mut answers = self.in_transaction(tx).send_all(&commands).await;
+
         // The error of the first one, because it aborts the transaction for the others.
         answers.next()?;
         if answers.next()?.is_empty() {
             return Ok(None);
         }
+
         let (new, blocked) = (answers.next()?, answers.next()?);
         self.prepare_end(tx, isolation, check).await?;
 

@@ -40,7 +40,7 @@ pub use self::session::{ChangedSettings, CommitError, SettingsCheck};
 use self::statements::Statements;
 use crate::Error;
 
-/// How long a [`Group`](crate::Group) waits for an answer.
+/// The time that a [`Group`](crate::Group) waits for an answer.
 const OPERATORS_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The tables of one group.

@@ -30,7 +30,7 @@ pub struct Taken {
     pub topic_id: Option<Uuid>,
 }
 
-/// How long the take-over waits for a lock before it terminates the backends that hold it.
+/// The time that the take-over waits for a lock before it terminates the backends that hold it.
 const LOCK_WAIT: Duration = Duration::from_millis(500);
 
 impl Store {
@@ -71,9 +71,11 @@ impl Store {
     ) -> Result<Taken, Error> {
         let failed = |e| Error::store("take the partition over", e);
         let mut client = self.connection().await?;
+
         if abandoned_window.is_some() {
             self.end_backends(&mut client, topic, partition).await;
         }
+
         let window = abandoned_window.map_or(0, |window| i64::try_from(window).unwrap_or(i64::MAX));
         loop {
             let mut tx = self.in_time(client.read_committed_transaction()).await.map_err(failed)?;
@@ -94,11 +96,13 @@ impl Store {
                 }
                 Err(e) => return Err(failed(e)),
             };
+
             if abandoned_window.is_none() {
                 // The process continues, so the attempts that it began did not end with it.
                 let undo = &self.statements.held.undo_attempts;
                 executor.query(undo, &[&self.group, &topic, &partition]).await.map_err(failed)?;
             }
+
             let taken = (|| {
                 Ok(Taken {
                     fence: Fence { position: row.try_get(0)?, epoch: row.try_get(1)? },
@@ -108,6 +112,7 @@ impl Store {
                 })
             })()
             .map_err(unread)?;
+
             self.in_time(tx.commit()).await.map_err(failed)?;
             return Ok(taken);
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use outbox_kafka_consumer::HandlerResult;
 use outbox_kafka_consumer::Received;
 
-use crate::bench::{Fixture, LEASE, OrderCreated, Running};
 use crate::driver::{self, DRIVERS, Tx, consumer, each};
+use crate::env::{ConsumerEnv, LEASE, OrderCreated, Running};
 use crate::faults::shared;
 
 /// Lets its thread sleep at order 13, once, for longer than the lease.
@@ -21,21 +21,21 @@ async fn blocks(has_blocked: &AtomicBool, tx: &mut dyn Tx, event: Received<Order
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_handler_that_blocks_its_thread_for_longer_than_the_lease_repeats_and_loses_nothing() {
     for driver in DRIVERS {
-        let bench = Fixture::with_partitions(2).await;
+        let env = ConsumerEnv::with_partitions(2).await;
         for order in 0..20 {
-            bench.produce_order(i32::try_from(order % 2).unwrap(), order).await;
+            env.produce_order(i32::try_from(order % 2).unwrap(), order).await;
         }
         let has_blocked = shared(AtomicBool::new(false));
         let consumer = || {
             let handler = each(move |tx, event| Box::pin(blocks(has_blocked, tx, event)));
-            consumer!(driver.pool(bench.url(), 16), bench, on(handler))
+            consumer!(driver.pool(env.url(), 16), env, on(handler))
         };
         let (one, other) = (Running::start(consumer()), Running::start(consumer()));
-        assert_eq!(bench.effects(20).await, (0..20).collect::<Vec<_>>(), "{driver:?}");
-        bench.position(0, 10).await;
-        bench.position(1, 10).await;
+        assert_eq!(env.effects(20).await, (0..20).collect::<Vec<_>>(), "{driver:?}");
+        env.position(0, 10).await;
+        env.position(1, 10).await;
         one.stop().await.unwrap();
         other.stop().await.unwrap();
-        assert_eq!(bench.effects(20).await.len(), 20);
+        assert_eq!(env.effects(20).await.len(), 20);
     }
 }

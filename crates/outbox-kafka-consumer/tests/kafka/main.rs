@@ -2,13 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod batches;
-mod bench;
 mod blocking;
 mod builder;
 #[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 mod chaos;
 mod documented;
 mod driver;
+mod env;
 mod failures;
 mod faults;
 mod gauges;

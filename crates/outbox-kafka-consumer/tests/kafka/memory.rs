@@ -8,7 +8,7 @@ use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{Consumer, HandlerResult, Received, with};
 use tokio::sync::watch;
 
-use crate::bench::{Fixture, produce_to};
+use crate::env::{ConsumerEnv, produce_to};
 use crate::process::pipeline;
 
 const VARIABLE: &str = "OUTBOX_TEST_MEMORY";
@@ -56,7 +56,7 @@ async fn runs_only_where_another_test_asks_for_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_memory_of_a_process_is_bounded_by_its_settings_not_by_its_partitions_and_records() {
-    let bench = Fixture::with_partitions(i32::try_from(PARTITIONS).unwrap()).await;
+    let env = ConsumerEnv::with_partitions(i32::try_from(PARTITIONS).unwrap()).await;
     let pad = "x".repeat(EVENT_BYTES);
     for partition in 0..PARTITIONS {
         let event = |n: usize| {
@@ -65,13 +65,13 @@ async fn the_memory_of_a_process_is_bounded_by_its_settings_not_by_its_partition
         };
         let events: Vec<OutboxEvent> = (partition * EVENTS..(partition + 1) * EVENTS).map(event).collect();
         for event in events.chunks(4) {
-            produce_to(bench.brokers(), bench.pipeline(), i32::try_from(partition).unwrap(), event).await;
+            produce_to(env.brokers(), env.pipeline(), i32::try_from(partition).unwrap(), event).await;
         }
     }
     let total = PARTITIONS * EVENTS * EVENT_BYTES;
     assert!(MOST < total * 3 / 4, "otherwise the test shows nothing");
 
-    let settings = format!("{}|{}|{}", bench.brokers(), bench.url(), bench.name());
+    let settings = format!("{}|{}|{}", env.brokers(), env.url(), env.name());
     let ran = Command::new(std::env::current_exe().unwrap())
         .args(["memory::runs_only_where_another_test_asks_for_it", "--exact", "--nocapture"])
         .env(VARIABLE, settings)

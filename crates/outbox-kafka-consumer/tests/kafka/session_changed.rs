@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::{EventState, HandlerResult, Received, StatementCaching};
 
-use crate::bench::{Fixture, OrderCreated, Running, produce_to};
 use crate::driver::{self, DRIVERS, Tx, all, consumer, each};
+use crate::env::{ConsumerEnv, OrderCreated, Running};
+use crate::env::{ConsumerEnv, OrderCreated, Running, produce_to};
 use crate::faults::shared;
 
 /// What a handler sends, and the setting that the error names.
@@ -49,57 +50,57 @@ fn session(is_asked: impl Fn(&str) -> bool) -> String {
 async fn a_handler_that_changes_its_session_pauses_its_partition_and_no_other_event_sees_it() {
     let partitions = i32::try_from(CHANGES.len()).unwrap();
     for (driver, statements) in DRIVERS.iter().zip([StatementCaching::Unnamed, StatementCaching::Cached]) {
-        let bench = Fixture::with_partitions(partitions).await;
+        let env = ConsumerEnv::with_partitions(partitions).await;
         for partition in 0..partitions {
             let event = |order| {
                 let json = format!("{{\"order_id\":{}}}", i64::from(partition) * 10 + order);
                 OutboxEvent::builder("order", "1", "OrderCreated").schema_version(3).json(json).build().unwrap()
             };
             let events: Vec<OutboxEvent> = (0..3).map(event).collect();
-            produce_to(bench.brokers(), bench.pipeline(), partition, &events).await;
+            produce_to(env.brokers(), env.pipeline(), partition, &events).await;
         }
         // All share one connection.
-        let pool = driver.pool(bench.url(), 1);
+        let pool = driver.pool(env.url(), 1);
         let before = pool.text(&session(|_| true)).await;
         let handler = each(|tx, event| Box::pin(changes(false, tx, event)));
         let running = Running::start(consumer!(
             pool,
-            bench,
+            env,
             on(handler),
             statement_caching(statements),
             custom_settings(["app.tenant"])
         ));
         for (partition, (sql, setting)) in (0..).zip(CHANGES) {
-            let why = bench.stopped(partition).await;
+            let why = env.stopped(partition).await;
             let expected = format!("::on changed {setting} of its database session");
             assert!(why.contains("offset 1:") && why.contains(&expected), "{driver:?}, {sql}: {why}");
             assert!(!why.contains("acme") && !why.contains("pg_catalog"), "{why}");
             // The event is handled; the next one is not.
-            bench.position(partition, 2).await;
+            env.position(partition, 2).await;
         }
         let error = running.stop().await.unwrap_err();
         assert!(error.is_session_changed() && error.position().is_some_and(|(.., offset)| offset == 1), "{error}");
-        assert_eq!(bench.effects(2 * CHANGES.len()).await.len(), 2 * CHANGES.len());
+        assert_eq!(env.effects(2 * CHANGES.len()).await.len(), 2 * CHANGES.len());
 
         // The handler is repaired.
         let handler = each(|tx, event| Box::pin(changes(true, tx, event)));
         let running = Running::start(consumer!(
             pool,
-            bench,
+            env,
             on(handler),
             statement_caching(statements),
             custom_settings(["app.tenant"])
         ));
         let expected: Vec<i64> =
             (0..i64::from(partitions)).flat_map(|partition| (0..3).map(move |order| partition * 10 + order)).collect();
-        assert_eq!(bench.effects(expected.len()).await, expected, "each event once");
+        assert_eq!(env.effects(expected.len()).await, expected, "each event once");
         running.stop().await.unwrap();
 
-        let row = bench.client().await.query_one("SELECT count(DISTINCT note) FROM effect", &[]).await.unwrap();
+        let row = env.client().await.query_one("SELECT count(DISTINCT note) FROM effect", &[]).await.unwrap();
         assert_eq!(row.get::<_, i64>(0), 1, "no other event has seen a change");
         assert_eq!(pool.text(&session(|_| true)).await, before);
-        bench.held(EventState::Dead, 0).await;
-        bench.held(EventState::Parked, 0).await;
+        env.held(EventState::Dead, 0).await;
+        env.held(EventState::Parked, 0).await;
     }
 }
 
@@ -115,17 +116,17 @@ async fn fails_first(calls: &AtomicUsize, tx: &mut dyn Tx, event: Received<Order
 #[tokio::test]
 async fn a_held_event_whose_handler_changes_the_session_is_done_and_pauses_its_partition() {
     for driver in DRIVERS {
-        let bench = Fixture::with_partitions(1).await;
-        let pool = driver.pool(bench.url(), 1);
-        bench.produce_order(0, 1).await;
+        let env = ConsumerEnv::with_partitions(1).await;
+        let pool = driver.pool(env.url(), 1);
+        env.produce_order(0, 1).await;
         let calls = shared(AtomicUsize::new(0));
         let handler = each(move |tx, event| Box::pin(fails_first(calls, tx, event)));
-        let running = Running::start(consumer!(pool, bench, on(handler)));
-        let why = bench.stopped(0).await;
+        let running = Running::start(consumer!(pool, env, on(handler)));
+        let why = env.stopped(0).await;
         assert!(why.contains("changed search_path of its database session"), "{driver:?}: {why}");
         assert!(running.stop().await.unwrap_err().is_session_changed());
-        bench.held(EventState::Parked, 0).await;
-        assert_eq!((bench.effects(1).await, &*bench.inbox().await), (vec![1], &["handled".to_owned()][..]));
+        env.held(EventState::Parked, 0).await;
+        assert_eq!((env.effects(1).await, &*env.inbox().await), (vec![1], &["handled".to_owned()][..]));
         assert_eq!(pool.text("SHOW search_path").await, "\"$user\", public");
     }
 }
@@ -142,21 +143,21 @@ async fn changes_for_all(calls: &AtomicUsize, tx: &mut dyn Tx, events: Vec<Recei
 #[tokio::test]
 async fn a_batch_handler_may_change_settings_for_its_transaction_and_keeps_its_batches() {
     for driver in DRIVERS {
-        let bench = Fixture::with_partitions(1).await;
-        let pool = driver.pool(bench.url(), 1);
+        let env = ConsumerEnv::with_partitions(1).await;
+        let pool = driver.pool(env.url(), 1);
         for order in 100..120 {
-            bench.produce_order_of_key(0, "1", order).await;
+            env.produce_order_of_key(0, "1", order).await;
         }
         let calls = shared(AtomicUsize::new(0));
         let handler = all(move |tx, events| Box::pin(changes_for_all(calls, tx, events)));
-        let running = Running::start(consumer!(pool, bench, on_batch(handler), custom_settings(["app.tenant"])));
-        assert_eq!(bench.effects(20).await, (100..120).collect::<Vec<_>>());
+        let running = Running::start(consumer!(pool, env, on_batch(handler), custom_settings(["app.tenant"])));
+        assert_eq!(env.effects(20).await, (100..120).collect::<Vec<_>>());
         assert!(calls.load(Ordering::Relaxed) <= 10, "{} calls for 20 events", calls.load(Ordering::Relaxed));
-        bench.produce_order_of_key(0, "1", 13).await;
-        let why = bench.stopped(0).await;
+        env.produce_order_of_key(0, "1", 13).await;
+        let why = env.stopped(0).await;
         assert!(why.contains("the handler") && why.contains("changed app.tenant"), "{driver:?}: {why}");
         assert!(running.stop().await.unwrap_err().is_session_changed());
-        assert_eq!(bench.effects(21).await.len(), 21);
+        assert_eq!(env.effects(21).await.len(), 21);
         assert_eq!(pool.text("SELECT coalesce(current_setting('app.tenant', true), '')").await, "");
     }
 }

@@ -68,12 +68,14 @@ impl Programs {
         if !directory.join("initdb").is_file() {
             return Err("there is no `initdb`".to_owned());
         }
+
         if let Some(account) = account.filter(|account| !account.can_reach(&postgres)) {
             return Err(format!(
                 "the user `{}`, whom PostgreSQL runs as in place of root, cannot reach it",
                 account.name()
             ));
         }
+
         let mut command = Command::new(&postgres);
         command.arg("--version");
         clean_environment(&mut command);
@@ -84,6 +86,15 @@ impl Programs {
             Some(version) => Err(format!("its version is {version}")),
             None => Err(format!("`postgres --version` answers {:?} ({})", answer.trim(), output.status)),
         }
+    }
+
+    /// Returns the programs of a major version from 14 to 18, which are downloaded once for each user.
+    ///
+    /// # Errors
+    /// There is no such version, no network, or no directory for them.
+    #[cfg(feature = "download")]
+    pub async fn download(version: u32, account: Option<&Account>) -> Result<Self, PostgresError> {
+        super::download::of_version(version, account).await
     }
 
     /// Returns the directory of `initdb` and `postgres`.
@@ -134,6 +145,7 @@ fn expand(pattern: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(Path::new(parent)) else {
         return Vec::new();
     };
+
     entries
         .flatten()
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
