@@ -43,7 +43,8 @@ impl SlotIdentity {
             && system == opened.system
             && now > confirmed
         {
-            let is_new = opened.counters.as_ref().zip(before.as_ref()).is_some_and(|(now, old)| now.is_of_newer_slot(old));
+            let is_new =
+                opened.counters.as_ref().zip(before.as_ref()).is_some_and(|(now, old)| now.is_of_newer_slot(old));
             if is_new {
                 self.loss = Some(reason(slot, confirmed, now));
             } else {

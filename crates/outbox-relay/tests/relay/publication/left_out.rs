@@ -26,7 +26,8 @@ async fn rows_that_were_left_out_are_the_reason_why_the_relay_is_not_ready_until
     let before = fixture.confirmed_lsn().await;
     // While the relay is stopped. Rows of a table with another name are not left out.
     let changes = changes(&fixture.client().await).await;
-    let leaving_out = changes.iter().filter(|(_, reason, _)| !reason.contains("does not exist") && *reason != "aggregate_id");
+    let leaving_out =
+        changes.iter().filter(|(_, reason, _)| !reason.contains("does not exist") && *reason != "aggregate_id");
     let mut left_out = 0;
     for (change, _, repair) in leaving_out {
         fixture.run(change).await;
@@ -63,7 +64,7 @@ async fn rows_that_were_left_out_are_the_reason_why_the_relay_is_not_ready_until
     fixture.run(DROP).await;
     fixture.enqueue_each(1, 100..101).await;
     fixture.run(ADD).await;
-    relay.is_not_ready("left out 1 rows of outbox.outbox_message").await;
+    relay.is_not_ready("left out 1 row of outbox.outbox_message").await;
     fixture.enqueue_each(1, 3..4).await;
     fixture.check(&fixture.records(4).await, 4);
     assert!(relay.demanded_position().await > last);
@@ -79,14 +80,14 @@ async fn rows_that_were_written_while_the_table_was_in_another_schema_are_found(
     }
     let publish = "DROP PUBLICATION @; CREATE PUBLICATION @ FOR TABLES IN SCHEMA outbox WITH (publish = 'insert')";
     fixture.run(publish).await;
-    let (away, back) = (
-        "ALTER TABLE outbox.outbox_message SET SCHEMA public",
-        "ALTER TABLE public.outbox_message SET SCHEMA outbox",
-    );
+    let (away, back) =
+        ("ALTER TABLE outbox.outbox_message SET SCHEMA public", "ALTER TABLE public.outbox_message SET SCHEMA outbox");
     let insert = "INSERT INTO public.outbox_message (id, aggregate_type, aggregate_id, event_type, payload)
         VALUES (gen_random_uuid(), 'order', 'agg-0', 'Numbered', '100')";
     // Another table of the name is none that was moved.
-    fixture.run("CREATE SCHEMA other; CREATE TABLE other.outbox_message (LIKE outbox.outbox_message INCLUDING ALL)").await;
+    fixture
+        .run("CREATE SCHEMA other; CREATE TABLE other.outbox_message (LIKE outbox.outbox_message INCLUDING ALL)")
+        .await;
     fixture.run(&insert.replace("public", "other")).await;
     fixture.run(away).await;
     fixture.run(back).await;
@@ -98,10 +99,10 @@ async fn rows_that_were_written_while_the_table_was_in_another_schema_are_found(
     for statement in [away, insert, back] {
         fixture.run(statement).await;
     }
-    relay.is_not_ready("left out 1 rows of outbox.outbox_message").await;
+    relay.is_not_ready("left out 1 row of outbox.outbox_message").await;
     relay.stop().await;
     let relay = fixture.start();
-    relay.is_not_ready("left out 1 rows of outbox.outbox_message").await;
+    relay.is_not_ready("left out 1 row of outbox.outbox_message").await;
     relay.stop().await;
 }
 
@@ -127,7 +128,8 @@ async fn changes_that_leave_out_no_row_stop_nothing() {
         VALUES (gen_random_uuid(), 'order', 'agg-0', 'Numbered', '1000', '2000-01-01')";
     fixture.run("CREATE TABLE outbox.q (LIKE outbox.outbox_message INCLUDING DEFAULTS)").await;
     fixture.run(insert).await;
-    let attach = "ALTER TABLE outbox.outbox_message ATTACH PARTITION outbox.q FOR VALUES FROM ('2000-01-01') TO ('2000-01-02')";
+    let attach =
+        "ALTER TABLE outbox.outbox_message ATTACH PARTITION outbox.q FOR VALUES FROM ('2000-01-01') TO ('2000-01-02')";
     fixture.run(attach).await;
     fixture.run(&insert.replace("outbox.q", "outbox.outbox_message").replace("1000", "500")).await;
 
@@ -184,7 +186,7 @@ async fn a_slot_that_was_dropped_and_created_again_while_the_relay_reconnects_is
     relay.is_not_ready("docs/guides/replay.md").await;
     relay.stop().await;
 
-    // Another relay may move the slot while this one is away.
+    // Another relay may move the slot while this one cannot connect.
     let relay = fixture.start();
     relay.is_live().await;
     fixture.enqueue_each(1, 2..3).await;
