@@ -54,7 +54,7 @@ struct Compared {
     order: u64,
 }
 
-/// Numbers for texts that come again and again.
+/// Numbers in place of texts that occur often.
 #[derive(Default)]
 struct Numbers(HashMap<Box<str>, u32>);
 
