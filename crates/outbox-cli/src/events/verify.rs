@@ -217,7 +217,7 @@ impl Verified {
     }
 }
 
-/// The way in which an event did not arrive as it should.
+/// The fault of an event that did not arrive as it should.
 #[derive(Clone, Copy)]
 enum Kind {
     Missing,
