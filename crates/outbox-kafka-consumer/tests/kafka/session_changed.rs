@@ -55,6 +55,7 @@ async fn a_handler_that_changes_its_session_pauses_its_partition_and_no_other_ev
                 env.produce_order_of_key(partition, "1", i64::from(partition) * 10 + order).await;
             }
         }
+
         // All share one connection.
         let pool = driver.pool(env.url(), 1);
         let before = pool.text(&session(|_| true)).await;
@@ -66,6 +67,7 @@ async fn a_handler_that_changes_its_session_pauses_its_partition_and_no_other_ev
             statement_caching(statements),
             custom_settings(["app.tenant"])
         ));
+
         for (partition, (sql, setting)) in (0..).zip(CHANGES) {
             let why = env.stopped(partition).await;
             let expected = format!("::on changed {setting} of its database session");
@@ -74,6 +76,7 @@ async fn a_handler_that_changes_its_session_pauses_its_partition_and_no_other_ev
             // The event is handled; the next one is not.
             env.position(partition, 2).await;
         }
+
         let error = running.stop().await.unwrap_err();
         assert!(error.is_session_changed() && error.position().is_some_and(|(.., offset)| offset == 1), "{error}");
         assert_eq!(env.effects(2 * CHANGES.len()).await.len(), 2 * CHANGES.len());
@@ -144,6 +147,7 @@ async fn a_batch_handler_may_change_settings_for_its_transaction_and_keeps_its_b
         for order in 100..120 {
             env.produce_order_of_key(0, "1", order).await;
         }
+
         let calls = shared(AtomicUsize::new(0));
         let handler = all(move |tx, events| Box::pin(changes_for_all(calls, tx, events)));
         let running = Running::start(consumer!(pool, env, on_batch(handler), custom_settings(["app.tenant"])));

@@ -120,9 +120,11 @@ async fn changes_that_leave_out_no_row_stop_nothing() {
     )
     .await;
     env.enqueue_at_once(1, 1..500).await;
+
     // These were no rows of the outbox when they were written.
     let insert = "INSERT INTO outbox.q (id, aggregate_type, aggregate_id, event_type, payload, created_at)
         VALUES (gen_random_uuid(), 'order', 'agg-0', 'Numbered', '1000', '2000-01-01')";
+
     env.run("CREATE TABLE outbox.q (LIKE outbox.outbox_message INCLUDING DEFAULTS)").await;
     env.run(insert).await;
     let attach =
