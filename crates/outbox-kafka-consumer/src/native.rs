@@ -42,6 +42,7 @@ impl Source {
         };
         let read =
             self.brokers.cluster().read_tail(&described, partition, TailStart::Offset(offset), u64::MAX, visitor);
+
         read.await.map_err(failed)?;
         Ok(is_broker_time)
     }
@@ -104,9 +105,11 @@ impl PartitionReader for Reader {
     async fn fetch(&mut self, offset: i64) -> Result<Fetched, Error> {
         let failed = self.failed("fetch");
         let stream = self.stream.get_or_insert_with(|| self.source.fetcher.open(&self.topic, self.partition, offset));
+
         if stream.position() != offset {
             stream.seek(offset);
         }
+
         match stream.next().await {
             Ok(outbox_kafka::Fetched::Records { records, next, end }) => {
                 let records = records.into_iter().map(|record| (record.offset(), Message::from(record))).collect();

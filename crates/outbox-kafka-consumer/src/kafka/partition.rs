@@ -25,7 +25,7 @@ pub struct Reader {
     max_bytes: i32,
 }
 
-/// How long the broker waits for new records before it answers with none.
+/// The time that the broker waits for new records before it answers with none.
 const WAIT: Duration = Duration::from_millis(500);
 const MIN_BYTES: i32 = 1;
 const USUAL_BYTES: i32 = 4 << 20;
@@ -95,6 +95,7 @@ impl Reader {
                 return Err(Error::kafka(format!("{doing} in time")).caused_by(elapsed));
             }
         };
+
         // Records that ended before the offset may come back: rskafka hands out whole batches.
         let Some(last) = records.last().map(|last| last.offset).filter(|last| *last >= offset) else {
             return match Emptiness::of(offset, self.end().await?, self.max_bytes) {
@@ -169,7 +170,7 @@ impl PartitionReader for Reader {
     }
 }
 
-/// Why a fetch brought nothing.
+/// The reason why a fetch brought nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Emptiness {
     /// There is nothing more.

@@ -102,6 +102,7 @@ async fn the_default_reader_bounds_the_connections_of_a_process() {
     const PARTITIONS: i32 = 60;
     let broker = Broker::builder().start().await.unwrap();
     broker.create_topic(TOPIC, PARTITIONS).unwrap();
+
     let brokers = Brokers::new(vec![broker.address()], Security::new());
     let choice = crate::source::Choice::new(crate::Reader::default(), &brokers);
     let opened = futures_util::future::join_all((0..PARTITIONS).map(|partition| choice.open(TOPIC, partition))).await;

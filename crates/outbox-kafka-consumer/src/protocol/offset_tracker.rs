@@ -71,6 +71,7 @@ mod tests {
         for offset in [10, 11, 13, 15] {
             prefix.deal(offset);
         }
+
         prefix.committed(&[11, 15]);
         assert_eq!(prefix.to_store(), None, "10 is open");
         prefix.committed(&[10]);
@@ -112,6 +113,7 @@ mod tests {
                 }
                 prop_assert!(open.iter().all(|offset| *offset >= prefix.done()));
             }
+
             prefix.committed(&open);
             prop_assert_eq!(prefix.done(), dealt.last().map_or(0, |last| last + 1));
         }

@@ -16,6 +16,8 @@ mod membership;
 mod partition;
 mod pauses;
 mod reader;
+mod session;
+mod settings_checks;
 mod shared;
 mod try_out;
 mod upkeep;

@@ -12,7 +12,7 @@ use super::in_flight::InFlight;
 use super::pauses::Pauses;
 use crate::store::{Due, HeldEventTask, Progress, Wanted};
 
-/// How often due events and requests are looked for while nothing is known to be due.
+/// The interval at which due events and requests are looked for while nothing is known to be due.
 pub const POLL: Duration = Duration::from_millis(500);
 /// The shortest time between two polls.
 pub const PAUSE: Duration = Duration::from_millis(50);

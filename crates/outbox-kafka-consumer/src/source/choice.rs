@@ -19,8 +19,8 @@ pub struct Choice {
     auto: Arc<Semaphore>,
 }
 
-/// How many partitions of a process [`Reader::Auto`] reads by rskafka at a time, which has a connection and fetches for
-/// each of them.
+/// The number of partitions of a process that [`Reader::Auto`] reads by rskafka at a time, which has a connection and
+/// fetches for each of them.
 const MOST_BY_RSKAFKA: usize = 16;
 
 impl Choice {
@@ -103,6 +103,7 @@ impl Auto {
             target: "outbox.consumer", topic = self.topic, partition = self.partition, offset, reason, error,
             "native reader continues the partition"
         );
+
         metrics::counter!("outbox_consumer_native_reader_total", "topic" => self.topic.clone(), "reason" => reason)
             .increment(1);
         Ok(None)
@@ -153,6 +154,7 @@ impl PartitionReader for Chosen {
         if let Some(fetched) = auto.fetch(offset).await? {
             return Ok(fetched);
         }
+
         let mut native = auto.native().await?;
         let fetched = native.fetch(offset).await;
         *self = Self::Native(native);

@@ -62,8 +62,10 @@ async fn records_come_once_in_order_and_whole(source: &impl RecordSource, broker
         let n = i64::try_from(n).unwrap();
         produce(broker, n * 10..n * 10 + 10, compression).await;
     }
+
     let mut reader = source.open(TOPIC, 0).await.unwrap();
     assert_eq!((reader.earliest().await.unwrap(), reader.end().await.unwrap()), (0, 50));
+
     // From within a batch too.
     for from in [0, 7, 49] {
         let records = read(&mut reader, from, 50).await;
@@ -90,8 +92,10 @@ async fn the_end_is_waited_at_for_a_moment_and_what_comes_wakes(source: &impl Re
 async fn an_offset_that_is_not_there_is_told_with_what_is(source: &impl RecordSource) {
     let mut reader = source.open(TOPIC, 0).await.unwrap();
     let end = reader.end().await.unwrap();
-    let Fetched::OutOfRange { earliest, end: told } = reader.fetch(end + 5).await.unwrap() else { panic!("in range") };
-    assert_eq!((earliest, told), (0, end));
+    let Fetched::OutOfRange { earliest, end: reported } = reader.fetch(end + 5).await.unwrap() else {
+        panic!("in range")
+    };
+    assert_eq!((earliest, reported), (0, end));
 }
 
 async fn what_does_not_exist_is_an_error(source: &impl RecordSource) {

@@ -182,9 +182,11 @@ impl Findings {
         if !self.missing.is_empty() {
             problems.push(format!("{} missing", self.missing.join(", ")));
         }
+
         if !self.has_usage {
             problems.push(format!("role {role} lacks USAGE (run GRANT USAGE ON SCHEMA {schema} TO {role})"));
         }
+
         if !self.lacking.is_empty() {
             let each: Vec<_> =
                 self.lacking.iter().map(|(table, lacks)| format!("{} on {table}", lacks.join(", "))).collect();

@@ -25,6 +25,7 @@ async fn a_login_that_is_rejected_for_a_while_is_noted_and_tried_again() {
     let (readers, load) = (scene.readers_with_login(), scene.load("order").await);
     readers.handle_of_each(50).await;
     block_in_place(|| scene.cluster.remove_scram_user(USER)).unwrap();
+
     // Connections that exist stay logged in.
     for broker in scene.cluster.brokers() {
         block_in_place(|| scene.cluster.stop(broker)).unwrap();

@@ -36,6 +36,7 @@ async fn a_broker_that_is_frozen_stops_its_own_partitions_only_for_a_while() {
     while is_full() && begin.elapsed().as_secs() < 30 {
         readers.handle_of_each(50).await;
     }
+
     scene.cluster.thaw(leader).unwrap();
     readers.handle_of_each(50).await;
     scene.check(readers, vec![load]).await;
@@ -53,6 +54,7 @@ async fn partitions_move_away_from_a_broker_that_then_leaves() {
         let place = if partition % 2 == 0 { [2, 3] } else { [3, 2] };
         block_in_place(|| scene.cluster.reassign(scene.env.topic(), partition, &place)).unwrap();
     }
+
     block_in_place(|| scene.cluster.stop(1)).unwrap();
     readers.handle_of_each(50).await;
     scene.check(readers, vec![load]).await;
@@ -64,6 +66,7 @@ async fn a_topic_that_appears_during_a_rolling_restart_is_read() {
     let readers = scene.readers_of(&["order", "late"]);
     let mut loads = vec![scene.load("order").await];
     readers.handle_of_each(50).await;
+
     for broker in scene.cluster.brokers() {
         block_in_place(|| scene.cluster.stop(broker)).unwrap();
         if broker == 2 {

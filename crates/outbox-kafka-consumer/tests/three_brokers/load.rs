@@ -93,6 +93,7 @@ impl Writer {
         let mut producer = self.cluster.init_producer_id().await.unwrap();
         let mut builder = BatchBuilder::new(Compression::None, 4096);
         let mut round = 0;
+
         while !ends.load(Ordering::Relaxed) {
             let mut records = 0;
             for aggregate in Written::aggregates(usize::try_from(self.partition).unwrap()) {
@@ -103,6 +104,7 @@ impl Writer {
                 builder.append(record.timestamp.unwrap_or_default(), &body);
                 records += 1;
             }
+
             let batch = builder.finish(producer).unwrap().unwrap();
             self.append(ToProduce { topic: Arc::clone(&self.topic), partition: self.partition, batch }).await;
             producer = producer.after(records);

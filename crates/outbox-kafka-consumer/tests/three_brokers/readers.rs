@@ -100,6 +100,7 @@ impl Readers {
     pub(crate) async fn check(self, written: &[Written]) {
         let client = connect(&self.url).await;
         let events: i64 = written.iter().map(Written::events).sum();
+
         for (reader, stop, ended) in self.running {
             let sql = "SELECT count(*) FROM effect WHERE reader = $1";
             eventually(format!("{reader} has all {events} effects"), async || {
@@ -125,6 +126,7 @@ impl Readers {
             assert!(found.is_empty(), "{reader}: {found:?}");
             eprintln!("{reader}: {events} effects are once and in order");
         }
+
         let held: i64 = client.query_one("SELECT count(*) FROM outbox.consumer_held", &[]).await.unwrap().get(0);
         assert_eq!(held, 0, "no event fails");
     }

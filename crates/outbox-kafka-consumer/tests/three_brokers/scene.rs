@@ -46,6 +46,7 @@ impl Scene {
         let env = TestEnv::builder().database().build().await;
         let mut client = env.client().await;
         migrations(&Identifier::new("outbox").unwrap()).apply(&mut client).await.unwrap();
+
         let effect = "CREATE TABLE effect (n bigint GENERATED ALWAYS AS IDENTITY, reader text, topic text,
                       partition int, aggregate text, number bigint)";
         client.batch_execute(effect).await.unwrap();

@@ -47,6 +47,7 @@ async fn get(build: &Version, account: Option<&Account>) -> Result<Programs, Pos
         let unpacked = tokio::task::spawn_blocking(move || runtime.block_on(unpack(&archive, &cache, &unpacked))).await;
         unpacked.map_err(|error| PostgresError::caused(Kind::Runtime, error))?.map_err(failed)?;
     }
+
     let programs = directory.join("bin");
     Programs::at(&programs, account)
         .map_err(|missing| failed(format!("{} is of no use and may be removed: {missing}", directory.display()).into()))

@@ -11,7 +11,7 @@ pub(super) const DIRECTORY: &str = "OUTBOX_POSTGRES_BIN";
 
 pub(super) type Source = Box<dyn StdError + Send + Sync>;
 
-/// Why there is no server or no database.
+/// The reason why there is no server or no database.
 ///
 /// `Display` reports this layer only; [`source`](StdError::source) holds what was behind it.
 pub struct PostgresError(Box<Inner>);

@@ -110,7 +110,7 @@ impl fmt::Debug for Postgres {
     }
 }
 
-/// How a server is to be, where [`Postgres::start`] is not what is wanted.
+/// The options of a server, for uses that [`Postgres::start`] does not suit.
 #[derive(Debug, Clone)]
 pub struct PostgresBuilder {
     downloaded: bool,
@@ -188,6 +188,7 @@ async fn find(downloaded: bool, account: Option<&Account>) -> Result<Programs, P
     if let Some(found) = search.await.map_err(|error| PostgresError::caused(Kind::Runtime, error))?? {
         return Ok(found);
     }
+
     #[cfg(feature = "download")]
     return download::newest(account).await;
     #[cfg(not(feature = "download"))]
@@ -202,7 +203,7 @@ pub enum Durability {
     /// killed server, but no power failure, after which there would be no test to continue either.
     #[default]
     Relaxed,
-    /// As in production: each commit waits for the disk. For measurements.
+    /// The setting of production: each commit waits for the disk. For measurements.
     Full,
 }
 

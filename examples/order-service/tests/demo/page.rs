@@ -54,6 +54,15 @@ fn the_page_shows_an_events_way_and_how_it_recovers() {
     click(&mut page, "#dead-letters form[action$=discard] button");
     page.wait("document.querySelectorAll('#dead-letters li').length === 0");
     assert_eq!(page.errors, Vec::<String>::new());
+
+    // The page survives a restart of the service, and shows what somebody else does.
+    let unreachable = "document.getElementById('connection').textContent.startsWith('The service cannot be reached')";
+    let demo = demo.restart(|| page.wait(unreachable));
+    page.wait("document.getElementById('connection').textContent === 'This page is up to date.'");
+    page.wait("document.querySelector('#orders article') === null");
+    let order = json!({ "customer_id": 1, "product_id": 101, "quantity": 2 });
+    assert_eq!(demo.agent.post(demo.url("/orders")).send_json(order).unwrap().status(), 201);
+    await_order(&mut page, 1, ARRIVED);
 }
 
 /// Waits for an element, and clicks it.

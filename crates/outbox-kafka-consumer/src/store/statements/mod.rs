@@ -4,7 +4,7 @@
 use deadpool_postgres::tokio_postgres::types::{ToSql, Type};
 use outbox_core::Identifier;
 
-use super::session::RESTORE;
+use super::session::{RESET, RESTORE};
 
 /// Defines a group of statements: each has a name, the types of its parameters, and a text.
 macro_rules! statements {
@@ -56,8 +56,10 @@ pub struct Statements {
     pub held: Held,
     pub operator: Operator,
     pub retention: Retention,
-    /// Undoes what handlers have changed of the session.
+    /// Undoes what handlers have changed of the session, until the transaction ends.
     pub restore: Sql,
+    /// Gives the session its settings back after the transaction.
+    pub reset: Sql,
 }
 
 /// The names that the texts leave open.
@@ -90,7 +92,8 @@ impl Statements {
             held: Held::new(&names),
             operator: Operator::new(&names),
             retention: Retention::new(&names),
-            restore: Sql { text: RESTORE.to_owned(), types: vec![Type::TEXT_ARRAY] },
+            restore: Sql { text: RESTORE.to_owned(), types: vec![Type::TEXT_ARRAY, Type::TEXT_ARRAY] },
+            reset: Sql { text: RESET.to_owned(), types: vec![Type::TEXT_ARRAY, Type::TEXT_ARRAY] },
         }
     }
 
@@ -105,7 +108,7 @@ impl Statements {
             self.operator.all(),
             self.retention.all(),
         ];
-        groups.into_iter().flatten().chain([("restore", &self.restore)]).collect()
+        groups.into_iter().flatten().chain([("restore", &self.restore), ("reset", &self.reset)]).collect()
     }
 }
 
