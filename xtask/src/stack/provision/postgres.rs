@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outbox_testkit::local::{Account, Programs};
+use outbox_testkit::local::{self, Account, Programs};
 
 use super::task::Task;
 use crate::stack::error::StackError;
@@ -40,7 +40,7 @@ fn download(task: &Task<'_>, version: PostgresVersion, account: Option<&Account>
     task.report(&format!("getting PostgreSQL {version}, unless it was downloaded before"));
 
     runtime.block_on(async {
-        let mut download = Box::pin(Programs::download(version.number(), account));
+        let mut download = Box::pin(local::download(version.number(), account));
         loop {
             match tokio::time::timeout(POLL, &mut download).await {
                 Ok(programs) => return Ok(programs?),
