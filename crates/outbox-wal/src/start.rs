@@ -16,8 +16,8 @@ pub enum StartAt {
     ///
     /// A slot that standbys keep is streamed from its confirmed position: nothing else waits for them.
     Now,
-    /// As `Now`, but not more than that many bytes after the confirmed position. `restart_lsn` and `catalog_xmin` do
-    /// not move while the stream waits behind its start; to take the slot again moves them.
+    /// The same as `Now`, but not more than this number of bytes after the confirmed position. `restart_lsn` and
+    /// `catalog_xmin` do not move while the stream waits behind its start; to take the slot again moves them.
     ///
     /// A backlog of some megabytes that ends within the step is read up to its end. The stream begins at the confirmed position
     /// and waits to be read, so that the server does not decode the backlog for the stream as well. Take the slot again after
@@ -101,6 +101,7 @@ pub(super) async fn open_with(
         }
         started => started?,
     };
+
     // Until now another reader may have moved the slot.
     let has_more = requested < flushed;
     let (slot, flushed, session) = match (other, spare) {

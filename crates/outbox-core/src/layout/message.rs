@@ -53,6 +53,7 @@ impl TableLayout {
             return Err(Error::config("transforms", "", "no EventRouter sees logical decoding messages"));
         };
         let (schema, table) = (Identifier::known(READ.0), Identifier::known(READ.1));
+
         // A payload may be a number.
         let fits =
             |field: EventField, ty: ColumnType| field.fits(ty) || (field == EventField::Payload && ty.is_scalar());
@@ -76,6 +77,7 @@ impl TableLayout {
             content.push(':');
             push_value(&mut content, column.ty, value);
         }
+
         content.push_str(if content.is_empty() { "{}" } else { "}" });
         content
     }
@@ -112,6 +114,7 @@ fn push_escaped(content: &mut String, text: &str, is_escaped: impl Fn(u8) -> boo
     while let Some((plain, escaped)) = rest.bytes().position(&is_escaped).and_then(|at| rest.split_at_checked(at)) {
         content.push_str(plain);
         let mut chars = escaped.chars();
+
         match chars.next() {
             Some('"') => content.push_str("\\\""),
             Some('\\') => content.push_str("\\\\"),

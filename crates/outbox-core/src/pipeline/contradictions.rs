@@ -33,6 +33,7 @@ pub(super) fn in_disposition(
             format!("no EventRouter sees the rows of {table}: Debezium would write them as change events")
         }
     };
+
     let key = match config.routers().next() {
         Some(router) if disposition == RowDisposition::NotRouted => format!("transforms.{router}.predicate"),
         _ => "transforms".to_owned(),
@@ -57,6 +58,7 @@ pub(super) fn in_headers(
         _ => class != header_converter::STRING || column.ty().is_scalar(),
     };
     let mut headers = router.placed.iter().filter(|placed| placed.placement == Placement::Header);
+
     match headers.find(|placed| layout.column(&placed.column).is_some_and(|column| !is_known(column))) {
         Some(placed) => {
             let reason = format!("it writes the header of the column {} in a form that is not modelled", placed.column);
@@ -109,11 +111,13 @@ pub(super) fn in_messages(
 ) {
     use ColumnType::{Bigint, Boolean, Double, Integer, Json, Text, Uuid, Varchar};
     let refuse = |column: &Column, reason: &str| Error::layout(column.name().as_str(), reason);
+
     if let Some(timestamp) = &router.timestamp {
         let reason = "a message has no timestamp that the router takes: Debezium's task fails at each event; remove it, and \
                       place the member as a header";
         found.add(Error::config(router.key_of("table.field.event.timestamp"), &**timestamp, reason));
     }
+
     for column in layout.columns() {
         let is_payload = column.name().as_str() == router.payload;
         match column.ty() {
@@ -152,6 +156,7 @@ pub(super) fn in_payload(
     let is_bytea = layout.column_of(EventField::Payload).is_some_and(|column| column.ty() == ColumnType::Bytea);
     let binary = is_bytea && forms.binary == BinaryForm::Bytes;
     let refuse = |reason| Err(Error::config("value.converter", format!("{converter:?}"), reason));
+
     match converter {
         ValueConverter::String if losses.contains(&Loss::UnreadableRecords) => {}
         ValueConverter::String if binary => {
@@ -176,6 +181,7 @@ pub(super) fn in_payload(
         }
         _ => {}
     }
+
     // Debezium expands text only, which neither bytes nor their base64 or hexadecimal form are.
     if router.expansion.is_some() && !is_bytea && !losses.contains(&Loss::JsonExpansion) {
         return Err(Error::config(
@@ -209,9 +215,11 @@ pub(super) fn in_key(
 ) -> Result<(), Error> {
     let Some(column) = layout.column(&router.key) else { return Ok(()) };
     let kind = connect_type(column, forms);
+
     // A numeric is of the type bytes as well.
     let is_bytes = column.ty() == ColumnType::Bytea && forms.binary == BinaryForm::Bytes;
     let refuse = |reason: &str| Err(Error::config("key.converter", format!("{converter:?}"), reason));
+
     match converter {
         KeyConverter::Number(number) if number.kind() != kind => {
             let taken = number.kind();
@@ -250,6 +258,7 @@ pub(super) fn in_forms(
                       set it to adaptive";
         return Err(Error::config("time.precision.mode", format!("{:?}", forms.time), reason));
     }
+
     let is_struct = |column: &&Column| {
         is_time(column) || matches!(column.ty(), ColumnType::Timestamptz | ColumnType::Timetz | ColumnType::Interval)
     };
@@ -264,16 +273,19 @@ pub(super) fn in_forms(
         );
         return Err(Error::config("time.precision.mode", "structured", reason));
     }
+
     let is_enum = |name: &str| layout.column(name).is_some_and(|column| column.ty() == ColumnType::Enum);
     let is_decimal = |name: &str| layout.column(name).is_some_and(|column| column.ty().is_decimal());
     let refuse = |option: &str, name: &str, reason| Err(Error::config(router.key_of(option), name, reason));
     if matches!(key, KeyConverter::Json(_)) && is_decimal(&router.key) {
         return refuse("table.field.event.key", &router.key, "numeric is modelled with the StringConverter only");
     }
+
     let labels = "with schemas, the JsonConverter writes the labels of an enum, which is not modelled";
     if key == KeyConverter::Json(Schemas::Enabled) && is_enum(&router.key) {
         return refuse("table.field.event.key", &router.key, labels);
     }
+
     let in_envelope = router.placed.iter().filter(|placed| placed.placement == Placement::Envelope);
     let mut in_value = in_envelope.map(|placed| &placed.column).chain([&router.payload]);
     match in_value.find(|name| is_enum(name)) {

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::connector::{
-    AfterRouter, BinaryForm, DecodedMessages, HeaderConverter, KeyConverter, RouterConfig, Transforms, Value,
-    ValueConverter, ValueForms,
+    AfterRouter, BinaryForm, DecodedMessages, HeaderConverter, KeyConverter, RouterConfig, Transforms, ValueConverter,
+    ValueForms, ValueKind,
 };
 use crate::event::names::topic_legal;
 use crate::{
@@ -53,7 +53,7 @@ struct Inner {
     config: ConnectorConfig,
     layout: TableLayout,
     router: RouterConfig,
-    /// How messages are decoded, if there is no table.
+    /// The way in which messages are decoded, if there is no table.
     messages: Option<DecodedMessages>,
     after: AfterRouter,
     key_converter: KeyConverter,
@@ -97,6 +97,7 @@ impl Pipeline {
         if found.is_empty() {
             found.take(contradictions::in_disposition(&config, transforms.disposition(), &layout));
         }
+
         let header_converter = found.take(HeaderConverter::of(&config));
         let key_converter = found.take(KeyConverter::of(&config, key_before(&config, router.as_ref(), &layout)));
         let value_converter = found.take(ValueConverter::of(&config, value_before(&config, router.as_ref(), &layout)));
@@ -109,12 +110,14 @@ impl Pipeline {
         if let (Some(router), Some(converter)) = (&router, value_converter) {
             found.take(contradictions::in_payload(router, converter, forms, &layout, losses));
         }
+
         found.take(contradictions::in_dropped_id(&transforms.after, losses));
         found.take(
             router
                 .as_ref()
                 .map_or(Ok(()), |router| contradictions::in_headers(&config, router, header_converter, &layout)),
         );
+
         if let (Some(router), Some(key), Some(value)) = (&router, key_converter, value_converter) {
             found.take(contradictions::in_key(router, key, forms, &layout, losses));
             found.take(contradictions::in_forms(router, (key, value), forms, &layout));
@@ -131,6 +134,7 @@ impl Pipeline {
         let (after, messages) = (transforms.after, transforms.decoded);
         let parts =
             (|| Some((router?, key_converter?, value_converter?, header_converter?, plan?, slot?, publication?)))();
+
         let Some((router, key_converter, value_converter, header_converter, plan, slot, publication)) = parts else {
             return Err(Error::config("(all)", "", "it is contradictory"));
         };
@@ -152,6 +156,7 @@ impl Pipeline {
             uncarried: Vec::new(),
             uncarried_headers: Vec::new(),
         };
+
         if !losses.contains(&Loss::UncarriedParts) {
             let fields = inner.layout.columns().iter().filter_map(crate::Column::field);
             inner.uncarried = fields.filter(|field| !inner.carries(*field)).collect();
@@ -372,7 +377,7 @@ impl Pipeline {
 
 impl Inner {
     fn tells_route(&self) -> bool {
-        self.router.route.tells_value() && self.after.keeps_topics()
+        self.router.route.shows_value() && self.after.keeps_topics()
     }
 
     fn carries_header(&self, name: &str) -> bool {
@@ -392,20 +397,20 @@ impl Inner {
 }
 
 /// Returns what the value is before it is converted.
-fn value_before(config: &ConnectorConfig, router: Option<&RouterConfig>, layout: &TableLayout) -> Value {
+fn value_before(config: &ConnectorConfig, router: Option<&RouterConfig>, layout: &TableLayout) -> ValueKind {
     let has_bytes = ValueForms::of(config).is_ok_and(|forms| forms.binary == BinaryForm::Bytes);
     let is_bytea =
         has_bytes && layout.column_of(EventField::Payload).is_some_and(|column| column.ty() == ColumnType::Bytea);
     let is_payload = router.is_none_or(|router| !router.has_envelope());
-    if is_bytea && is_payload { Value::Bytes } else { Value::Other }
+    if is_bytea && is_payload { ValueKind::Bytes } else { ValueKind::Other }
 }
 
 /// Returns what the key is before it is converted.
-fn key_before(config: &ConnectorConfig, router: Option<&RouterConfig>, layout: &TableLayout) -> Value {
+fn key_before(config: &ConnectorConfig, router: Option<&RouterConfig>, layout: &TableLayout) -> ValueKind {
     let has_bytes = ValueForms::of(config).is_ok_and(|forms| forms.binary == BinaryForm::Bytes);
     let column = router.and_then(|router| layout.column(&router.key));
     let is_bytea = column.is_some_and(|column| column.ty() == ColumnType::Bytea);
-    if has_bytes && is_bytea { Value::Bytes } else { Value::Other }
+    if has_bytes && is_bytea { ValueKind::Bytes } else { ValueKind::Other }
 }
 
 impl fmt::Debug for Pipeline {

@@ -33,6 +33,7 @@ impl Plan {
         let schema_version = found.take(columns.schema_version());
         let is_complete = [id, payload, key, route_by].iter().all(Option::is_some)
             && [timestamp, schema_version].iter().all(Option::is_some);
+
         // Placed columns are checked in any case.
         let mut plan = Self {
             id: id.unwrap_or_default(),
@@ -45,6 +46,7 @@ impl Plan {
             headers: PlacedHeaders::default(),
             envelope: Vec::new(),
         };
+
         for placed in &router.placed {
             found.take(plan.place(&columns, placed));
         }
@@ -59,6 +61,7 @@ impl Plan {
                 MissingColumn::Error => columns.refuse(option, &placed.column, "the table has no such column"),
             };
         };
+
         let (_, column) = columns.named(option, &placed.column)?;
         let target = Target {
             alias: placed.alias.clone(),
@@ -67,6 +70,7 @@ impl Plan {
             field: column.field(),
             header: column.event_header().map(Box::from),
         };
+
         match placed.placement {
             Placement::Header if columns.is_refused_for_null(column) => {
                 let reason = "the column is nullable: NULL becomes a header with a null value, \

@@ -55,12 +55,14 @@ impl Pipeline {
         let ColumnValue::Text(route) = row.get(plan.route_by) else {
             return Err(Error::encode(&*self.router().route_by, "the routed value is NULL"));
         };
+
         // One more may be added.
         let leading = self.after_router().leading();
         let mut headers = Vec::with_capacity(leading.len() + plan.headers.len() + 2);
         headers.extend(leading.iter().map(|header| (header.name.as_str(), Some(Cow::Borrowed(&*header.value)))));
         headers.push(("id", self.header(row, plan.id)));
         headers.extend(plan.headers.iter().map(|target| (target.alias.as_str(), self.header(row, target.index))));
+
         let mut record = RecordRef {
             topic: self.router().route.topic(route)?,
             partition: plan.partition.and_then(|index| match row.get(index) {
@@ -76,6 +78,7 @@ impl Pipeline {
             Passage::Passed(metadata) => metadata,
             Passage::Dropped(by) => return Err(Error::dropped(by)),
         };
+
         record.value = self.value(row, (route, &metadata), unexpandable)?;
         record.topic = Self::legal_topic(record.topic)?;
         Ok(record)

@@ -13,9 +13,9 @@ use crate::error::Error;
 use crate::position::Origin;
 use crate::progress::Window;
 use crate::rows::{OutboxTables, RowReader};
-use crate::settings::{PostgresSettings, SslMode};
+use crate::settings::PostgresSettings;
 use crate::status::Mode;
-use outbox_wal::{ConnectOptions, Opened, Pem, Published, StartAt, Tls, TlsMode};
+use outbox_wal::{ConnectOptions, Opened, Pem, Published, StartAt, Tls};
 
 /// Checks how the tables are published, and takes the slot.
 pub struct Opener<'a> {
@@ -57,6 +57,7 @@ impl<'a> Opener<'a> {
         let settings = self.shared.settings;
         let (pipeline, scope) = (settings.pipeline(), Scope::of(settings));
         let source = scope.included.source(pipeline.slot().as_str(), pipeline.publication().as_str());
+
         // Once a slot has been read, a new one in its place would hide that events are lost.
         let is_first = self.published.is_none();
         let read = async {
@@ -112,11 +113,13 @@ impl<'a> Opener<'a> {
             opened => opened?,
         };
         *loss = self.identity.taken(&opened, source.slot());
+
         // Until the publication is repaired, there will be more such rows.
         if problem.is_none() {
             let (server, accepted) = ((&*options, &*source), settings.skip_unpublished());
             *problem = self.unpublished.run(&opened, published, server, scope, accepted).await?;
         }
+
         let catch_up = opened.catch_up(options, source).await?;
         let Opened { system, stream, start, has_more, slot, flushed, .. } = opened;
         tracing::info!(
@@ -135,20 +138,15 @@ impl<'a> Opener<'a> {
 /// Returns how to connect to the database of the settings. The application's name is unique: by it the relay recognises
 /// its own walsender.
 pub fn connect_options(postgres: &PostgresSettings) -> ConnectOptions {
-    let mode = match postgres.ssl() {
-        SslMode::Disable => TlsMode::Disable,
-        SslMode::Prefer => TlsMode::Prefer,
-        SslMode::Require => TlsMode::Require,
-        SslMode::VerifyCa => TlsMode::VerifyCa,
-        SslMode::VerifyFull => TlsMode::VerifyFull,
-    };
     let mut tls = Tls::new();
     if let Some(path) = postgres.root_certificate() {
         tls = tls.roots(Pem::file(path));
     }
+
     if let Some(identity) = postgres.client_certificate() {
         tls = tls.identity(Pem::file(&identity.certificate), Pem::file(&identity.key));
     }
+
     let (first, others) = match postgres.servers() {
         [first, others @ ..] => ((first.0.as_str(), first.1), others),
         [] => (("localhost", 5432), &[][..]),
@@ -158,8 +156,9 @@ pub fn connect_options(postgres: &PostgresSettings) -> ConnectOptions {
     let options = options
         .server_role(postgres.server_role())
         .application_name(format!("outbox-relay {}", Uuid::now_v7()))
-        .tls_mode(mode)
+        .tls_mode(postgres.ssl())
         .tls(tls);
+
     match postgres.password() {
         Some(password) => options.password(password.clone()),
         None => options,

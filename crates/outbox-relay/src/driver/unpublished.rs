@@ -13,7 +13,7 @@ use outbox_wal::{ConnectOptions, Opened, Published, Source, TableName, Unpublish
 pub struct UnpublishedCheck {
     /// Whether the publication may have changed in the WAL that is still to be read.
     is_due: bool,
-    /// Why rows are missing, with the remedy.
+    /// The reason why rows are missing, with the remedy.
     found: Option<String>,
 }
 
@@ -62,6 +62,7 @@ impl UnpublishedCheck {
             target: "outbox.relay", %publication, from = %opened.slot.confirmed_flush_lsn, until = %opened.flushed,
             "publication may have changed: looking for rows that it left out"
         );
+
         match search.run(options, source).await {
             Ok(rows) => self.found = rows.map(|rows| reason(&rows, &tables, scope, &origin)),
             Err(error) if error.is_connection_lost() || error.is_shutdown() => return Err(error),
@@ -71,6 +72,7 @@ impl UnpublishedCheck {
                  published when they were written are not in the stream, publish them again from the table"
             ),
         }
+
         self.is_due = false;
         if after > Lsn::default() {
             tracing::warn!(target: "outbox.relay", upto = %after, "rows that the publication left out are skipped as requested");

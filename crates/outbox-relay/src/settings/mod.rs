@@ -33,7 +33,7 @@ use self::finding::Findings;
 use self::resolved::Resolved;
 use crate::position::RowPosition;
 use crate::tables::{Candidates, Included};
-use outbox_kafka::Security;
+use outbox_kafka::{Compression, Security};
 use outbox_wal::{TableName, Timeouts};
 
 pub use self::builder::RelaySettingsBuilder;
@@ -43,8 +43,8 @@ pub(crate) use self::context_headers::ContextHeaders;
 pub use self::error::SettingsError;
 pub use self::finding::Finding;
 pub(crate) use self::heartbeat::Heartbeats;
-pub use self::postgres::{ClientCertificate, PostgresSettings, SslMode};
-pub use self::produce::{CompressionType, PoisonPolicy};
+pub use self::postgres::{ClientCertificate, PostgresSettings};
+pub use self::produce::PoisonPolicy;
 pub use self::topics::TopicCreation;
 pub(crate) use self::updates::OnUpdate;
 pub use outbox_core::connector::keys::KeySupport;
@@ -72,7 +72,7 @@ pub struct RelaySettings {
     postgres: PostgresSettings,
     kafka_security: Option<Security>,
     topic_creation: Option<TopicCreation>,
-    compression: CompressionType,
+    compression: Compression,
     max_request_size: usize,
     poison: PoisonPolicy,
     skip: Vec<RowPosition>,
@@ -147,7 +147,7 @@ impl RelaySettings {
 
     /// Returns how batches are compressed.
     #[must_use]
-    pub fn compression(&self) -> CompressionType {
+    pub fn compression(&self) -> Compression {
         self.compression
     }
 

@@ -23,6 +23,7 @@ pub fn read_connector_file(path: impl AsRef<Path>) -> Result<ConnectorConfig, Se
     if ending == Some("properties") {
         return Ok(Properties::from_latin1(&bytes).iter().collect());
     }
+
     let text = String::from_utf8(bytes).map_err(|_| SettingsError::file(at(), "it is no text in UTF-8"))?;
     match ending {
         Some("yaml" | "yml") => strimzi::connector(&text).map_err(|reason| SettingsError::file(at(), reason)),

@@ -1,7 +1,7 @@
 use outbox_pg::tokio_postgres::Client;
 
 use super::chain;
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 
 async fn make_partitioned(client: &Client) {
     let sql = "ALTER TABLE outbox.outbox_message RENAME TO plain;
@@ -13,7 +13,7 @@ async fn make_partitioned(client: &Client) {
 
 #[tokio::test]
 async fn rows_that_were_published_as_those_of_partitions_arrive_once_the_root_is_published() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     make_partitioned(&fixture.client().await).await;
     fixture.run("ALTER PUBLICATION @ SET TABLE outbox.outbox_message").await;
     fixture.run("ALTER PUBLICATION @ SET (publish_via_partition_root = false)").await;
@@ -48,10 +48,10 @@ async fn rows_that_were_published_as_those_of_partitions_arrive_once_the_root_is
     relay.stop().await;
 }
 
-/// PostgreSQL writes no WAL for rows of an unlogged table or a foreign table, although its root is published.
+/// PostgreSQL writes no WAL for rows of an unlogged table, although its root is published.
 #[tokio::test]
-async fn nothing_is_confirmed_while_a_partition_is_unlogged_or_foreign() {
-    let fixture = Fixture::new(1).await;
+async fn nothing_is_confirmed_while_a_partition_is_unlogged() {
+    let fixture = RelayEnv::new(1).await;
     make_partitioned(&fixture.client().await).await;
     fixture.run("ALTER PUBLICATION @ SET TABLE outbox.outbox_message").await;
     fixture.run("ALTER PUBLICATION @ SET (publish_via_partition_root = true)").await;
@@ -74,13 +74,6 @@ async fn nothing_is_confirmed_while_a_partition_is_unlogged_or_foreign() {
     fixture.run("CREATE UNLOGGED TABLE outbox.q PARTITION OF outbox.outbox_message FOR VALUES FROM ('2000-01-01') TO ('2000-01-02')").await;
     relay.is_not_ready("unlogged").await;
     fixture.run("DROP TABLE outbox.q").await;
-    relay.is_ready().await;
-    let foreign = "CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER nowhere FOREIGN DATA WRAPPER nothing;
-        CREATE FOREIGN TABLE outbox.q PARTITION OF outbox.outbox_message FOR VALUES FROM ('2000-01-01') TO ('2000-01-02')
-        SERVER nowhere";
-    fixture.run(foreign).await;
-    relay.is_not_ready("foreign table").await;
-    fixture.run("DROP FOREIGN TABLE outbox.q").await;
     fixture.enqueue_each(1, 1..2).await;
     fixture.check(&fixture.records(2).await, 2);
     fixture.confirmed().await;
@@ -91,7 +84,7 @@ async fn nothing_is_confirmed_while_a_partition_is_unlogged_or_foreign() {
 /// The publication then names the rows after the root, which the configuration does not include.
 #[tokio::test]
 async fn nothing_is_confirmed_while_the_table_is_published_as_its_root() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     fixture
         .run(
             "CREATE TABLE outbox.everything (LIKE outbox.outbox_message) PARTITION BY RANGE (created_at);
