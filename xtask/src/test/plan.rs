@@ -21,7 +21,7 @@ pub(super) type Selection = Vec<OsString>;
 /// The runs of the test programs. Those of the second lane run at the same time, on servers of their own.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// What is built before servers are started.
+    /// The selections that are built before servers are started.
     pub(super) build: Vec<Selection>,
     pub(super) first: Vec<Selection>,
     pub(super) second: Vec<OtherVersion>,

@@ -195,7 +195,7 @@ impl Store {
     }
 }
 
-/// Why a transaction was not committed, as far as is known.
+/// The reason why a transaction was not committed, as far as is known.
 #[derive(Debug)]
 pub enum CommitError {
     /// PostgreSQL has not committed, because of a deferred constraint or a foreign server, for example.

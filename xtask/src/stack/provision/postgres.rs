@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use outbox_testkit::local::{Account, Programs};
+use outbox_testkit::local::{self, Account, Programs};
 
 use super::task::Task;
 use crate::stack::error::StackError;
 use crate::stack::options::StackOptions;
 use crate::stack::postgres_version::PostgresVersion;
 
-/// How often an interrupt is looked for during a download.
+/// The interval at which a download checks for an interrupt.
 const POLL: Duration = Duration::from_millis(50);
 
 /// Returns PostgreSQL's programs: of the version that is asked for, which is downloaded, or else those that the testkit
@@ -40,7 +40,7 @@ fn download(task: &Task<'_>, version: PostgresVersion, account: Option<&Account>
     task.report(&format!("getting PostgreSQL {version}, unless it was downloaded before"));
 
     runtime.block_on(async {
-        let mut download = Box::pin(Programs::download(version.number(), account));
+        let mut download = Box::pin(local::download(version.number(), account));
         loop {
             match tokio::time::timeout(POLL, &mut download).await {
                 Ok(programs) => return Ok(programs?),
