@@ -11,7 +11,7 @@ use crate::existing_table;
 use crate::exit::Failure;
 use crate::postgres::DatabaseOptions;
 
-/// What a command that only looks at events does not mind: how rows become records is the configuration's.
+/// The losses of a configuration that commands accept which only read events.
 const LOSSES: [Loss; 4] = [Loss::JsonExpansion, Loss::NullableColumns, Loss::UncarriedParts, Loss::UnreadableRecords];
 
 /// The outbox: the connector's configuration and the table.
@@ -135,14 +135,14 @@ pub(crate) struct Existing {
 }
 
 impl Existing {
-    /// Returns the pipeline that is as good as the configuration is.
+    /// Returns the pipeline, with all losses of the configuration accepted.
     pub(crate) fn pipeline(self) -> Result<Pipeline, outbox_core::Error> {
         Pipeline::accepting(&LOSSES, self.config, self.layout?)
     }
 
-    /// Checks what [`pipeline`](Self::pipeline) does not mind.
+    /// Checks for the losses that [`pipeline`](Self::pipeline) accepts.
     pub(crate) fn check(&self) -> Result<(), outbox_core::Error> {
-        // What a column for another part holds is not this library's business.
+        // The programs that write the table know which of its columns no record holds.
         let losses = [Loss::UncarriedParts];
         match &self.layout {
             Ok(layout) => Pipeline::accepting(&losses, self.config.clone(), layout.clone()).map(drop),

@@ -107,6 +107,7 @@ fn table(head: Option<&[&str]>, rows: &[Vec<String>], width: Option<u16>) -> Str
     if let Some(width) = width {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
+
     if let Some(head) = head {
         table.set_header(head.iter().map(|name| name.to_uppercase()));
     }

@@ -40,7 +40,7 @@ pub struct Source(Choice);
 impl Source {
     /// Connects to nothing yet.
     pub fn new(brokers: Vec<String>, reader: Reader) -> Self {
-        Self(Choice::new(reader, &Brokers::new(brokers, outbox_kafka::Security::new())))
+        Self(Choice::new(reader, &Brokers::new(brokers, outbox_kafka::Security::new()), 256 << 20))
     }
 
     /// Opens a partition.

@@ -14,6 +14,8 @@ use crate::source::{Fetched, Message, PartitionReader, RecordSource};
 
 /// Before an offset is fetched again that the leader did not know.
 const RANGE_PAUSE: Duration = Duration::from_millis(100);
+/// What all partitions hold together at least.
+const LEAST_MEMORY: usize = 1 << 20;
 
 /// The brokers of a cluster. All partitions share its connections.
 #[derive(Clone, Debug)]
@@ -24,9 +26,14 @@ pub struct Source {
 }
 
 impl Source {
-    pub fn new(brokers: Brokers) -> Self {
+    /// Creates a source whose partitions hold at most this many bytes together, or 64 MiB if that is less.
+    pub fn new(brokers: Brokers, memory: usize) -> Self {
         let cluster = outbox_kafka::Cluster::new(brokers.settings().clone());
-        Self { brokers, fetcher: Fetcher::new(Arc::new(cluster), FetchLimits::default()) }
+        let mut limits = FetchLimits::default();
+        limits.budget = limits.budget.min(memory).max(LEAST_MEMORY);
+        limits.request = limits.request.min(limits.budget);
+        limits.partition = limits.partition.min(limits.request);
+        Self { brokers, fetcher: Fetcher::new(Arc::new(cluster), limits) }
     }
 
     /// Returns whether the batch at an offset has the broker's timestamps (`LogAppendTime`).

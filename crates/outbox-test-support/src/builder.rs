@@ -8,7 +8,7 @@ use crate::database::Database;
 use crate::env::{Kafka, TestEnv};
 use crate::{connect_kafka, stack};
 
-/// How long the creation of a slot waits for the transactions of other tests, of all databases of the server.
+/// The time that the creation of a slot waits for the transactions of other tests, of all databases of the server.
 const OPEN_TRANSACTIONS: Duration = Duration::from_secs(300);
 
 type Change = Box<dyn FnOnce(ConnectorConfig) -> ConnectorConfig + Send>;

@@ -169,6 +169,7 @@ impl PublicationCatalog {
             literal(&name.schema),
             literal(&name.table)
         );
+
         let schemas = match self.has_schemas {
             true => {
                 ", (SELECT min(pg_catalog.age(xmin)) FROM pg_catalog.pg_publication_namespace WHERE pnpubid = p.oid),

@@ -2,12 +2,13 @@ use super::error::{Error, Operation};
 use super::session::Session;
 use super::sql::literal;
 
-/// The statistics of a slot, which PostgreSQL begins anew with each slot: a new one of the same name is recognised by them.
+/// The statistics of a slot. They begin at zero with each new slot, which is how one of the same name is recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotCounters {
-    /// How many transactions were decoded for the slot's readers.
+    /// The number of transactions that were decoded for the slot's readers.
     transactions: u64,
-    /// When statistics were reset last: those of the slot, and all, as after a crash. Another server has another time.
+    /// The time at which statistics were reset last: those of the slot, and all, as after a crash. Another server has
+    /// another time.
     reset: String,
 }
 

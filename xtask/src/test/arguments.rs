@@ -112,6 +112,7 @@ impl Arguments {
     fn values(&self, options: &[&str]) -> Vec<&str> {
         let mut arguments = self.texts();
         let mut values = Vec::new();
+
         while let Some(argument) = arguments.next() {
             if options.contains(&argument) {
                 values.extend(arguments.next());

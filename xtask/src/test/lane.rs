@@ -90,6 +90,7 @@ impl Lane<'_> {
         let outcome = Stack::up(&options).map_err(Into::into).and_then(|stack| {
             test(&Servers { state: options.state_file(), postgres: stack.postgres_programs().to_owned() })
         });
+
         // This must not be interrupted by what has interrupted the tests.
         let options = options.interrupt(Interrupt::default());
         let passed = matches!(outcome, Ok(ExitCode::SUCCESS));
@@ -158,6 +159,7 @@ impl Lane<'_> {
         if let Some(package) = suite.manifest.parent() {
             command.current_dir(package).env("CARGO_MANIFEST_DIR", package);
         }
+
         output.redirect(&mut command)?;
         servers.choose(&mut command)?;
         let ended = self.ended(&mut command)?;

@@ -96,6 +96,7 @@ fn run_lanes(lane: &Lane<'_>, plan: &Plan, messages: &str, options: StackOptions
             second = (!plan.second.is_empty()).then(|| scope.spawn(|| run_second(lane, &plan.second, messages)));
             lane.test(&plan.first, servers, &Destination::Terminal)
         });
+
         let second = second.map_or(Ok(ExitCode::SUCCESS), |second| {
             let ended = second.join().unwrap_or_else(|_| Err("the second lane of tests has panicked".into()));
             if !lane.interrupt.is_raised() {
@@ -103,6 +104,7 @@ fn run_lanes(lane: &Lane<'_>, plan: &Plan, messages: &str, options: StackOptions
             }
             ended
         });
+
         match first? {
             ExitCode::SUCCESS => second,
             failed => {
@@ -118,6 +120,7 @@ fn run_second(lane: &Lane<'_>, plan: &[OtherVersion], messages: &str) -> Outcome
     // In their usual sizes: the first lane has the larger ones.
     let lane = Lane { extent: Extent::Usual, ..*lane };
     let mut outcome = ExitCode::SUCCESS;
+
     for of in plan {
         let options = StackOptions::test_on(of.version).interrupt(lane.interrupt.clone());
         let output = Destination::file(&options)?;

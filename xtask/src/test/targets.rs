@@ -75,6 +75,7 @@ fn of(metadata: &Value) -> Vec<Target> {
     let list = |value: &Value, key: &str| value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
     let name = |value: &Value| value.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut targets = Vec::new();
+
     for package in list(metadata, "packages") {
         let manifest = package.get("manifest_path").and_then(Value::as_str).unwrap_or_default();
         for target in list(&package, "targets") {

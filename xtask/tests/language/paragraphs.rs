@@ -10,20 +10,22 @@ const FEW: usize = 7;
 /// Finds the functions with many statements and no blank line between them, by the lines on which they begin.
 pub(crate) fn functions_without_paragraphs(source: &str) -> Vec<usize> {
     let lines: Vec<_> = source.lines().collect();
-    let begins = |index: &usize| is_function(lines[*index].trim());
-    (0..lines.len()).filter(begins).filter(|index| has_no_paragraphs(&lines[*index..])).map(|index| index + 1).collect()
+    let found = (1..).zip(&lines).filter(|(number, line)| {
+        let body = lines.iter().skip(*number - 1);
+        is_function(line.trim()) && has_no_paragraphs(indentation(line), body)
+    });
+    found.map(|(number, _)| number).collect()
 }
 
 /// Returns whether the body of the function that begins these lines is long and has no blank line.
-fn has_no_paragraphs(lines: &[&str]) -> bool {
-    let indent = indentation(lines[0]);
-    let Some(opens) = lines.iter().position(|line| line.ends_with(['{', ';', '}'])) else { return false };
-    if !lines[opens].ends_with('{') {
+fn has_no_paragraphs<'a>(indent: usize, lines: impl Iterator<Item = &'a &'a str>) -> bool {
+    let mut lines = lines.skip_while(|line| !line.ends_with(['{', ';', '}']));
+    if lines.next().is_none_or(|opens| !opens.ends_with('{')) {
         return false;
     }
 
-    let is_end = |line: &&str| line.starts_with(&format!("{}}}", " ".repeat(indent)));
-    let body: Vec<_> = lines[opens + 1..].iter().take_while(|line| !is_end(line)).collect();
+    let end = format!("{}}}", " ".repeat(indent));
+    let body: Vec<_> = lines.take_while(|line| !line.starts_with(&end)).collect();
     let is_statement = |line: &&&&str| {
         let text = line.trim_start();
         indentation(line) == indent + 4 && !text.starts_with(['}', ')', ']', '.', '/', '#'])

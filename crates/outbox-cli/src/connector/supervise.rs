@@ -58,7 +58,7 @@ impl Supervise {
         }
     }
 
-    /// Looks at the connectors again and again. Only an error of this program ends it.
+    /// Looks at the connectors at each interval. It ends only if standard output cannot be written.
     async fn watch(&self, rest: &Rest, output: Output) -> Result<Exit, Failure> {
         let (mut failing, mut missing) = (HashMap::new(), HashSet::new());
         loop {

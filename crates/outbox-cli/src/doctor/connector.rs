@@ -51,12 +51,14 @@ pub(super) async fn check(
     let of = |status, error: &outbox_core::Error| -> Vec<Check> {
         faults(error).into_iter().map(|one| Check::new(NAME, status, one)).collect()
     };
+
     match &pipeline {
         Err(error) => checks.extend(of(Status::Failed, error)),
         // Debezium writes such records, and readers have to know of them.
         Ok(_) => losses.iter().for_each(|error| checks.extend(of(Status::Warning, error))),
     }
     checks.extend(habits(config));
+
     match pipeline {
         Ok(pipeline) => {
             let table = pipeline.layout().qualified_name();
@@ -105,11 +107,13 @@ fn heartbeats(config: &ConnectorConfig) -> Check {
         let found = "heartbeat.interval.ms is 0: while the outbox is quiet, the WAL of other tables is kept";
         return Check::warning(name, found).remedy("set heartbeat.interval.ms and heartbeat.action.query");
     }
+
     if config.get("heartbeat.action.query").is_none_or(|query| query.trim().is_empty()) {
         let found = "there is no heartbeat.action.query: with other databases on the server, the WAL is kept";
         return Check::warning(name, found)
             .remedy("set heartbeat.action.query, as outbox config generate connector has it");
     }
+
     if let Some(prefix) = heartbeat_message(config) {
         let topic = format!("{}.message", config.get("topic.prefix").unwrap_or_default().trim());
         let found = format!("each heartbeat's message {prefix} becomes a record of the topic {topic}");
@@ -182,6 +186,7 @@ pub(super) async fn servers(
         Ok(None) => return vec![Check::skipped("kafka", "no brokers are named").remedy("give --brokers HOST:PORT")],
         Err(failure) => return vec![Check::failed("kafka", failure.to_string())],
     };
+
     let security = match kafka.security() {
         Ok(security) => security,
         Err(failure) => return vec![Check::failed("kafka", failure.to_string()).remedy("check --kafka-config")],
@@ -196,6 +201,7 @@ pub(super) async fn servers(
         }
         Ok::<_, String>(relay.check(topics).await)
     };
+
     match checked.await {
         Ok(found) => found.iter().map(of_server).collect(),
         Err(reason) => {

@@ -67,6 +67,7 @@ async fn connection_limit(client: &Client, role: &Identifier) -> Option<Check> {
         let found = format!("the password of the role {role} is no longer valid (VALID UNTIL)");
         return Some(Check::failed(name, found).remedy(format!("ALTER ROLE {role} VALID UNTIL 'infinity'")));
     }
+
     let found = format!(
         "the role {role} may open {limit} connections (CONNECTION LIMIT), and a reader needs up to {CONNECTIONS}"
     );

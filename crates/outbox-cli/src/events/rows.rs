@@ -95,6 +95,7 @@ pub(super) async fn within(
 pub(super) async fn one(client: &Client, pipeline: &Pipeline, id: &str) -> Result<Option<OutboxRow>, Failure> {
     let found = pipeline.layout().columns().iter().find(|column| column.field() == Some(EventField::Id));
     let column = column(pipeline, EventField::Id)?;
+
     // As the column's type, so that an index is used.
     let condition = match found.map(outbox_core::layout::Column::ty) {
         Some(ColumnType::Uuid) if id.parse::<Uuid>().is_ok() => format!("{column} = $1::text::uuid"),

@@ -54,7 +54,7 @@ struct Compared {
     order: u64,
 }
 
-/// Numbers for texts that come again and again.
+/// Numbers in place of texts that occur often.
 #[derive(Default)]
 struct Numbers(HashMap<Box<str>, u32>);
 
@@ -128,6 +128,7 @@ impl Verified {
             }
         };
         let (mut missing, mut duplicated, mut reordered) = (Found::default(), Found::default(), Found::default());
+
         // The latest place of an older event of each aggregate.
         let mut latest: HashMap<(u32, u32), u64> = HashMap::new();
         for row in rows {
@@ -144,6 +145,7 @@ impl Verified {
                 *before = row.order.max(*before);
             }
         }
+
         (self.missing, self.duplicated, self.reordered) = (Some(missing), duplicated, Some(reordered));
         shown
     }
@@ -215,7 +217,7 @@ impl Verified {
     }
 }
 
-/// How an event did not arrive as it should.
+/// The fault of an event that did not arrive as it should.
 #[derive(Clone, Copy)]
 enum Kind {
     Missing,

@@ -48,7 +48,7 @@ pub(crate) async fn change(
     let state = SlotState::get(client, slot).await?;
     state.check_unused()?;
     let to = match change {
-        // Not beyond the present end: events that commit after the count would be lost without a word.
+        // Not beyond the present end: events that commit after the count would be lost without being counted.
         Change::Advance(to) => {
             let end = end(client).await?;
             Some(to.map_or(end, |to| to.min(end)))

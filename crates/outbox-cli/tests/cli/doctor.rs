@@ -199,6 +199,7 @@ async fn servers_that_do_not_answer_are_found() {
     fails(&env, &["--relay", &nowhere], "relay: ").await;
     fails(&env, &["--connector", "c", "--connect-url", &nowhere], "kafka connect: ").await;
     fails(&env, &["--brokers", &format!("127.0.0.1:{port}")], "kafka: ").await;
+    fails(&env, &["--kafka-config", "/no/such.properties"], "-> check --kafka-config").await;
     let database = format!("postgres://postgres:postgres@127.0.0.1:{port}/none");
     let ran = run(&["doctor"], &[("DATABASE_URL", &database)]).await;
     assert!(ran.text(1).contains("check DATABASE_URL"), "{ran:?}");

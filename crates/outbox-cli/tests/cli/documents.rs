@@ -53,10 +53,12 @@ pub(crate) fn check_members(arguments: &[&str], json: &Value) {
     let Some(mut members) = command.iter().find_map(|command| row(command)) else {
         panic!("docs/cli.md has no members of {arguments:?}");
     };
+
     // Members of another command are named by it.
     for _ in 0..3 {
         members = members.iter().flat_map(|word| row(word).unwrap_or_default().into_iter().chain([*word])).collect();
     }
+
     let mut found = BTreeSet::new();
     collect(json, &mut found);
     let unknown: Vec<_> = found.iter().filter(|member| !members.contains(member.as_str())).collect();

@@ -33,12 +33,14 @@ async fn debeziums_classic_table_is_read_by_its_columns() {
         (&shown["row"], &shown["aggregate_id"], &shown["event_type"]),
         (&"present".into(), &"7".into(), &"OrderCreated".into())
     );
+
     let pipeline = env.pipeline();
     env.produce(0, pipeline.encode(&pipeline.row(&event).unwrap()).unwrap()).await;
     let shown = run(&["events", "show", &id, "--output", "json"]).await.json(0);
     assert_eq!(shown["records"].as_array().unwrap().len(), 1);
     let tailed = run(&["events", "tail", "--last", "1", "--no-follow", "--output", "json"]).await.json(0);
     assert_eq!(tailed["id"], id);
+
     // The table has no time.
     let verified = run(&["events", "verify"]).await;
     assert!(verified.code == 2 && verified.stderr.contains("table.field.event.timestamp"), "{verified:?}");
@@ -57,6 +59,7 @@ async fn a_table_with_numbers_for_ids_and_its_faults_are_found() {
                    SELECT 'order', n, 'Made', '{}', 1, timezone('utc', now()) - interval '2 minutes' FROM generate_series(1, 3) AS n;
                DROP PUBLICATION outbox; CREATE PUBLICATION outbox FOR TABLE events WITH (publish = 'insert')";
     client.batch_execute(sql).await.unwrap();
+
     let options = [
         ("table.include.list", "public\\.events"),
         ("transforms.outbox.table.field.event.id", "event_no"),
@@ -77,8 +80,10 @@ async fn a_table_with_numbers_for_ids_and_its_faults_are_found() {
         .batch_execute(&format!("SELECT pg_create_logical_replication_slot('{}', 'pgoutput')", env.name()))
         .await
         .unwrap();
+
     let (failed, _) = findings(&env, &config, 0).await;
     assert_eq!(failed, [""; 0]);
+
     let refused = run(&["slot", "create", env.name()]).await;
     assert!(refused.code == 3 && refused.stderr.contains("events_slots"), "{refused:?}");
     run(&["migrate", "apply"]).await.text(0);

@@ -42,6 +42,7 @@ async fn a_server_that_accepts_and_does_not_answer_is_given_up_by_every_command(
         &["migrate", "plan"],
         &["uninstall"],
     ];
+
     for command in commands {
         let arguments = [command, &["--timeout", "0.3"]].concat();
         let variables = [("DATABASE_URL", &*url)];
@@ -119,6 +120,7 @@ async fn a_page_in_place_of_kafka_connect_is_no_empty_list() {
             _ = stream.write_all(answer.as_bytes()).await;
         }
     });
+
     let listed = run(&["connector", "list", "--connect-url", &format!("http://{address}")], &[]).await;
     assert!(listed.code == 4 && listed.stderr.contains("check --connect-url"), "{listed:?}");
 }

@@ -100,6 +100,7 @@ async fn a_password_is_asked_for_once_however_many_connections_need_it() {
     let role = format!("{}_role", env.name());
     let client = env.client().await;
     client.batch_execute(&format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'hunter2'")).await.unwrap();
+
     let url = format!("postgres://{role}@{}", env.url().split_once('@').unwrap().1);
     let brokers = stack().kafka_bootstrap();
     let mut terminal = Terminal::start(

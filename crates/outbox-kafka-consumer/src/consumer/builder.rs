@@ -297,7 +297,8 @@ impl<D: Driver> Builder<D> {
 
     /// Sets how many bytes of records this process holds that were fetched and are not handled yet, for all partitions;
     /// 256 MiB by default. A partition that gets nothing of it for a second, because paused topics hold it, reads one
-    /// fetch at a time. What a client library holds while it fetches is not counted.
+    /// fetch at a time. Fetches have, in addition, up to as much memory: 64 MiB for all partitions of the native reader,
+    /// and 4 MiB for each of rskafka, or less if this setting is less.
     pub fn max_memory(mut self, bytes: u32) -> Self {
         self.options.max_memory = bytes.max(1);
         self
@@ -358,7 +359,7 @@ impl<D: Driver> Builder<D> {
     }
 
     /// Sets how long the inbox remembers a handled event; 8 days unless set. It has to be longer than records stay in
-    /// the topics (`retention.ms`, 7 days unless set there).
+    /// the topics (`retention.ms`, 7 days unless set there); the log warns at the start if it is not.
     pub fn inbox_retention(mut self, retention: Duration) -> Self {
         self.options.inbox_retention = retention;
         self
@@ -448,7 +449,7 @@ impl<D: Driver> Builder<D> {
         // One connection is left for what is not a handler's.
         let concurrency = self.concurrency.map_or_else(|| pool.max_size().saturating_sub(1).max(1), NonZeroUsize::get);
 
-        let cluster = Choice::new(self.reader, &Brokers::new(self.brokers, self.security));
+        let cluster = Choice::new(self.reader, &Brokers::new(self.brokers, self.security), self.options.max_memory);
         let registry = Registry::new(&pipeline, self.registrations, self.otherwise.into_iter().next())?;
         let store = Store::new(pool, &schema, group, self.lease, self.statement_caching);
         let store = store.with_custom_settings(self.custom_settings);

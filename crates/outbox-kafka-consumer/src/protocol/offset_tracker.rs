@@ -43,6 +43,11 @@ impl OffsetTracker {
         self.open.first().copied().unwrap_or(self.seen)
     }
 
+    /// Returns the position as it is in the store, as far as is known.
+    pub fn position(&self) -> i64 {
+        self.stored
+    }
+
     /// Returns where the position in the store may move; `None` if it is there already.
     pub fn to_store(&self) -> Option<i64> {
         Some(self.done()).filter(|done| *done > self.stored)

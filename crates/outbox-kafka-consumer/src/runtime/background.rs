@@ -25,6 +25,8 @@ const PURGE: Duration = Duration::from_secs(60);
 const HEADS: u32 = 10;
 /// The interval at which positions are mirrored.
 const MIRROR: Duration = Duration::from_secs(5);
+/// The number of rounds after which all positions are mirrored, and not only those that were moved.
+const MIRROR_ALL: u32 = 6;
 /// The time that the last positions may take at shutdown.
 const LAST_MIRROR: Duration = Duration::from_secs(2);
 
@@ -146,11 +148,16 @@ impl Shared {
 }
 
 impl Shared {
-    /// Commits the positions that were moved, every few seconds.
+    /// Commits the positions that were moved, every few seconds, and all of them now and then: Kafka forgets those of
+    /// idle partitions (`offsets.retention.minutes`), and a tool may have reset them.
     pub async fn mirror(self: Arc<Self>) -> Result<(), Error> {
-        let mut failing = None;
+        let (mut failing, mut round) = (None, 0_u32);
         loop {
             tokio::time::sleep(MIRROR).await;
+            round = round.wrapping_add(1);
+            if round.is_multiple_of(MIRROR_ALL) {
+                self.upkeep.note_all_stored();
+            }
             self.mirror_moved(&mut failing).await;
         }
     }

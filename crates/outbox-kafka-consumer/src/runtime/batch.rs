@@ -49,11 +49,11 @@ impl Lane {
         }
 
         tx = self.handle(tx, items, &fresh).await?;
-        let mut calls = Calls::of(items, &fresh);
+        let mut calls = Calls::of(items, &fresh, check);
         let of = |places: &[usize]| places.iter().filter_map(|&index| items.get(index)).collect();
         let (handled, parked): (Vec<&Item>, Vec<&Item>) = (of(&fresh), of(&parked));
         if !parked.is_empty() && !handled.is_empty() {
-            calls.changed = self.after_handlers(&mut tx).await?;
+            calls.changed = self.after_handlers(&mut tx, check).await?;
             self.check_shared(&calls)?;
         }
 
@@ -143,7 +143,7 @@ impl Lane {
         mut calls: Calls,
     ) -> Result<Vec<String>, Fault> {
         let store = &self.shared.store;
-        let closed = store.close_guard(&mut tx, self.in_flight.fence, isolation).await;
+        let closed = store.close_guard(&mut tx, self.in_flight.fence, isolation, calls.check).await;
         let changed = closed.map_err(|e| Fault::after_handlers("close the guard", e))?;
         calls.changed.extend(changed.ok_or_else(|| Fault::Store(Error::fenced()))?);
         self.check_shared(&calls)?;

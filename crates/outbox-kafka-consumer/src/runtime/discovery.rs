@@ -24,6 +24,8 @@ impl Shared {
     pub async fn discover(&self, found: watch::Sender<Found>) -> Result<(), Error> {
         let mut discovery = Discovery::new(self.registry.topics().into_iter().map(str::to_owned).collect());
         let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE);
+        let mut checked = BTreeSet::new();
+
         loop {
             match self.cluster.partitions(&discovery.topics).await {
                 Ok(answer) => {
@@ -34,6 +36,7 @@ impl Shared {
                         found.clone_from(&discovery.found);
                         is_new
                     });
+                    self.check_new(&discovery, &mut checked).await;
                     self.until_topic_appears(&discovery, Instant::now() + INTERVAL).await;
                 }
                 Err(e) => {
@@ -42,6 +45,15 @@ impl Shared {
                     self.set_rejected(Some(e));
                     sleep(pause).await;
                 }
+            }
+        }
+    }
+
+    /// Checks the topics that were not found before.
+    async fn check_new(&self, discovery: &Discovery, checked: &mut BTreeSet<String>) {
+        for topic in discovery.topics.difference(&discovery.awaited) {
+            if checked.insert(topic.clone()) {
+                self.check_retention(topic).await;
             }
         }
     }

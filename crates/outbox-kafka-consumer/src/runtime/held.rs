@@ -232,12 +232,12 @@ impl Lane {
             _ => true,
         };
 
-        let mut calls = Calls::default();
+        let mut calls = Calls { check, ..Calls::default() };
         if is_new {
             let handled = self.handle(tx, std::slice::from_mut(item), &[0]).await;
             tx = handled.map_err(|aborted| aborted.fault)?;
             // What follows must not be stored by itself, nor as another role.
-            calls.changed = self.after_handlers(&mut tx).await?;
+            calls.changed = self.after_handlers(&mut tx, check).await?;
         }
         let (next, remained) = self.released(tx, held, item.id, isolation, calls).await?;
         if is_new {

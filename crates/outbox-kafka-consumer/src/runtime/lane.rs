@@ -132,6 +132,7 @@ impl Lane {
                 size.committed(events);
                 continue;
             };
+
             match &fault {
                 Fault::Store(_) | Fault::SessionChanged(_) => return Err(fault.into_error()),
                 Fault::NotShared(_) => {
@@ -150,6 +151,7 @@ impl Lane {
                     pieces.split(piece, &suspects);
                 }
             }
+
             let error = fault.into_error();
             tracing::debug!(target: "outbox.consumer", topic, error = %ErrorChain::new(&error), events, "batch split");
         }

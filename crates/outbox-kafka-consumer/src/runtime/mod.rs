@@ -19,6 +19,7 @@ mod reader;
 mod session;
 mod settings_checks;
 mod shared;
+mod topic_retention;
 mod try_out;
 mod upkeep;
 

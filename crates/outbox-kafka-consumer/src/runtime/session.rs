@@ -16,18 +16,20 @@ use crate::store::{ChangedSettings, SettingsCheck, Transaction};
 pub struct Calls {
     /// There was more than one, for different events.
     pub are_several: bool,
+    /// The settings that the transaction checks.
+    pub check: SettingsCheck,
     pub changed: ChangedSettings,
 }
 
 impl Calls {
     /// Returns the calls for these events of a batch, which have changed nothing as far as is known.
-    pub fn of(items: &[Item], fresh: &[usize]) -> Self {
+    pub fn of(items: &[Item], fresh: &[usize], check: SettingsCheck) -> Self {
         let mut routes = fresh.iter().filter_map(|&index| items.get(index)?.route());
         let is_one = routes.next().is_none_or(|first| {
             let is_together = first.kind() == Kind::Together && first.handlers().len() == 1;
             fresh.len() == 1 || (is_together && routes.all(|route| Arc::ptr_eq(route, first)))
         });
-        Self { are_several: !is_one, changed: ChangedSettings::default() }
+        Self { are_several: !is_one, check, changed: ChangedSettings::default() }
     }
 }
 
@@ -38,16 +40,16 @@ impl Lane {
         let mut routes = items.iter().filter_map(Item::route);
         let is_suspicious =
             routes.any(|route| !route.is_checked()) || self.in_flight.checks_all_settings.load(Ordering::Relaxed);
-        if is_suspicious || self.shared.settings_checks.is_due(items.len()) {
-            SettingsCheck::All
-        } else {
-            SettingsCheck::Listed
-        }
+        if is_suspicious || self.shared.settings_checks.is_due() { SettingsCheck::All } else { SettingsCheck::Listed }
     }
 
     /// Restores the session after handlers, before the consumer's own statements. Returns what was changed.
-    pub async fn after_handlers(&self, tx: &mut Transaction<'_>) -> Result<ChangedSettings, Fault> {
-        let restored = self.shared.store.after_handlers(tx).await;
+    pub async fn after_handlers(
+        &self,
+        tx: &mut Transaction<'_>,
+        check: SettingsCheck,
+    ) -> Result<ChangedSettings, Fault> {
+        let restored = self.shared.store.after_handlers(tx, check).await;
         restored.map_err(|e| Fault::after_handlers("restore the session", e))?.ok_or(Fault::Ended)
     }
 

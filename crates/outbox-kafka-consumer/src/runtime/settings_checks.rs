@@ -4,11 +4,9 @@ use std::time::Instant;
 
 /// A process checks all settings of a session after handlers this many times a second, and not only the listed ones: it
 /// takes PostgreSQL about a millisecond.
-const PER_SECOND: f64 = 50.;
+const PER_SECOND: f64 = 20.;
 /// This many of them in a row.
-const BURST: f64 = 100.;
-/// In a transaction of this many events it always does.
-const LARGE_BATCH: usize = 32;
+const BURST: f64 = 50.;
 
 /// The memory of a process about the settings that its handlers change.
 pub struct SettingsChecks {
@@ -29,11 +27,8 @@ impl Default for SettingsChecks {
 }
 
 impl SettingsChecks {
-    /// Returns whether a transaction of this many events checks all settings.
-    pub fn is_due(&self, events: usize) -> bool {
-        if events >= LARGE_BATCH {
-            return true;
-        }
+    /// Returns whether a transaction checks all settings.
+    pub fn is_due(&self) -> bool {
         let (mut budget, now) = (lock(&self.budget), Instant::now());
         let earned = now.duration_since(budget.at).as_secs_f64() * PER_SECOND;
         *budget = Budget { checks: (budget.checks + earned).min(BURST), at: now };

@@ -90,6 +90,16 @@ impl Upkeep {
         moved.insert((in_flight.topic.to_string(), in_flight.partition), position);
     }
 
+    /// Notes the positions of all partitions as if they were moved.
+    pub fn note_all_stored(&self) {
+        let positions: Moved = {
+            let place = |in_flight: &InFlight| (in_flight.topic.to_string(), in_flight.partition);
+            let position = |in_flight: &InFlight| (place(in_flight), in_flight.prefix().position());
+            self.lock().values().map(|registered| position(&registered.in_flight)).collect()
+        };
+        self.put_back(positions);
+    }
+
     /// Notes how far handlers of a partition may have been called.
     pub fn note_called(&self, in_flight: &InFlight) {
         let mut called = self.called_until.lock().unwrap_or_else(PoisonError::into_inner);

@@ -24,8 +24,11 @@ pub struct Choice {
 const MOST_BY_RSKAFKA: usize = 16;
 
 impl Choice {
-    pub fn new(reader: Reader, brokers: &Brokers) -> Self {
-        let (rskafka, native) = (kafka::Cluster::new(brokers.clone()), native::Source::new(brokers.clone()));
+    /// Creates a source that fetches into about this much memory, in bytes.
+    pub fn new(reader: Reader, brokers: &Brokers, memory: u32) -> Self {
+        let memory = usize::try_from(memory).unwrap_or(usize::MAX);
+        let rskafka = kafka::Cluster::new(brokers.clone(), memory / MOST_BY_RSKAFKA);
+        let native = native::Source::new(brokers.clone(), memory);
         Self { reader, brokers: brokers.clone(), rskafka, native, auto: Arc::new(Semaphore::new(MOST_BY_RSKAFKA)) }
     }
 

@@ -138,20 +138,20 @@ async fn conforms(broker: &Broker, source: impl RecordSource) {
 #[tokio::test]
 async fn rskafka_conforms() {
     let broker = broker().await;
-    conforms(&broker, kafka::Cluster::new(Brokers::new(vec![broker.address()], Security::new()))).await;
+    conforms(&broker, kafka::Cluster::new(Brokers::new(vec![broker.address()], Security::new()), 4 << 20)).await;
 }
 
 #[tokio::test]
 async fn the_native_reader_conforms() {
     let broker = broker().await;
-    conforms(&broker, native::Source::new(Brokers::new(vec![broker.address()], Security::new()))).await;
+    conforms(&broker, native::Source::new(Brokers::new(vec![broker.address()], Security::new()), 64 << 20)).await;
 }
 
 #[tokio::test]
 async fn the_automatic_choice_conforms() {
     let broker = broker().await;
     let brokers = Brokers::new(vec![broker.address()], Security::new());
-    conforms(&broker, Choice::new(Reader::Auto, &brokers)).await;
+    conforms(&broker, Choice::new(Reader::Auto, &brokers, 256 << 20)).await;
 }
 
 /// Reads from each imitation of another broker with each reader, and compares the reported gaps.
@@ -174,7 +174,7 @@ async fn other_brokers_are_read_and_what_they_lack_is_reported() {
             broker.create_topic(TOPIC, 2).unwrap();
             produce(&broker, 0..10, Compression::NoCompression).await;
             let brokers = Brokers::new(vec![broker.address()], Security::new());
-            let source = Choice::new(reader, &brokers);
+            let source = Choice::new(reader, &brokers, 256 << 20);
 
             assert_eq!(source.partitions(&[TOPIC.to_owned()].into()).await.unwrap().len(), 1, "{shown}");
             let mut partition = source.open(TOPIC, 0).await.unwrap();

@@ -108,20 +108,29 @@ impl Store {
 
     /// Prepares the statements that follow handlers: a role that a handler has set may not prepare them, and what is
     /// prepared is sent in the order of the calls.
-    pub async fn prepare_end(&self, tx: &mut Transaction<'_>, isolation: Isolation) -> Result<(), PgError> {
-        let mut executor = self.in_transaction(tx);
+    pub async fn prepare_end(
+        &self,
+        tx: &mut Transaction<'_>,
+        isolation: Isolation,
+        check: SettingsCheck,
+    ) -> Result<(), PgError> {
+        let (mut executor, restore) = (self.in_transaction(tx), self.restore(check));
         match isolation {
-            Isolation::ReadCommitted => executor.prepare(&[&self.statements.restore]).await,
-            _ => executor.prepare(&[&self.statements.restore, &self.statements.position.lock_fence]).await,
+            Isolation::ReadCommitted => executor.prepare(&[restore]).await,
+            _ => executor.prepare(&[restore, &self.statements.position.lock_fence]).await,
         }
     }
 
     /// Undoes what handlers have changed of the session, until the transaction ends, and returns the settings. `None` if
     /// a handler has ended the transaction with COMMIT or ROLLBACK. In a transaction that an error has aborted it fails.
-    pub async fn after_handlers(&self, tx: &mut Transaction<'_>) -> Result<Option<ChangedSettings>, PgError> {
+    pub async fn after_handlers(
+        &self,
+        tx: &mut Transaction<'_>,
+        check: SettingsCheck,
+    ) -> Result<Option<ChangedSettings>, PgError> {
         let settings: &[&str] = &SETTINGS;
         let settings: [&(dyn ToSql + Sync); 2] = [&settings, &self.custom_settings];
-        let commands = [Command::Script(FIND_GUARD), Command::Statement(&self.statements.restore, &settings)];
+        let commands = [Command::Script(FIND_GUARD), Command::Statement(self.restore(check), &settings)];
         let mut answers = self.in_transaction(tx).send_all(&commands).await;
         match answers.next() {
             Ok(_) => ChangedSettings::from_rows(&answers.next()?).map(Some),
@@ -147,10 +156,11 @@ impl Store {
         tx: &mut Transaction<'_>,
         fence: Fence,
         isolation: Isolation,
+        check: SettingsCheck,
     ) -> Result<Option<ChangedSettings>, PgError> {
         let (settings, owner): (&[&str], [&(dyn ToSql + Sync); 2]) = (&SETTINGS, [&fence.position, &fence.epoch]);
         let restored: [&(dyn ToSql + Sync); 2] = [&settings, &self.custom_settings];
-        let (restore, close) = (Command::Statement(&self.statements.restore, &restored), Command::Script(CLOSE_GUARD));
+        let (restore, close) = (Command::Statement(self.restore(check), &restored), Command::Script(CLOSE_GUARD));
         let lock = Command::Statement(&self.statements.position.lock_fence, &owner);
         let is_checked = isolation == Isolation::ReadCommitted;
         let commands: &[Command<'_>] = if is_checked { &[restore, close] } else { &[restore, lock, close] };

@@ -62,7 +62,7 @@ impl Store {
         }
 
         let (new, blocked) = (answers.next()?, answers.next()?);
-        self.prepare_end(tx, isolation).await?;
+        self.prepare_end(tx, isolation, check).await?;
 
         Ok(Some(Begun {
             new: new.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
@@ -84,7 +84,7 @@ impl Store {
         let mut answers = self.in_transaction(tx).send_all(&commands).await;
         answers.next()?;
         let is_ours = !answers.next()?.is_empty();
-        self.prepare_end(tx, isolation).await?;
+        self.prepare_end(tx, isolation, check).await?;
         Ok(is_ours)
     }
 

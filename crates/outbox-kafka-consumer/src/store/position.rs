@@ -255,7 +255,7 @@ mod tests {
                 .unwrap()
                 .unwrap();
             let third = group.take(Uuid::now_v7()).await;
-            let error = group.store.close_guard(&mut tx, second, LEVEL).await.unwrap_err();
+            let error = group.store.close_guard(&mut tx, second, LEVEL, CHECK).await.unwrap_err();
             assert!(!error.is_rejected_commit(), "{error:?}");
             drop(tx);
             assert!(group.store.known(&[entry.id.unwrap()]).await.unwrap().is_empty());
@@ -278,7 +278,7 @@ mod tests {
             let mut tx = client.transaction().await.unwrap();
             assert!(theirs.store.begin_bounded(&mut tx, b, LEVEL, CHECK).await.unwrap());
             ours.take(Uuid::now_v7()).await;
-            theirs.store.close_guard(&mut tx, b, LEVEL).await.unwrap();
+            theirs.store.close_guard(&mut tx, b, LEVEL, CHECK).await.unwrap();
             tx.commit().await.unwrap();
         }
     }

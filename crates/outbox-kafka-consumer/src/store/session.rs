@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use deadpool_postgres::tokio_postgres::types::ToSql;
 
 use super::driver::Command;
-use super::statements::literal;
+use super::statements::{Sql, literal};
 use super::{PgError, Row, Store, Transaction};
 
 /// The settings that change what later statements do, who runs them or how long they may take. Every transaction checks
@@ -38,51 +38,14 @@ pub const SETTINGS: [&str; 17] = [
 /// Releases the advisory locks that an earlier handler of the session has left.
 pub const UNLOCK: &str = "SELECT pg_advisory_unlock_all()";
 
-/// The statement that gives the listed settings that handlers have changed the values that the consumer had set, until
-/// the transaction ends, and selects their names with the values that the session had before the transaction. It also
-/// selects the custom settings (`$2`) that have changed, and all others if the transaction checks them; NULL is the
-/// default value. The view `pg_settings` does not show custom settings such as `app.tenant`.
-///
-/// It releases the advisory locks of the session; those of the transaction stay.
-pub const RESTORE: &str = "
-    SELECT '' AS name, '' AS before, pg_advisory_unlock_all()::text AS now
-    UNION ALL
-    SELECT name, session, set_config(name, bounded, true)
-    FROM unnest($1::text[], nullif(current_setting('outbox.session', true), '')::text[],
-                nullif(current_setting('outbox.bounded', true), '')::text[]) AS setting (name, session, bounded)
-    WHERE current_setting(name) <> bounded
-    UNION ALL
-    SELECT name, before, NULL
-    FROM unnest($2::text[], nullif(current_setting('outbox.custom', true), '')::text[]) AS custom (name, before)
-    WHERE coalesce(current_setting(name, true), '') <> before
-    UNION ALL
-    SELECT name, nullif(current_setting('outbox.others', true), '')::jsonb ->> name, NULL
-    FROM pg_catalog.pg_settings
-    WHERE current_setting('outbox.others', true) <> '' AND source = 'session' AND name <> ALL ($1)
-      AND name <> ALL ($2) AND name <> ALL ('{transaction_isolation,transaction_read_only,transaction_deferrable}')
-      AND setting IS DISTINCT FROM
-          coalesce(nullif(current_setting('outbox.others', true), '')::jsonb ->> name, reset_val, '')";
-
-/// The statement that gives these settings these values, unless they have them, and selects the names of those that had
-/// another one.
-pub const RESET: &str = "
-    SELECT name, set_config(name, before, false)
-    FROM unnest($1::text[], $2::text[]) AS changed (name, before)
-    WHERE CASE
-        WHEN before IS NULL
-            THEN (SELECT source = 'session' FROM pg_catalog.pg_settings AS found WHERE found.name = changed.name)
-        WHEN before = current_setting(name, true) THEN false
-        ELSE before <> coalesce((SELECT setting FROM pg_catalog.pg_settings AS found WHERE found.name = changed.name),
-                                current_setting(name, true))
-    END";
-
 /// Ends the transaction, and begins another one at once.
 const NEXT_TRANSACTION: &str = "COMMIT AND CHAIN";
 
 /// The settings that a transaction checks after its handlers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SettingsCheck {
     /// [`SETTINGS`], and the custom settings of the builder.
+    #[default]
     Listed,
     /// All that PostgreSQL lists, which takes it about a millisecond.
     All,
@@ -94,7 +57,12 @@ pub struct ChangedSettings {
     names: Vec<String>,
     /// The values that the session had before; `None` is the default value.
     before: Vec<Option<String>>,
+    /// A handler has reset all of them, and their values before are not known.
+    are_reset: bool,
 }
+
+/// In place of the names of settings that RESET ALL has changed.
+const ALL_SETTINGS: &str = "all settings (RESET ALL)";
 
 /// Returns the statement that records the listed settings as they are in a setting of this name, until the transaction
 /// ends.
@@ -133,34 +101,38 @@ pub fn record_custom(names: &[String]) -> String {
 }
 
 impl ChangedSettings {
-    /// Reads the rows of [`RESTORE`].
+    /// Reads the rows of the statement that restores the session.
     pub fn from_rows(rows: &[Row]) -> Result<Self, PgError> {
         let mut changed = Self::default();
         for row in rows {
             let name: String = row.try_get(0)?;
-            if !name.is_empty() {
+            let before: Option<String> = row.try_get(1)?;
+            if name.is_empty() {
+                changed.are_reset = before.is_none();
+            } else {
                 changed.names.push(name);
-                changed.before.push(row.try_get(1)?);
+                changed.before.push(before);
             }
         }
         Ok(changed)
     }
 
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.names.is_empty() && !self.are_reset
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(String::as_str)
+        self.names.iter().map(String::as_str).chain(self.are_reset.then_some(ALL_SETTINGS))
     }
 
     /// Returns whether the setting of this name changes what any later statement of the transaction does.
     pub fn is_listed(name: &str) -> bool {
-        SETTINGS.contains(&name)
+        name == ALL_SETTINGS || SETTINGS.contains(&name)
     }
 
     /// Adds what was found later in the same transaction.
     pub fn extend(&mut self, later: Self) {
+        self.are_reset |= later.are_reset;
         for (name, before) in later.names.into_iter().zip(later.before) {
             if !self.names.contains(&name) {
                 self.names.push(name);
@@ -171,6 +143,14 @@ impl ChangedSettings {
 }
 
 impl Store {
+    /// Returns the statement that undoes what handlers have changed of the session, until the transaction ends.
+    pub fn restore(&self, check: SettingsCheck) -> &Sql {
+        match check {
+            SettingsCheck::Listed => &self.statements.restore,
+            SettingsCheck::All => &self.statements.restore_all,
+        }
+    }
+
     /// Commits a transaction in which handlers have changed settings. Then gives the session its settings back, and
     /// returns the names of those that SET had changed: SET LOCAL does not outlive the transaction.
     ///
@@ -183,7 +163,7 @@ impl Store {
     ) -> Result<Vec<String>, CommitError> {
         let mut executor = self.in_transaction(&mut tx);
         executor.prepare(&[&self.statements.reset]).await.map_err(CommitError::NotCommitted)?;
-        let ChangedSettings { names, before } = changed;
+        let ChangedSettings { names, before, are_reset } = changed;
         let settings: [&(dyn ToSql + Sync); 2] = [names, before];
         let commands = [
             Command::Script(NEXT_TRANSACTION),
@@ -199,7 +179,8 @@ impl Store {
         let remained = answers.next().map_err(CommitError::Unknown)?;
         answers.next().map_err(CommitError::Unknown)?;
         let remained: Result<Vec<String>, _> = remained.iter().map(|row| row.try_get(0)).collect();
-        let remained = remained.map_err(CommitError::Unknown)?;
+        let mut remained = remained.map_err(CommitError::Unknown)?;
+        remained.extend(are_reset.then(|| ALL_SETTINGS.to_owned()));
         self.in_time(tx.commit()).await.map_err(CommitError::Unknown)?;
         Ok(remained)
     }
@@ -214,7 +195,7 @@ impl Store {
     }
 }
 
-/// Why a transaction was not committed, as far as is known.
+/// The reason why a transaction was not committed, as far as is known.
 #[derive(Debug)]
 pub enum CommitError {
     /// PostgreSQL has not committed, because of a deferred constraint or a foreign server, for example.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod batches;
+mod blocking;
 mod builder;
 #[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 mod chaos;
@@ -21,6 +22,7 @@ mod isolation;
 mod layers;
 mod limits;
 mod locks;
+mod memory;
 mod observed;
 mod operations;
 mod partitions;

@@ -44,6 +44,7 @@ async fn two_server_connections_carry_producers_and_consumers_with_statements_th
             })
         })
         .collect();
+
     let consumer = || {
         let consumer = env.consumer().pool(pool(pgbouncer.url(), 16)).statement_caching(StatementCaching::Unnamed);
         Running::start(consumer.on(with(outbox.clone(), store_and_bill)).build().unwrap())

@@ -69,7 +69,8 @@ async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
 
     let consumer =
         env.consumer().retry(RetryPolicy::never()).on_failure(outbox_kafka_consumer::DeadLetterMode::ContinueKey);
-
+    // Shorter than Kafka keeps records.
+    let consumer = consumer.inbox_retention(std::time::Duration::from_secs(3600));
     for _ in 0..2 {
         let newer = OutboxEvent::builder("order", "1", OrderCreated::EVENT_TYPE).schema_version(4).json("{}");
         env.produce(0, &newer.build().unwrap()).await;
@@ -89,6 +90,9 @@ async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
     let so_far = log.text();
     let told = so_far.lines().filter(|line| line.contains(env.topic()) && line.contains("newer than their handler's"));
     assert_eq!(told.count(), 1, "of the first event of a kind");
+
+    let is_short = |line: &&str| line.contains("topic retention exceeds inbox retention") && line.contains(env.topic());
+    assert_eq!(so_far.lines().filter(is_short).count(), 1, "once for each topic");
 
     // Where the partition stops, the reason is reported in three places.
     let stopping = Running::start(env.consumer().group("stopping").on(stops).build().unwrap());

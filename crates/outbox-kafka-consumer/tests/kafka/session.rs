@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use outbox_kafka_consumer::deadpool_postgres::tokio_postgres::Client as PgClient;
 use outbox_kafka_consumer::{EventState, HandlerError, HandlerResult, Received, RetryPolicy, StatementCaching};
+use outbox_test_support::{connect, eventually};
+use outbox_testkit::Postgres;
 
 use crate::driver::{self, DRIVERS, Pool, Tx, consumer, each};
-use crate::env::{ConsumerEnv, OrderCreated, Running};
+use crate::env::{ConsumerEnv, OrderCreated, Running, set_up};
 
 /// The settings that later statements of a session depend on. The timeout for locks is a shorter one in a batch.
 const SESSION: &str = "SELECT format('%s %s', (SELECT string_agg(current_setting(name), ' ') FROM unnest(ARRAY['role',
@@ -138,30 +141,47 @@ async fn takes_its_time(tx: &mut dyn Tx, event: Received<OrderCreated>) -> Handl
     driver::store(tx, event).await
 }
 
+/// Settings that a database or a role may have, for `ALTER DATABASE … SET`. The last one is new in PostgreSQL 17.
+const DEFAULTS: [(&str, &str); 6] = [
+    ("statement_timeout", "500"),
+    ("idle_in_transaction_session_timeout", "500"),
+    ("default_transaction_isolation", "serializable"),
+    ("search_path", "elsewhere"),
+    ("synchronous_commit", "off"),
+    ("transaction_timeout", "1000"),
+];
+
+/// Creates a database with these settings on a server.
+async fn with_defaults(server: &Postgres, name: &str) -> (String, PgClient) {
+    let admin = connect(&server.url()).await;
+    admin.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+    let url = format!("{}/{name}", server.url().rsplit_once('/').unwrap().0);
+    let client = set_up(&url).await;
+    for (setting, value) in DEFAULTS {
+        client.batch_execute(&format!("ALTER DATABASE {name} SET {setting} = '{value}'")).await.unwrap();
+    }
+    (url, client)
+}
+
 #[tokio::test]
-async fn timeouts_of_the_role_or_the_database_end_no_handler() {
+async fn settings_of_the_database_end_no_handler() {
+    let server = Postgres::builder().downloaded().start().await.unwrap();
     for driver in DRIVERS {
         let env = ConsumerEnv::with_partitions(1).await;
-        let name = env.name();
-        let bounds = format!(
-            "ALTER DATABASE {name} SET statement_timeout = 500;
-             ALTER DATABASE {name} SET idle_in_transaction_session_timeout = 500;
-             DO $$BEGIN
-                 IF current_setting('transaction_timeout', true) IS NOT NULL THEN
-                     EXECUTE 'ALTER DATABASE {name} SET transaction_timeout = 1000';
-                 END IF;
-             END$$"
-        );
-        env.client().await.batch_execute(&bounds).await.unwrap();
-
-        let pool = driver.pool(env.url(), 4);
+        let (url, client) = with_defaults(&server, env.name()).await;
+        let pool = driver.pool(&url, 4);
         env.produce_order(0, 1).await;
+
         let handler = each(|tx, event| Box::pin(takes_its_time(tx, event)));
         let running = Running::start(consumer!(pool, env, on(handler), retry(RetryPolicy::never())));
-
-        assert_eq!(env.effects(1).await, [1], "{driver:?}");
-        env.position(0, 1).await;
-        env.held(EventState::Dead, 0).await;
+        let sql = "SELECT (SELECT count(*) FROM effect), (SELECT count(*) FROM outbox.consumer_held),
+                       (SELECT max(next_offset) FROM outbox.consumer_position)";
+        eventually(format!("the effect by {driver:?}"), async || {
+            let row = client.query_one(sql, &[]).await.unwrap();
+            let found: (i64, i64, Option<i64>) = (row.get(0), row.get(1), row.get(2));
+            if found == (1, 0, Some(1)) { Ok(()) } else { Err(found) }
+        })
+        .await;
         running.stop().await.unwrap();
     }
 }

@@ -50,6 +50,12 @@ async fn tables_that_are_not_ready_end_run_with_the_remedy() {
             env.url(),
             "consumer_position.alone_starters missing; their schema version is 2, and this program needs 6. ".to_owned(),
         ),
+        (
+            &*format!("ALTER ROLE {role} SET default_transaction_read_only = on; GRANT USAGE ON SCHEMA outbox TO {role}"),
+            as_role.as_str(),
+            format!("transactions of role {role} are read-only (set default_transaction_read_only = off by ALTER ROLE"),
+        ),
+        (&*format!("ALTER ROLE {role} RESET default_transaction_read_only"), as_role.as_str(), "lacks".to_owned()),
         ("DROP TABLE outbox.consumer_request", env.url(), "consumer_position.alone_starters, consumer_request missing".to_owned()),
         (
             "DROP SCHEMA outbox CASCADE",

@@ -113,11 +113,13 @@ impl<'a> Opener<'a> {
             opened => opened?,
         };
         *loss = self.identity.taken(&opened, source.slot());
+
         // Until the publication is repaired, there will be more such rows.
         if problem.is_none() {
             let (server, accepted) = ((&*options, &*source), settings.skip_unpublished());
             *problem = self.unpublished.run(&opened, published, server, scope, accepted).await?;
         }
+
         let catch_up = opened.catch_up(options, source).await?;
         let Opened { system, stream, start, has_more, slot, flushed, .. } = opened;
         tracing::info!(

@@ -11,7 +11,7 @@ pub struct SlotIdentity {
     /// The WAL of the last session, and the position up to which it was confirmed.
     last: Option<(SystemId, Lsn)>,
     counters: watch::Sender<Option<SlotCounters>>,
-    /// Why events are missing, with the remedy.
+    /// The reason why events are missing, with the remedy.
     loss: Option<String>,
 }
 
@@ -39,6 +39,7 @@ impl SlotIdentity {
         let now = opened.slot.confirmed_flush_lsn;
         let before = self.counters.send_replace(opened.counters.clone());
         let last = self.last.replace((opened.system, now));
+
         if let Some((system, confirmed)) = last
             && system == opened.system
             && now > confirmed

@@ -13,7 +13,7 @@ use outbox_wal::{ConnectOptions, Opened, Published, Source, TableName, Unpublish
 pub struct UnpublishedCheck {
     /// Whether the publication may have changed in the WAL that is still to be read.
     is_due: bool,
-    /// Why rows are missing, with the remedy.
+    /// The reason why rows are missing, with the remedy.
     found: Option<String>,
 }
 
@@ -62,6 +62,7 @@ impl UnpublishedCheck {
             target: "outbox.relay", %publication, from = %opened.slot.confirmed_flush_lsn, until = %opened.flushed,
             "publication may have changed: looking for rows that it left out"
         );
+
         match search.run(options, source).await {
             Ok(rows) => self.found = rows.map(|rows| reason(&rows, &tables, scope, &origin)),
             Err(error) if error.is_connection_lost() || error.is_shutdown() => return Err(error),
@@ -71,6 +72,7 @@ impl UnpublishedCheck {
                  published when they were written are not in the stream, publish them again from the table"
             ),
         }
+
         self.is_due = false;
         if after > Lsn::default() {
             tracing::warn!(target: "outbox.relay", upto = %after, "rows that the publication left out are skipped as requested");
@@ -81,9 +83,10 @@ impl UnpublishedCheck {
 
 fn reason(rows: &UnpublishedRows, tables: &[TableName], scope: &Scope, origin: &Origin) -> String {
     let UnpublishedRows { count, first, last, from, until } = rows;
+    let noun = if *count == 1 { "row" } else { "rows" };
     let position = RowPosition::new(origin.clone(), Position { commit: *last, index: 0 });
     format!(
-        "the publication {} left out {count} rows of {} when they were written, so that they are not in the stream: they were \
+        "the publication {} left out {count} {noun} of {} when they were written, so that they are not in the stream: they were \
          committed from {from} ({first}) to {until} ({last}). Publish them again from the table (docs/guides/replay.md), and \
          start the relay with --skip-unpublished {position}",
         scope.pipeline.publication(),

@@ -87,6 +87,7 @@ fn cache(account: Option<&Account>) -> Result<PathBuf, PostgresError> {
             )))
         })?
         .join("outbox-testkit");
+
     fs::create_dir_all(&cache).map_err(PostgresError::file("create", &cache))?;
     Ok(cache)
 }

@@ -152,7 +152,7 @@ fn take_pictures(page: &mut Browser) {
     let pictures = [("light", 1280, 1120, "light"), ("dark", 1280, 1120, "dark"), ("phone", 390, 1280, "light")];
     for (name, width, height, scheme) in pictures {
         page.emulate(width, height, scheme);
-        page.evaluate("scrollTo(0, 0)");
+        page.evaluate("document.activeElement.blur(); scrollTo(0, 0)");
         let picture = page.screenshot();
         assert!(picture.starts_with(b"RIFF") && picture.len() > 10_000);
         if std::env::var_os("UPDATE_SCREENSHOTS").is_some() {

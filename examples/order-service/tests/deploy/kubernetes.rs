@@ -148,12 +148,14 @@ fn strimzis_resources_are_valid_and_say_what_the_files_of_the_connector_say() {
     let connect = &files["kafka-connect"][0];
     let cluster = &files["kafka-connector"][0]["metadata"]["labels"]["strimzi.io/cluster"];
     assert_eq!(cluster, &connect["metadata"]["name"]);
+
     let variables = connect["spec"]["template"]["connectContainer"]["env"].as_array().unwrap();
     for value in deployed.as_object().unwrap().values() {
         if let Some(name) = value.as_str().and_then(|value| value.strip_prefix("${env:")?.strip_suffix('}')) {
             assert!(variables.iter().any(|variable| variable["name"] == name), "{name}");
         }
     }
+
     // Both readers write events and the configuration's heartbeats.
     let heartbeats = format!("__debezium-heartbeat.{}", deployed["topic.prefix"].as_str().unwrap());
     for reader in ["outbox-connect", "outbox-relay"] {

@@ -9,7 +9,7 @@ use crate::stack::error::StackError;
 use crate::stack::options::StackOptions;
 use crate::stack::postgres_version::PostgresVersion;
 
-/// How often an interrupt is looked for during a download.
+/// The interval at which a download checks for an interrupt.
 const POLL: Duration = Duration::from_millis(50);
 
 /// Returns PostgreSQL's programs: of the version that is asked for, which is downloaded, or else those that the testkit

@@ -79,6 +79,7 @@ async fn keys_that_keep_wal_publish_again_or_have_no_effect_are_found() {
     let misplaced = recommended().with("transforms.router.table.field.event.id", "id");
     let unknown = recommended().with("database.server.name", "outbox-server");
     let beating = recommended().without("message.prefix.exclude.list");
+
     for (name, config, text) in [
         ("quiet", quiet, "connector heartbeats: heartbeat.interval.ms is 0"),
         ("snapshot", snapshot, "connector snapshot: snapshot.mode is initial"),

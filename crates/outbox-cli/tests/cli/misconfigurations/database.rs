@@ -22,8 +22,10 @@ async fn what_the_connectors_role_lacks_is_found_by_the_connectors_configuration
     fails(&env, &arguments, "lacks SELECT on TABLE \"outbox\".\"outbox_message\"").await;
     fails(&env, &arguments, "lacks REPLICATION").await;
     sql(format!("ALTER ROLE {role} REPLICATION; GRANT SELECT ON outbox.outbox_message TO {role}")).await;
+
     let (failed, _) = findings(&env, &arguments, 0).await;
     assert_eq!(failed, [""; 0]);
+
     sql(format!("ALTER ROLE {role} CONNECTION LIMIT 1")).await;
     warns(&env, &arguments, "may open 1 connections (CONNECTION LIMIT)").await;
     sql(format!("ALTER ROLE {role} CONNECTION LIMIT -1 VALID UNTIL '2020-01-01'")).await;
