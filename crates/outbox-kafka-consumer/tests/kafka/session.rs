@@ -8,7 +8,6 @@ use outbox_test_support::{connect, eventually};
 use outbox_testkit::Postgres;
 
 use crate::driver::{self, DRIVERS, Pool, Tx, consumer, each};
-use crate::env::{ConsumerEnv, OrderCreated, Running};
 use crate::env::{ConsumerEnv, OrderCreated, Running, set_up};
 
 /// The settings that later statements of a session depend on. The timeout for locks is a shorter one in a batch.
