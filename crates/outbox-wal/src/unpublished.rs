@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::error::{Error, Operation};
 use super::options::ConnectOptions;
 use super::session::{Purpose, Session, TextRow};
@@ -6,20 +8,18 @@ use super::sql::{literal, publication_names};
 use super::table::TableName;
 use crate::Lsn;
 
-use std::time::Duration;
-
 /// Rows of tables that a publication left out when they were written. The WAL has them, and pgoutput does not send them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnpublishedRows {
-    /// Their number.
+    /// How many there are.
     pub count: u64,
     /// The end of the first commit with such a row.
     pub first: Lsn,
     /// The end of the last commit with such a row.
     pub last: Lsn,
-    /// The time at which the first one was committed, as PostgreSQL shows it.
+    /// When the first one was committed, as PostgreSQL shows it.
     pub from: String,
-    /// The time at which the last one was committed, as PostgreSQL shows it.
+    /// When the last one was committed, as PostgreSQL shows it.
     pub until: String,
 }
 
@@ -56,7 +56,6 @@ impl UnpublishedSearch<'_> {
         if position >= self.until || self.tables.is_empty() {
             return Ok(None);
         }
-
         let mut copies = Copies::open(options, source).await?;
         // Each statement decodes from the restart position on.
         let step = STEP.max(self.slot.distance());
@@ -75,7 +74,6 @@ impl UnpublishedSearch<'_> {
                 None => more,
             });
         }
-
         copies.drop().await?;
         Ok(found)
     }
@@ -90,7 +88,6 @@ impl UnpublishedSearch<'_> {
             .iter()
             .map(|TableName { schema, table }| format!("({}, {})", literal(schema), literal(table)))
             .collect();
-
         let publication = copies.source.publication();
         // Version 14 publishes no schemas.
         let moved = match copies.has_schemas {
@@ -103,7 +100,6 @@ impl UnpublishedSearch<'_> {
             ),
             false => "SELECT '' AS tail, 0 AS age WHERE false".to_owned(),
         };
-
         // A row of a partition counts from the transaction after its attachment on: until then, the table did not have it.
         // Both plugins name a change by its LSN. Rows of one multi-insert share theirs.
         format!(
@@ -190,15 +186,27 @@ impl<'a> Copies<'a> {
         let pid = session.query("SELECT pg_catalog.pg_backend_pid()", Operation::Query).await?;
         let pid = pid.into_iter().flatten().flatten().next().ok_or_else(|| Error::protocol("a process id"))?;
         let (all, sent) = (format!("outbox_relay_{pid}_all"), format!("outbox_relay_{pid}_sent"));
-        for (copy, plugin) in [(&all, "test_decoding"), (&sent, "pgoutput")] {
-            let (from, to) = (literal(source.slot()), literal(copy));
-            let sql = format!("SELECT pg_catalog.pg_copy_logical_replication_slot({from}, {to}, true, '{plugin}')");
-            session.query(&sql, Operation::CopySlot { slot: source.slot() }).await?;
-        }
-
         let sql = "SELECT 1 WHERE pg_catalog.to_regclass('pg_catalog.pg_publication_namespace') IS NOT NULL";
         let has_schemas = !session.query(sql, Operation::Query).await?.is_empty();
-        Ok(Self { session, source, all, sent, has_schemas })
+        let mut copies = Self { session, source, all, sent, has_schemas };
+        match copies.create().await {
+            Ok(()) => Ok(copies),
+            Err(error) => {
+                // The catch-up may need the place of the first one.
+                _ = copies.drop().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn create(&mut self) -> Result<(), Error> {
+        for (copy, plugin) in [(&self.all, "test_decoding"), (&self.sent, "pgoutput")] {
+            let (slot, to) = (self.source.slot(), literal(copy));
+            let from = literal(slot);
+            let sql = format!("SELECT pg_catalog.pg_copy_logical_replication_slot({from}, {to}, true, '{plugin}')");
+            self.session.query(&sql, Operation::CopySlot { slot }).await?;
+        }
+        Ok(())
     }
 
     fn reading(&self) -> Operation<'a> {
