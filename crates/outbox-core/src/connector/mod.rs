@@ -38,7 +38,7 @@ pub(crate) use self::router::{
 pub use self::table_list::IncludedTables;
 pub(crate) use self::transforms::{AfterRouter, DecodedMessages, Passage, RowSource, SchemaMetadata, Transforms};
 pub use self::transforms::{DroppedBy, RowDisposition};
-pub(crate) use self::value_forms::{BinaryForm, DecimalForm, IntervalForm, TimePrecision, ValueForms};
+pub(crate) use self::value_forms::{BinaryForm, DecimalForm, IntervalForm, JsonForms, TimePrecision, ValueForms};
 
 use crate::Error;
 

@@ -1,6 +1,7 @@
 use super::placed_headers::{PlacedHeaders, Target};
 use super::{Found, Loss};
-use crate::connector::{MissingColumn, Placed, Placement, RouterConfig};
+use crate::connector::{MissingColumn, Placed, Placement, RouterConfig, ValueForms};
+use crate::record::connect_type;
 use crate::{Column, ColumnType, Error, EventField, Nullability, TableLayout};
 
 /// The router's columns, found in the layout: positions in a row, and what each place of a record reports.
@@ -18,10 +19,16 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(router: &RouterConfig, layout: &TableLayout, losses: &[Loss], found: &mut Found) -> Option<Self> {
+    pub(super) fn new(
+        router: &RouterConfig,
+        (layout, forms): (&TableLayout, ValueForms),
+        losses: &[Loss],
+        found: &mut Found,
+    ) -> Option<Self> {
         let columns = Columns {
             router,
             layout,
+            forms,
             takes_null: losses.contains(&Loss::NullableColumns),
             takes_repeated: losses.contains(&Loss::UnreadableRecords),
         };
@@ -83,10 +90,6 @@ impl Plan {
                 if placed.alias == "payload" || self.envelope.iter().any(|other| other.alias == placed.alias) {
                     return columns.refuse(option, &placed.alias, "the envelope has a field of this name already");
                 }
-                if column.ty().is_decimal() || matches!(column.ty(), ColumnType::Array(_) | ColumnType::Bits) {
-                    let reason = format!("{} is modelled in headers only", column.ty().sql());
-                    return columns.refuse(option, &placed.column, &reason);
-                }
                 self.envelope.push(target);
             }
             Placement::Partition if column.ty() != ColumnType::Integer => {
@@ -106,6 +109,7 @@ impl Plan {
 struct Columns<'a> {
     router: &'a RouterConfig,
     layout: &'a TableLayout,
+    forms: ValueForms,
     takes_null: bool,
     /// Whether several columns may be headers of one name.
     takes_repeated: bool,
@@ -143,7 +147,7 @@ impl<'a> Columns<'a> {
     fn route_by(&self) -> Result<usize, Error> {
         let (option, name) = ("route.by.field", &self.router.route_by);
         let (route_by, column) = self.named(option, name)?;
-        if !column.ty().is_text() || self.is_refused_for_null(column) {
+        if connect_type(column, self.forms) != "string" || self.is_refused_for_null(column) {
             let reason = "events are routed by text that is never NULL: Debezium's task fails at any other";
             return self.refuse(option, name, reason);
         }
@@ -188,7 +192,7 @@ impl<'a> Columns<'a> {
         let option = "table.field.event.schema.version";
         let Some(name) = &self.router.schema_version else { return Ok(None) };
         let (index, column) = self.named(option, name)?;
-        if column.ty() != ColumnType::Integer || column.nullability() == Nullability::Nullable {
+        if column.ty() != ColumnType::Integer || self.is_refused_for_null(column) {
             return self.refuse(option, name, "a schema version is taken from an integer column that is never NULL");
         }
         Ok(Some(index))
