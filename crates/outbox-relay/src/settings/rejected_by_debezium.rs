@@ -66,10 +66,10 @@ fn operations_are_known(config: &Resolved) -> Result<(), Finding> {
 /// Checks `message.key.columns`, such as `inventory.customers:pk1,pk2;(.*).orders:pk3`. The router replaces these keys.
 fn key_columns_have_tables(config: &Resolved) -> Result<(), Finding> {
     let key = "message.key.columns";
-    let is_name = |name: &str| !name.is_empty() && !name.contains(char::is_whitespace);
     let is_item = |item: &str| {
-        item.trim().split_once(':').is_some_and(|(table, columns)| {
-            is_name(table) && is_name(columns) && !columns.contains(':')
+        item.split_once(':').is_some_and(|(table, columns)| {
+            let are_names = !columns.contains(':') && columns.split(',').all(|column| !column.is_empty());
+            !table.is_empty() && are_names
         })
     };
     match config.get(key) {
