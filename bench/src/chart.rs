@@ -39,6 +39,7 @@ pub(crate) fn svg(head: &str, charts: &[Chart]) -> String {
 <text class="head" x="16" y="{LINE}">{head}</text>
 "#
     );
+
     let mut y = LINE * 2.0;
     for chart in charts {
         let scale = Scale::of(&chart.bars);
@@ -46,6 +47,7 @@ pub(crate) fn svg(head: &str, charts: &[Chart]) -> String {
         let (title, unit) = (escaped(&chart.title), escaped(chart.unit));
         _ = writeln!(svg, r#"<text class="title" x="16" y="{:.0}">{title} ({unit}{note})</text>"#, y + 16.0);
         y += LINE;
+
         for bar in &chart.bars {
             let width = (WIDTH - LABELS - FIGURES) * scale.part(bar.value).max(0.002);
             let (label, value) = (escaped(&bar.label), figure(bar.value));
@@ -60,6 +62,7 @@ pub(crate) fn svg(head: &str, charts: &[Chart]) -> String {
         }
         y += LINE;
     }
+
     svg.push_str("</svg>\n");
     svg
 }
@@ -123,11 +126,13 @@ mod tests {
     fn assert_well_formed(svg: &str) {
         let mut open = Vec::new();
         let mut rest = svg;
+
         while let Some((text, tagged)) = rest.split_once('<') {
             assert!(!text.contains('>'), "{text}");
             for entity in text.split('&').skip(1) {
                 assert!(["amp;", "lt;", "gt;", "quot;"].iter().any(|known| entity.starts_with(known)), "{entity}");
             }
+
             let (tag, after) = tagged.split_once('>').unwrap();
             assert!(tag.matches('"').count().is_multiple_of(2), "{tag}");
             let name = tag.trim_matches('/').split(' ').next().unwrap();

@@ -22,7 +22,7 @@ pub(crate) struct Ledger {
     foreign: u64,
 }
 
-/// How often something was found, and the first number that it was found at.
+/// The number of times that something was found, and the first number that it was found at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Count {
     pub(crate) count: u64,
@@ -52,11 +52,13 @@ impl Ledger {
         if self.seen.len() <= at {
             self.seen.resize(at + 1, false);
         }
+
         let seen = self.seen.get_mut(at)?;
         if std::mem::replace(seen, true) {
             self.doubled.add(number);
             return None;
         }
+
         self.distinct += 1;
         let last = self.last.entry(number % rows::AGGREGATES).or_insert(number);
         if *last > number {
@@ -82,6 +84,7 @@ impl Ledger {
                 _ => lost.add(number),
             }
         }
+
         Audit {
             lost,
             doubled: self.doubled,
@@ -114,6 +117,7 @@ impl fmt::Display for Audit {
                 between = "; ";
             }
         }
+
         if self.foreign > 0 {
             write!(f, "{between}{} that nobody wrote", self.foreign)?;
         } else if between.is_empty() {

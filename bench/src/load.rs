@@ -8,15 +8,16 @@ use tokio::task::JoinSet;
 use crate::run_env::RunEnv;
 use crate::{Outcome, rows};
 
-/// That many rows a second, each its own transaction.
+/// The number of rows a second, each in its own transaction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rate {
     pub(crate) rows_per_second: u32,
-    /// How many connections take turns; a divisor of the number of aggregates, so that an aggregate has one writer.
+    /// The number of connections that take turns; a divisor of the number of aggregates, so that an aggregate has one
+    /// writer.
     pub(crate) writers: u64,
 }
 
-/// When each number was known to be committed.
+/// The times at which each number was known to be committed.
 pub(crate) type Commits = Vec<(u64, Instant)>;
 
 /// Writers at work. A writer that falls behind continues without a pause until it has caught up.
@@ -32,19 +33,23 @@ impl Load {
     pub(crate) async fn start(env: &RunEnv, rate: Rate, numbers: Range<u64>) -> Outcome<Self> {
         let (stop, issued) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(numbers.start)));
         let mut clients = Vec::new();
+
         for _ in 0..rate.writers {
             let client = env.client().await;
             let insert = client.prepare(&rows::insert(env.table(), "(SELECT $1::bigint AS n) AS numbers")).await?;
             clients.push((client, insert));
         }
+
         let begin = Instant::now();
         let mut writers = JoinSet::new();
+
         for (own, (client, insert)) in (0..).zip(clients) {
             let (stop, issued, numbers) = (Arc::clone(&stop), Arc::clone(&issued), numbers.clone());
             writers.spawn(async move {
                 let mut commits = Commits::new();
                 let first = numbers.start;
                 let mut number = first + own;
+
                 while number < numbers.end && !stop.load(Ordering::Relaxed) {
                     let due =
                         begin + Duration::from_secs_f64((number - first) as f64 / f64::from(rate.rows_per_second));

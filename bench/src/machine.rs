@@ -31,6 +31,7 @@ impl Machine {
         let is_debezium = |plugin: &&Value| {
             plugin.get("class").and_then(Value::as_str) == Some("io.debezium.connector.postgresql.PostgresConnector")
         };
+
         Ok(Self {
             cores: available_parallelism().ok().map(usize::from),
             processor: processor(),

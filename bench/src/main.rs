@@ -42,7 +42,8 @@ enum Subject {
     Enqueue(enqueue::Options),
 }
 
-/// As services that consume much are advised to; `--no-default-features` measures with the system's own.
+/// The allocator that services with much to consume are advised to use; `--no-default-features` measures with the
+/// system's own.
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

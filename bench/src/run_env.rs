@@ -20,7 +20,7 @@ pub(crate) struct RunEnv {
     pub(crate) topic: Topic,
 }
 
-/// How rows are put into transactions.
+/// The way in which rows are put into transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     OneTransaction,
@@ -119,6 +119,7 @@ impl RunEnv {
                 client.batch_execute(&format!("CALL bench_fill({start}, {end}, {rows})")).await?;
             }
         }
+
         client.batch_execute("CHECKPOINT").await?;
         Ok(())
     }

@@ -42,9 +42,11 @@ impl BenchTask {
         let bench = program::build("outbox-bench", &TOGETHER)?;
         let mut command = Command::new(bench);
         command.arg(subject);
+
         if needs_relay {
             command.arg("--relay").arg(program::build("outbox-relay", &TOGETHER)?);
         }
+
         command.args(&measurement.arguments);
         interrupt.check()?;
         if measurement.only_asks() {

@@ -1,4 +1,4 @@
-//! How tasks end, and what they say meanwhile.
+//! The end of a task, and its output until then.
 
 use std::error::Error;
 use std::process::ExitCode;

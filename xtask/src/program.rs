@@ -23,6 +23,7 @@ pub(crate) fn build(package: &str, arguments: &[&str]) -> Result<PathBuf, Box<dy
     if !output.status.success() {
         return Err(format!("{package} does not build").into());
     }
+
     executables(&String::from_utf8_lossy(&output.stdout), package)
         .next()
         .ok_or_else(|| format!("cargo did not report where the program of {package} is").into())

@@ -23,7 +23,7 @@ pub(crate) enum StackTask {
 
 #[derive(Debug, Args)]
 pub(crate) struct UpTask {
-    /// How many Kafka brokers to start
+    /// The number of Kafka brokers to start
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
     brokers: u8,
     /// The port of PostgreSQL [default: 15432]
@@ -64,6 +64,7 @@ impl UpTask {
         if let Some(port) = self.kafka_port {
             options = options.kafka_port(port);
         }
+
         if let Some(port) = self.controller_port {
             options = options.controller_port(port);
         }

@@ -88,12 +88,15 @@ fn dependencies_point_one_way() {
         .iter()
         .map(|package| (package["name"].as_str().unwrap(), package))
         .collect();
+
     let known: BTreeSet<&str> = ALLOWED.iter().map(|(name, _)| *name).collect();
     assert!(packages.keys().copied().eq(known.iter().copied()), "say here what {:?} may depend on", packages.keys());
+
     for (name, allowed) in ALLOWED {
         let is_published = packages[name]["publish"].is_null();
         let all_features = &packages[name]["metadata"]["docs"]["rs"]["all-features"];
         assert!(!is_published || *all_features == Value::Bool(true), "{name} does not show docs.rs its features");
+
         for dependency in packages[name]["dependencies"].as_array().unwrap() {
             let (to, kind) = (dependency["name"].as_str().unwrap(), dependency["kind"].as_str());
             // The adapter's tests use the table that outbox-pg creates, and compare rows with it.

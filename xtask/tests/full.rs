@@ -16,6 +16,7 @@ fn a_cluster_survives_ten_killed_leaders_and_a_rolling_restart() {
         cluster.start(leader).unwrap();
         cluster.await_in_sync().unwrap();
     }
+
     for broker in cluster.brokers() {
         cluster.stop(broker).unwrap();
         cluster.create_topic(&NewTopic::new(format!("without-{broker}")).replicas(2)).unwrap();

@@ -32,6 +32,7 @@ fn the_public_items_of_each_crate_are_those_of_its_file() {
         if std::env::var_os("UPDATE_PUBLIC_ITEMS").is_some() {
             fs::write(&file, &found).unwrap();
         }
+
         let expected = fs::read_to_string(&file).unwrap();
         let (found, expected): (BTreeSet<_>, BTreeSet<_>) = (found.lines().collect(), expected.lines().collect());
         let more: Vec<_> = found.difference(&expected).collect();
@@ -68,6 +69,7 @@ fn items(documentation: &Path) -> BTreeSet<String> {
             .unwrap_or_else(|error| panic!("{page} of {}: {error}", documentation.display()))
     };
     let mut items: BTreeSet<_> = ids(&read("index.html")).filter(|id| id.starts_with("reexport.")).collect();
+
     for page in read("all.html").split("<li><a href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
         // The page's own table of contents is of links within it.
         let Some(item) = page.strip_suffix(".html").map(str::to_owned) else { continue };
@@ -77,6 +79,7 @@ fn items(documentation: &Path) -> BTreeSet<String> {
         let end = ends.iter().filter_map(|end| text.find(end)).min().unwrap_or(text.len());
         let members = ["method.", "tymethod.", "variant.", "structfield.", "associatedconstant.", "associatedtype."];
         let own = declarations(&text[..end]).filter(|(id, _)| members.iter().any(|member| id.starts_with(member)));
+
         // Methods of one name, of a type with different parameters, are numbered.
         let unnumbered = |id: &str| match id.split_once('-') {
             Some((method, _)) if method.starts_with("method.") => method.to_owned(),
@@ -86,6 +89,7 @@ fn items(documentation: &Path) -> BTreeSet<String> {
         let declaration = text[..end].split_once("<pre class=\"rust item-decl\">").map(|(_, rest)| rest);
         let is_short =
             ["fn.", "type.", "constant.", "macro.", "attr.", "derive."].iter().any(|kind| item.contains(kind));
+
         match declaration.and_then(|rest| rest.split_once("</pre>")).filter(|_| is_short) {
             Some((declaration, _)) => items.insert(format!("{item}: {}", text_of(declaration))),
             None => items.insert(item),

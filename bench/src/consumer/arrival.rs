@@ -82,6 +82,7 @@ async fn listen(env: &RunEnv) -> Outcome<(Client, mpsc::UnboundedReceiver<(u64, 
             }
         }
     });
+
     client.batch_execute("LISTEN effect").await?;
     Ok((client, started))
 }

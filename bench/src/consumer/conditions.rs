@@ -17,7 +17,7 @@ pub(super) struct Conditions {
     old_snapshot: Vec<f64>,
 }
 
-/// How often a position is moved in 30 minutes.
+/// The number of times that a position is moved in 30 minutes.
 const MOVES: u32 = 1_800;
 const FULL: &str = "bench-full";
 

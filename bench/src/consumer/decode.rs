@@ -42,6 +42,7 @@ pub(super) fn rates(rounds: u32) -> Outcome<Rates> {
     let rate = |take: fn(Decoded<()>) -> Outcome<()>| rate(&pipeline, &topic, &records, take);
     let batch = batch(&pipeline)?;
     let (mut plain, mut typed, mut native) = (Vec::new(), Vec::new(), Vec::new());
+
     for _ in 0..rounds {
         plain.push(rate(|event| {
             black_box(event);
@@ -55,6 +56,7 @@ pub(super) fn rates(rounds: u32) -> Outcome<Rates> {
         })?);
         native.push(native_rate(&pipeline, &topic, &batch)?);
     }
+
     let [plain, typed, native] = [plain, typed, native].map(|rates| median(&rates).unwrap_or_default());
     Ok(Rates { plain, typed, native })
 }

@@ -38,7 +38,7 @@ pub(super) struct Shared {
 const PATIENCE: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(5);
 
-/// How many events handlers were called with.
+/// The number of events that handlers were called with.
 pub(super) type Calls = Arc<AtomicU64>;
 
 /// The statement of a handler for single events.
@@ -75,6 +75,7 @@ pub(super) async fn compare(
         batch.push(batches);
         naive.push(one_by_one);
     }
+
     let per_second = median(&consumer).ok_or("no round was measured")?;
     let ratio = |rates: &[f64]| Some(median(rates)? / median(&naive)?);
     Ok(Effects { per_second, ratio: ratio(&consumer), batch_ratio: ratio(&batch), consumer, batch, naive })
@@ -95,6 +96,7 @@ pub(super) async fn compare_shared(full: &FullTopic, rounds: u32) -> Outcome<Sha
         consumer.push(batches);
         naive.push(one_by_one);
     }
+
     let per_second = median(&consumer).ok_or("no round was measured")?;
     Ok(Shared { per_second, ratio: median(&naive).map(|naive| per_second / naive), consumer, naive })
 }
@@ -104,7 +106,7 @@ async fn consumed(full: &FullTopic, group: String, register: impl FnOnce(Builder
     consumed_now(full, group, register).await
 }
 
-/// Measures the rate from the first effect that is seen to the last.
+/// Measures the rate from the first call to the last effect.
 pub(super) async fn consumed_now(
     full: &FullTopic,
     group: String,
@@ -120,6 +122,7 @@ pub(super) async fn consumed_now(
     let measured = seconds(full, &pool, &calls).await;
     _ = stop.send(());
     running.await??;
+
     let (count, disorder) = full.effects(&pool).await?;
     if (count, disorder) != (full.events, 0) {
         let events = full.events;
@@ -128,19 +131,18 @@ pub(super) async fn consumed_now(
     measured
 }
 
-/// Measures between two counts of the effects. In between, the calls of handlers are counted, which costs nothing.
+/// Measures from the first call of a handler to the last effect. Calls are counted, which costs nothing, until the
+/// last one; then the effects are.
 async fn seconds(full: &FullTopic, pool: &Pool, calls: &AtomicU64) -> Outcome<f64> {
     let deadline = Instant::now() + PATIENCE;
-    let mut first = None;
+    let mut begun = None;
     loop {
-        let is_between = first.is_some() && calls.load(Ordering::Relaxed) < full.events;
-        let count = if is_between { 0 } else { full.effects(pool).await?.0 };
+        let called = calls.load(Ordering::Relaxed);
+        let effects = if called < full.events { 0 } else { full.effects(pool).await?.0 };
         let now = Instant::now();
-        match first {
-            None if count > 0 => first = Some((count, now)),
-            Some((before, since)) if count >= full.events => {
-                return Ok((count - before) as f64 / (now - since).as_secs_f64());
-            }
+        match begun {
+            None if called > 0 => begun = Some(now),
+            Some(since) if effects >= full.events => return Ok(effects as f64 / (now - since).as_secs_f64()),
             _ if now > deadline => return Err(format!("not all effects within {} s", PATIENCE.as_secs()).into()),
             _ => {}
         }

@@ -25,7 +25,7 @@ pub(super) struct Fetch {
     native: Vec<f64>,
 }
 
-/// As the consumer asks for.
+/// The amount that the consumer asks for.
 const MOST_BYTES: i32 = 4 << 20;
 
 pub(super) async fn compare(full: &FullTopic, rounds: u32) -> Outcome<Fetch> {

@@ -1,4 +1,4 @@
-//! How fast events are decoded, fetched, and applied exactly once.
+//! The speed at which events are decoded, fetched, and applied exactly once.
 
 mod arrival;
 mod conditions;
@@ -25,15 +25,15 @@ use crate::{Outcome, report};
 /// The parts to measure, and their sizes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
-    /// How many events are applied
+    /// The number of events to apply
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
     events: u64,
 
-    /// How often each measurement is repeated; those that are compared take turns, and the median counts
+    /// The number of times that each measurement is repeated; those that are compared take turns, and the median counts
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
 
-    /// How long the time from commit to effect is measured, after two seconds that do not count
+    /// The time that the time from commit to effect is measured, after two seconds that do not count
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
 
@@ -41,19 +41,19 @@ pub(crate) struct Options {
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
 
-    /// How many known events the large inbox has
+    /// The number of known events in the large inbox
     #[arg(long, default_value_t = 20_000_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000_000))]
     inbox: u64,
 
-    /// How many events a call of the batch handler gets at most
+    /// The largest number of events in a call of the batch handler
     #[arg(long, default_value_t = const { NonZeroUsize::new(2_048).unwrap() })]
     batch: NonZeroUsize,
 
-    /// How many workers call the batch handler for each partition
+    /// The number of workers that call the batch handler for each partition
     #[arg(long, default_value_t = const { NonZeroUsize::new(2).unwrap() })]
     batch_workers: NonZeroUsize,
 
-    /// How many partitions the topics have
+    /// The number of partitions of the topics
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..))]
     partitions: i32,
 
@@ -123,6 +123,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         report("effects with a large inbox, and with an old snapshot");
         conditions = Some(conditions::compare(full, options.rounds, options.inbox).await?);
     }
+
     if options.has(Part::Idle) {
         report("memory with many partitions and no events");
         idle = Some(idle::measure().await?);
@@ -132,12 +133,14 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         let setting = Setting::new(stack, relay, runs, options.partitions);
         arrival = Some(arrival::measure(&setting, options.seconds).await?);
     }
+
     let rss = peak_resident_mb(std::process::id());
     if let Some(full) = full.as_ref().filter(|_| options.has(Part::Fetch)) {
         report("fetching and decoding, next to fetching alone");
         fetch = Some(fetch::compare(full, options.rounds).await?);
     }
     drop(full);
+
     if options.has(Part::Decode) {
         report("decoding");
         decode = Some(decode::rates(options.rounds)?);
@@ -167,11 +170,14 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
             "idle": idle, "decode": decode, "fetch": fetch, "effects": effects, "shared": shared, "conditions": conditions, "arrival": arrival,
         },
     });
+
     let file = options.output.join("consumer.json");
     std::fs::write(&file, format!("{summary:#}\n"))?;
+
     for (name, figure) in summary.as_object().into_iter().flatten().filter(|(name, _)| *name != "raw") {
         println!("{name:28} {figure}");
     }
+
     report(&format!("the results are in {}", file.display()));
     Ok(())
 }

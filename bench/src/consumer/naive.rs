@@ -40,17 +40,20 @@ async fn consume(
 ) -> Outcome<u32> {
     let mut client = pool.get().await?;
     client.execute("INSERT INTO place VALUES ($1, 0)", &[&number]).await?;
+
     let (mut next, mut count, mut hints) = (0, 0, DecodeHints::default());
     while Instant::now() < deadline {
         let (records, _) = within("read a topic", partition.fetch_records(next, 1..1_000_000, 500)).await?;
         if records.is_empty() {
             break;
         }
+
         let from = next;
         for record in records.into_iter().filter(|record| record.offset >= from) {
             if Instant::now() > deadline {
                 break;
             }
+
             next = record.offset + 1;
             let Decoded::Event(event) = measured::decode(&pipeline, partition.topic(), &mut hints, record.record)?
             else {
@@ -63,6 +66,7 @@ async fn consume(
                 let effect = tx.prepare_cached(effect).await?;
                 tx.execute(&effect, &[&event.aggregate_id.as_deref(), &order.n]).await?;
             }
+
             let place = tx.prepare_cached("UPDATE place SET next_offset = $2 WHERE partition = $1").await?;
             tx.execute(&place, &[&number, &next]).await?;
             tx.commit().await?;

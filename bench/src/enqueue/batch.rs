@@ -23,6 +23,7 @@ pub(super) async fn compare(envs: &OutboxEnvs, turns: u32, commit: SynchronousCo
     for env in all {
         env.settle().await?;
     }
+
     let writer = async |env| {
         let isolation = IsolationLevel::ReadCommitted;
         Writer::new(env, env.session(commit).await?, isolation, 0).await
@@ -31,6 +32,7 @@ pub(super) async fn compare(envs: &OutboxEnvs, turns: u32, commit: SynchronousCo
     let mut partitions = writer(&envs.partitions).await?;
     let mut vanish = writer(&envs.vanish).await?;
     let mut batch = Batch::default();
+
     for turn in 0..=turns {
         let times = [
             keep.transaction(Way::Cached, EVENTS).await?,
@@ -49,6 +51,7 @@ pub(super) async fn compare(envs: &OutboxEnvs, turns: u32, commit: SynchronousCo
             batch.all_vanishing_ms.push(vanishing);
         }
     }
+
     for (env, writer) in all.into_iter().zip([keep, partitions, vanish]) {
         env.check(writer.written()).await?;
     }

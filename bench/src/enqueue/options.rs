@@ -6,15 +6,15 @@ use xtask::stack::workspace;
 /// The parts to measure, and their sizes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
-    /// How many turns each way to write has; the median of their ratios counts
+    /// The number of turns of each way to write; the median of their ratios counts
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(20..=10_000))]
     pub(super) pairs: u32,
 
-    /// How many transactions a turn has
+    /// The number of transactions in a turn
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) transactions: u32,
 
-    /// How many turns each way to write 1,000 events has
+    /// The number of turns of each way to write 1,000 events
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(20..=1_000))]
     pub(super) batches: u32,
 

@@ -37,11 +37,13 @@ impl OutboxEnv {
             Maintenance::new(env.pipeline().clone(), DAY).run(&client).await?;
         }
         create_slot(&client, env.pipeline()).await?;
+
         // Room for each row's new version next to the old one, as a table that is updated much would have it.
         let accounts = format!(
             "CREATE TABLE account (id bigint PRIMARY KEY, orders bigint NOT NULL DEFAULT 0) WITH (fillfactor = 50);
              INSERT INTO account (id) SELECT generate_series(0, {ACCOUNTS} - 1); VACUUM ANALYZE account"
         );
+
         for statement in accounts.split(';') {
             client.batch_execute(statement).await?;
         }
@@ -74,6 +76,7 @@ impl OutboxEnv {
         let client = self.env.client().await;
         let (table, name) = (self.pipeline().layout().qualified_name(), self.env.name());
         let life = self.pipeline().layout().row_life();
+
         // Within a message the payload is a text in JSON.
         let kind = if life.has_table() { 'I' } else { 'M' };
         let published = format!(
@@ -83,6 +86,7 @@ impl OutboxEnv {
                     'messages', 'true')
                 WHERE get_byte(data, 0) = ascii('{kind}')) AS message"#
         );
+
         let publication = self.pipeline().publication().as_str();
         let rows = if life.has_table() {
             format!("(SELECT (payload->>'n')::bigint AS n FROM {table})")
@@ -92,12 +96,15 @@ impl OutboxEnv {
         let stored = format!("SELECT count(*), count(DISTINCT n), coalesce(sum(n), 0)::bigint FROM {rows} AS stored");
         let stored = client.query_one(&stored, &[]).await?;
         let accounts = client.query_one("SELECT sum(orders)::bigint FROM account", &[]).await?;
+
         // Its commit has the server write what was committed before it with synchronous_commit off.
         client.batch_execute("UPDATE account SET orders = 0").await?;
+
         let published = client.query_one(&published, &[&name, &publication]).await?;
         let counted = |row: &tokio_postgres::Row| -> Outcome<[i64; 3]> {
             Ok([row.try_get(0)?, row.try_get(1)?, row.try_get(2)?])
         };
+
         let wanted = [written.events, written.events, written.sum].map(u64::cast_signed);
         let (published, stored, transactions) =
             (counted(&published)?, counted(&stored)?, accounts.try_get::<_, i64>(0)?);
@@ -109,6 +116,7 @@ impl OutboxEnv {
             )
             .into());
         }
+
         if life.has_table() {
             client.batch_execute(&format!("TRUNCATE {table}")).await?;
         }

@@ -52,12 +52,14 @@ async fn failures(env: &OutboxEnv, way: Way) -> Outcome<u64> {
             Ok::<_, Failure>((refused, writer.written()))
         });
     }
+
     let (mut refused, mut written) = (0, Written::default());
     while let Some(ended) = writers.join_next().await {
         let (failures, committed) = ended??;
         refused += failures;
         written += committed;
     }
+
     env.check(written).await?;
     Ok(refused)
 }

@@ -46,6 +46,7 @@ pub(super) async fn compare(envs: &OutboxEnvs, options: &Options, commit: Synchr
     for env in all {
         env.settle().await?;
     }
+
     let writer = async |env| {
         let isolation = IsolationLevel::ReadCommitted;
         Writer::new(env, env.session(commit).await?, isolation, 0).await
@@ -55,9 +56,11 @@ pub(super) async fn compare(envs: &OutboxEnvs, options: &Options, commit: Synchr
     let mut vanish = writer(&envs.vanish).await?;
     let mut message = writer(&envs.message).await?;
     let mut single = Single::default();
+
     for turn in 0..=options.pairs {
         // The first turn of each is its warm-up.
         let transactions = if turn == 0 { WARM_UP } else { options.transactions };
+
         // One transaction of each way after the other, there and back: all meet the same moods of the machine, and what
         // one leaves behind.
         for _ in 0..transactions.div_ceil(2) {
@@ -72,6 +75,7 @@ pub(super) async fn compare(envs: &OutboxEnvs, options: &Options, commit: Synchr
             single.handwritten.take(&mut keep, Way::Handwritten).await?;
             single.without_outbox.take(&mut keep, Way::None).await?;
         }
+
         for _ in 0..transactions.div_ceil(2) {
             single.keep.take(&mut keep, Way::Cached).await?;
             single.in_partitions.take(&mut partitions, Way::Cached).await?;
@@ -82,6 +86,7 @@ pub(super) async fn compare(envs: &OutboxEnvs, options: &Options, commit: Synchr
             single.in_partitions.take(&mut partitions, Way::Cached).await?;
             single.keep.take(&mut keep, Way::Cached).await?;
         }
+
         for turns in single.ways() {
             let times = std::mem::take(&mut turns.turn);
             if turn > 0 {
@@ -89,6 +94,7 @@ pub(super) async fn compare(envs: &OutboxEnvs, options: &Options, commit: Synchr
             }
         }
     }
+
     for (env, writer) in all.into_iter().zip([keep, partitions, vanish, message]) {
         env.check(writer.written()).await?;
     }

@@ -9,7 +9,7 @@ use super::handwritten;
 use super::outbox_env::{ACCOUNTS, OutboxEnv, Written};
 use crate::{Outcome, rows};
 
-/// How a transaction's events come into the outbox.
+/// The way in which a transaction's events are enqueued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     /// Not at all: the transaction without an outbox.

@@ -11,7 +11,7 @@ use crate::run_env::{RunEnv, Shape};
 use crate::{Outcome, report};
 
 const POLL: Duration = Duration::from_millis(5);
-/// How long the topic may stay as it is before the engine is looked at, and before it is given up.
+/// The time that the topic may stay as it is before the engine is looked at, and before it is given up.
 const LOOK: Duration = Duration::from_secs(10);
 const GIVE_UP: Duration = Duration::from_secs(120);
 
@@ -66,6 +66,7 @@ pub(crate) async fn of(
     let rows = end.saturating_sub(records_before);
     report(&format!("drain by {kind}: writing {rows} rows, {shape}"));
     env.fill(shape, numbers).await?;
+
     let peek = match comparison {
         Comparison::Nothing => None,
         Comparison::Limit => {
@@ -79,6 +80,7 @@ pub(crate) async fn of(
         Kind::Relay => None,
         Kind::Debezium => setting.worker()?,
     };
+
     let brokers = setting.brokers()?;
     let before = CpuSeconds::now(&setting.stack, &brokers, running)?;
     let (mut engine, started) = Engine::start(kind, setting, env)?;
@@ -102,11 +104,13 @@ pub(crate) async fn of(
         resident_mb: pid.and_then(resident_mb),
         bytes_per_row,
     };
+
     engine.stop()?;
     let audit = env.topic.read().await?.audit(0..end);
     if !audit.is_clean() {
         return Err(format!("the drain by {kind} of {rows} rows, {shape}, has no figure: {audit}").into());
     }
+
     report(&format!("  {kind}: {:.1} s, {:.0} rows/s, {audit}", drain.seconds, drain.rows_per_second));
     Ok((drain, peek))
 }
@@ -125,6 +129,7 @@ async fn await_end(env: &RunEnv, engine: &mut Engine, records_before: u64, recor
     let (mut first, mut at_first) = (None, 0);
     let mut before = left.first().and_then(|(at, _)| Some((*at, *had.get(*at)?))).unwrap_or_default();
     let (mut changed, mut looked) = (Instant::now(), Instant::now());
+
     loop {
         left = env.topic.without_complete(left).await?;
         let now = Instant::now();
@@ -132,6 +137,7 @@ async fn await_end(env: &RunEnv, engine: &mut Engine, records_before: u64, recor
             return Ok(Reached { first: first.unwrap_or(now), at_first, last: now });
         };
         let reached = (partition, env.topic.end_of(partition).await?);
+
         if reached > before {
             (before, changed) = (reached, now);
             if first.is_none() {

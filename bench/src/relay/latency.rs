@@ -10,7 +10,7 @@ use crate::load::{Load, Rate};
 use crate::percentile::percentile;
 use crate::{Outcome, report};
 
-/// How long rows may be on their way after the last one was written.
+/// The time that rows may be on their way after the last one was written.
 const ARRIVAL: Duration = Duration::from_secs(120);
 const WARM_UP: u32 = 2;
 
@@ -47,6 +47,7 @@ pub(crate) async fn run(setting: &Setting, kind: Kind, rate: Rate, seconds: u32)
     let arrivals: HashMap<_, _> = received.arrivals.into_iter().collect();
     let mut times = Vec::new();
     let (mut first, mut last) = (None, None);
+
     for (number, committed) in commits.into_iter().filter(|(number, _)| *number >= measured) {
         let Some(arrived) = arrivals.get(&number) else { continue };
         // A record may be readable before COMMIT has returned.
@@ -54,6 +55,7 @@ pub(crate) async fn run(setting: &Setting, kind: Kind, rate: Rate, seconds: u32)
         first = Some(first.map_or(committed, |first| committed.min(first)));
         last = last.max(Some(committed));
     }
+
     let span = first.zip(last).map_or(0.0, |(first, last)| (last - first).as_secs_f64());
     let of = |percent| percentile(&times, percent).ok_or("no row was measured");
     let latency = Latency {

@@ -31,9 +31,11 @@ pub(crate) async fn peek(env: &RunEnv, shape: Shape, rows: u64) -> Outcome<Peek>
     let parameters: [&str; 0] = [];
     let mut changes = pin!(client.query_raw(&statement, parameters).await?);
     let mut messages = 0;
+
     while changes.try_next().await?.is_some() {
         messages += 1;
     }
+
     let seconds = begin.elapsed().as_secs_f64();
     if messages < rows {
         return Err(

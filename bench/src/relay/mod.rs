@@ -34,6 +34,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     let _ = std::fs::remove_dir_all(&runs);
     std::fs::create_dir_all(&runs)
         .map_err(|error| format!("cannot create {}: {error}; choose another --output", runs.display()))?;
+
     let setting = Setting::new(Stack::connect()?, options.relay()?, runs, options.partitions);
     let mut results = Results::new(Machine::of(&setting.stack).await?, &options);
     let kinds: &[Kind] = if options.without_debezium { &[Kind::Relay] } else { &[Kind::Debezium, Kind::Relay] };
@@ -46,6 +47,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         }
         results.latency(latency::run(&setting, Kind::Relay, BUSY, options.seconds).await);
     }
+
     if options.has(Part::Memory) {
         memory(&setting, &options, &mut results).await;
     }
@@ -60,6 +62,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     if options.has(Part::Messages) {
         messages::run(&setting, &options, &mut results).await;
     }
+
     if options.has(Part::Partitions)
         && let Err(error) = partitions::run(&setting, &options, &mut results).await
     {

@@ -8,15 +8,15 @@ use crate::Outcome;
 /// The parts to measure, and their sizes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
-    /// How many rows a backlog has
+    /// The number of rows in a backlog
     #[arg(long, default_value_t = 300_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub(crate) rows: u64,
 
-    /// How often each drain is repeated; Debezium and the relay take turns
+    /// The number of times that each drain is repeated; Debezium and the relay take turns
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rounds: u32,
 
-    /// How long each latency is measured, after two seconds that do not count
+    /// The time that each latency is measured, after two seconds that do not count
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) seconds: u32,
 
@@ -28,11 +28,11 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) without_debezium: bool,
 
-    /// How many partitions the topics have
+    /// The number of partitions of the topics
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..))]
     pub(crate) partitions: i32,
 
-    /// How many rows are drained while the relay's memory is looked at
+    /// The number of rows to drain while the relay's memory is measured
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub(crate) memory_rows: u64,
 

@@ -21,9 +21,11 @@ pub(super) async fn run(setting: &Setting, options: &Options, results: &mut Resu
     let [shape, _] = SHAPES;
     let mut setting = Setting::new(setting.stack.clone(), setting.relay.clone(), setting.runs.clone(), MANY);
     setting.cluster = Some(cluster);
+
     // While the first rows arrive, the brokers' JVMs compile; this drain has no figure.
     report("warming up the brokers");
     drain::run(&setting, Kind::Relay, shape, options.rows / 3 + 1, Comparison::Nothing).await?;
+
     for round in 1..=options.rounds {
         for partitions in [1, MANY] {
             report(&format!("round {round} of {}, {partitions} partitions", options.rounds));

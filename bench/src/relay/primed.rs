@@ -10,7 +10,7 @@ use crate::tail::Tail;
 
 /// Rows that report that the engine is at work. They have the first numbers, and no figure counts them.
 pub(super) const PRIMERS: u64 = 10;
-/// How long the first records may take, and those after a restart.
+/// The time that the first records may take, and those after a restart.
 pub(super) const START: Duration = Duration::from_secs(120);
 
 /// Starts an engine, and a reader at the end of its topic, and waits until the first records came.

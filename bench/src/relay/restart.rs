@@ -10,10 +10,10 @@ use crate::load::{Load, Rate};
 use crate::{Outcome, report};
 
 const RATE: Rate = Rate { rows_per_second: 500, writers: 2 };
-/// How long the load runs before the crash, and after the return.
+/// The time that the load runs before the crash, and after the return.
 const BEFORE: Duration = Duration::from_secs(5);
 const AFTER: Duration = Duration::from_secs(2);
-/// How long a duplicate may take to show.
+/// The time that a duplicate may take to show.
 const QUIET: Duration = Duration::from_secs(2);
 
 /// A crash under load.

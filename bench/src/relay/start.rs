@@ -108,6 +108,7 @@ impl StartEnv {
             list.join(",")
         );
         self.client.batch_execute(&rows::insert(self.env.table(), &source)).await?;
+
         let of_turn = |turn| aggregates.iter().map(move |aggregate| turn * rows::AGGREGATES + aggregate);
         self.written.extend(turns.flat_map(of_turn));
         Ok(())

@@ -19,6 +19,7 @@ pub(crate) fn of(results: &Results) -> Value {
     let small = Shape::Transactions(1);
     let (relay, debezium) = (latency(results, Kind::Relay, CALM), latency(results, Kind::Debezium, CALM));
     let restart = restart(results, Kind::Relay);
+
     json!({
         "throughput_ratio_one_tx": throughput_ratio(results, Shape::OneTransaction),
         "throughput_ratio_small_tx": throughput_ratio(results, small),
@@ -58,12 +59,14 @@ pub(crate) fn table(results: &Results) -> String {
         line("  part of the limit", limit_fraction(results, shape), 2, "     ");
         line("  Debezium's CPU seconds over the relay's", cpu_ratio(results, shape), 1, "     ");
     }
+
     for (kind, rate) in [(Kind::Debezium, CALM), (Kind::Relay, CALM), (Kind::Relay, BUSY)] {
         let found = latency(results, kind, rate);
         let what = format!("{kind}, {} rows/s, from commit to readable", rate.rows_per_second);
         line(&format!("{what}, p50"), found.map(|it| it.p50_ms), 1, "ms    ");
         line(&format!("{what}, p99"), found.map(|it| it.p99_ms), 1, "ms    ");
     }
+
     line("Debezium's worker, resident after a drain", debezium_memory(results), 0, "MiB   ");
     line("the relay, most resident in a large drain", relay_memory(results), 1, "MiB   ");
     for kind in [Kind::Debezium, Kind::Relay] {
@@ -72,12 +75,14 @@ pub(crate) fn table(results: &Results) -> String {
         line("  lost", found.map(|it| it.lost as f64), 0, "      ");
         line("  duplicates", found.map(|it| it.duplicates as f64), 0, "      ");
     }
+
     for life in [TopicLife::Used, TopicLife::New] {
         let (one, many) = (clustered(results, 1, life), clustered(results, partitions::MANY, life));
         line(&format!("the relay's drain on three brokers, {life}, 1 partition"), one, 0, "rows/s");
         line(&format!("  {} partitions", partitions::MANY), many, 0, "rows/s");
         line("  fraction", fraction(results, life), 2, "     ");
     }
+
     line("the relay's drain of rows with an UPDATE", rate(&results.business_rows), 0, "rows/s");
     line("  of messages with an UPDATE", rate(&results.business_messages), 0, "rows/s");
     line("  times that of rows", message_ratio(results), 2, "     ");
@@ -96,6 +101,7 @@ pub(crate) fn charts(results: &Results) -> Vec<Chart> {
             charts.push(Chart { title, unit, bars });
         }
     };
+
     for shape in SHAPES {
         let bars = vec![
             ("limit: one peek".to_owned(), limit(results, shape)),
@@ -104,6 +110,7 @@ pub(crate) fn charts(results: &Results) -> Vec<Chart> {
         ];
         chart(format!("Drain of {} rows, {shape}", results.rows), "rows/s", bars);
     }
+
     let mut times = Vec::new();
     for (kind, rate) in [(Kind::Relay, CALM), (Kind::Relay, BUSY), (Kind::Debezium, CALM)] {
         let found = latency(results, kind, rate);
@@ -111,6 +118,7 @@ pub(crate) fn charts(results: &Results) -> Vec<Chart> {
             times.push((format!("{kind}, {} rows/s, {name}", rate.rows_per_second), value));
         }
     }
+
     chart("From commit to readable in Kafka".to_owned(), "ms", times);
     let memory = vec![("relay".to_owned(), relay_memory(results)), ("Debezium".to_owned(), debezium_memory(results))];
     chart("Resident memory".to_owned(), "MiB", memory);

@@ -52,7 +52,7 @@ pub(crate) struct CommandLine {
     #[arg(long, short, value_enum, value_name = "FORM", default_value = "table", global = true, help_heading = GENERAL)]
     output: Output,
 
-    /// How long a server may take for an answer, and a connector for a change of its state
+    /// The time that a server may take for an answer, and a connector for a change of its state
     #[arg(
         long,
         value_name = "SECONDS",

@@ -36,8 +36,8 @@ fn answer(question: &str) -> Result<Option<bool>, Failure> {
         return Ok(None);
     }
     let unreadable = |e: std::io::Error| Failure::refused("the answer cannot be read").caused_by(&e);
-    eprint!("{question} [y/N] ");
-    std::io::stderr().flush().map_err(unreadable)?;
+    let mut screen = std::io::stderr();
+    write!(screen, "{question} [y/N] ").and_then(|()| screen.flush()).map_err(unreadable)?;
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).map_err(unreadable)?;
     Ok(Some(matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes")))

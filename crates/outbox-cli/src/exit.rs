@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use outbox_net::ErrorChain;
 
+use crate::wording::in_commands;
+
 /// The exit codes, which docs/cli.md and `--help` document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -53,7 +55,7 @@ impl Failure {
 
     /// Adds the causes, without what servers quote of rows.
     pub(crate) fn caused_by(self, error: &(dyn StdError + 'static)) -> Self {
-        Self { message: format!("{}: {}", self.message, ErrorChain::new(error)), ..self }
+        Self { message: format!("{}: {}", self.message, in_commands(ErrorChain::new(error).to_string())), ..self }
     }
 
     /// Adds what to do, in the words of this program.

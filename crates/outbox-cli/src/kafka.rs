@@ -6,7 +6,7 @@ use outbox_kafka_consumer::outbox_kafka::{Cluster, Properties, Security, Setting
 
 use crate::exit::Failure;
 
-/// How Kafka is reached.
+/// The addresses of Kafka's brokers, and how to log in.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Kafka")]
 pub(crate) struct KafkaOptions {

@@ -8,6 +8,7 @@ mod consumer;
 mod doctor;
 mod events;
 mod examples;
+mod existing_table;
 mod exit;
 mod generate;
 mod kafka;
@@ -20,6 +21,7 @@ mod relay;
 mod replay;
 mod slot;
 mod uninstall;
+mod wording;
 
 use std::process::ExitCode;
 
@@ -30,7 +32,7 @@ async fn main() -> ExitCode {
     match Box::pin(CommandLine::read().run()).await {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            eprintln!("error: {failure}");
+            output::notice(&format!("error: {failure}"));
             failure.exit().into()
         }
     }

@@ -65,14 +65,14 @@ impl MigrateCommand {
         };
         match self {
             Self::Plan(component) => {
-                let migrations = component.migrations(model)?;
+                let migrations = component.migrations(model, Some((database, limit))).await?;
                 let plan = migrations.plan(&database.connect(limit).await?).await.map_err(failed)?;
                 let is_empty = plan.is_empty();
                 output.print(&Planned { versions: plan.versions().to_vec(), script: plan.to_string() })?;
                 Ok(if is_empty { Exit::Success } else { Exit::Finding })
             }
             Self::Apply(component) => {
-                let migrations = component.migrations(model)?;
+                let migrations = component.migrations(model, Some((database, limit))).await?;
                 let applied = migrations.apply(&mut database.connect(limit).await?).await.map_err(failed)?;
                 let row_life = applied.row_life.map(|life| format!("{life:?}"));
                 output.print(&Applied { versions: applied.versions, row_life, statements: applied.statements })?;
@@ -82,7 +82,7 @@ impl MigrateCommand {
                 let created = std::fs::create_dir_all(&directory);
                 created
                     .map_err(|e| Failure::usage(format!("{} cannot be created", directory.display())).caused_by(&e))?;
-                let written = component.migrations(model)?.export(&directory);
+                let written = component.migrations(model, None).await?.export(&directory);
                 let written = written.map_err(|e| Failure::usage("the migrations cannot be written").caused_by(&e))?;
                 output.print(&Exported { files: written.iter().map(|file| file.display().to_string()).collect() })?;
                 Ok(Exit::Success)
@@ -92,11 +92,19 @@ impl MigrateCommand {
 }
 
 impl Component {
-    fn migrations(&self, model: &ModelOptions) -> Result<Migrations, Failure> {
+    /// Returns the migrations of the component, of a table that others made if the database may be asked for it.
+    async fn migrations(
+        &self,
+        model: &ModelOptions,
+        database: Option<(&DatabaseOptions, Duration)>,
+    ) -> Result<Migrations, Failure> {
         if self.consumer {
             return Ok(outbox_kafka_consumer::migrations(&self.consumer_schema));
         }
-        let pipeline = model.pipeline()?;
+        let pipeline = match database {
+            Some((database, limit)) => model.pipeline_at(database, limit).await?,
+            None => model.pipeline()?,
+        };
         Ok(if self.maintenance { Migrations::maintenance(&pipeline) } else { Migrations::outbox(&pipeline) })
     }
 }

@@ -1,11 +1,18 @@
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use outbox_core::{ConnectorConfig, Identifier, Pipeline, RowLife, TableLayout};
+use outbox_core::{ConnectorConfig, Identifier, Loss, Pipeline, RowLife, TableLayout};
 use outbox_net::ErrorChain;
 use outbox_relay::read_connector_file;
+use tokio_postgres::Client;
 
+use crate::existing_table;
 use crate::exit::Failure;
+use crate::postgres::DatabaseOptions;
+
+/// The losses of a configuration that commands accept which only read events.
+const LOSSES: [Loss; 4] = [Loss::JsonExpansion, Loss::NullableColumns, Loss::UncarriedParts, Loss::UnreadableRecords];
 
 /// The outbox: the connector's configuration and the table.
 #[derive(Args, Clone, Debug)]
@@ -74,13 +81,79 @@ impl ModelOptions {
         self.pipeline_with(self.config()?)
     }
 
-    /// Returns the model of another configuration and the table.
+    /// Returns the model of another configuration and the table of `outbox migrate`.
     pub(crate) fn pipeline_with(&self, config: ConnectorConfig) -> Result<Pipeline, Failure> {
-        let pipeline = Pipeline::new(config, self.layout());
-        pipeline.map_err(|e| {
-            Failure::usage("the connector's configuration and the table contradict each other").caused_by(&e)
-        })
+        Pipeline::new(config, self.layout()).map_err(|e| contradiction(&e))
     }
+
+    /// Returns the model of the configuration and of the table that the database has.
+    ///
+    /// It connects only if the configuration does not fit a table of `outbox migrate`.
+    pub(crate) async fn pipeline_at(&self, database: &DatabaseOptions, limit: Duration) -> Result<Pipeline, Failure> {
+        self.pipeline_of(&[], database, limit).await
+    }
+
+    /// Returns the same model with other values of some keys of the configuration.
+    pub(crate) async fn pipeline_of(
+        &self,
+        changes: &[(&str, &str)],
+        database: &DatabaseOptions,
+        limit: Duration,
+    ) -> Result<Pipeline, Failure> {
+        let config = changes.iter().fold(self.config()?, |config, (key, value)| config.with(*key, *value));
+        let error = match Pipeline::accepting(&LOSSES, config.clone(), self.layout()) {
+            Ok(pipeline) => return Ok(pipeline),
+            Err(error) => error,
+        };
+        let client = database.connect(limit).await?;
+        match self.existing(&client, &config).await? {
+            Some(existing) => existing.pipeline().map_err(|e| contradiction(&e)),
+            None => Err(contradiction(&error)),
+        }
+    }
+
+    /// Returns the model of a configuration and a table that others made; none if the database has no such table.
+    pub(crate) async fn existing(
+        &self,
+        client: &Client,
+        config: &ConnectorConfig,
+    ) -> Result<Option<Existing>, Failure> {
+        if !self.layout().row_life().has_table() {
+            return Ok(None);
+        }
+        let layout = existing_table::read(client, config, self.table.clone()).await?;
+        let row_life = self.layout().row_life();
+        let with_life = |layout: TableLayout| layout.with_row_life(row_life);
+        Ok(layout.map(|layout| Existing { config: config.clone(), layout: layout.map(with_life) }))
+    }
+}
+
+/// A connector's configuration, and a table that others made.
+pub(crate) struct Existing {
+    config: ConnectorConfig,
+    layout: Result<TableLayout, outbox_core::Error>,
+}
+
+impl Existing {
+    /// Returns the pipeline, with all losses of the configuration accepted.
+    pub(crate) fn pipeline(self) -> Result<Pipeline, outbox_core::Error> {
+        Pipeline::accepting(&LOSSES, self.config, self.layout?)
+    }
+
+    /// Checks for the losses that [`pipeline`](Self::pipeline) accepts.
+    pub(crate) fn check(&self) -> Result<(), outbox_core::Error> {
+        // The programs that write the table know which of its columns no record holds.
+        let losses = [Loss::UncarriedParts];
+        match &self.layout {
+            Ok(layout) => Pipeline::accepting(&losses, self.config.clone(), layout.clone()).map(drop),
+            // The pipeline has the error.
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+fn contradiction(error: &outbox_core::Error) -> Failure {
+    Failure::usage("the connector's configuration and the table contradict each other").caused_by(error)
 }
 
 /// Reads a connector's configuration from a file, in each form that the relay reads.

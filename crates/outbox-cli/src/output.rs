@@ -26,6 +26,8 @@ pub(crate) trait Report: Serialize {
 pub(crate) enum Part {
     /// Rows below a head.
     Table { head: &'static [&'static str], rows: Vec<Vec<String>> },
+    /// Rows of sentences: on a terminal, a row that is too long is wrapped within its columns.
+    Sentences { head: &'static [&'static str], rows: Vec<Vec<String>> },
     /// Names with their values, one a line.
     Fields(Vec<(&'static str, String)>),
     /// A separate line.
@@ -73,23 +75,39 @@ fn written(text: &str) -> Result<ControlFlow<()>, Failure> {
     }
 }
 
+/// Writes a line to standard error. A reader that has gone is no reason to end.
+pub(crate) fn notice(line: &str) {
+    _ = writeln!(std::io::stderr(), "{line}");
+}
+
 impl Part {
     fn render(&self) -> String {
         match self {
-            Self::Table { head, rows } => table(Some(head), rows),
+            Self::Table { head, rows } => table(Some(head), rows, None),
+            Self::Sentences { head, rows } => table(Some(head), rows, terminal_width()),
             Self::Fields(fields) => {
                 let rows: Vec<_> = fields.iter().map(|(name, value)| vec![format!("{name}:"), value.clone()]).collect();
-                table(None, &rows)
+                table(None, &rows, None)
             }
             Self::Line(line) => format!("{line}\n"),
         }
     }
 }
 
-/// Lays out columns with two spaces between them, as kubectl does: easy to read, and to cut.
-fn table(head: Option<&[&str]>, rows: &[Vec<String>]) -> String {
+/// Returns the columns of the terminal; none if standard output is none.
+fn terminal_width() -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    Some(size.ws_col).filter(|columns| *columns > 0)
+}
+
+/// Lays out columns with two spaces between them, as kubectl does: easy to read, and to cut. With a width, cells are wrapped.
+fn table(head: Option<&[&str]>, rows: &[Vec<String>], width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+
     if let Some(head) = head {
         table.set_header(head.iter().map(|name| name.to_uppercase()));
     }
@@ -106,6 +124,7 @@ pub(crate) fn bytes(bytes: i64) -> String {
     if bytes.unsigned_abs() < 1024 {
         return format!("{bytes} B");
     }
+
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     let mut value = bytes as f64 / 1024.0;
     let mut unit = "kB";
@@ -142,8 +161,11 @@ mod tests {
     #[test]
     fn columns_are_aligned_and_lines_have_no_spaces_at_their_ends() {
         let rows = [vec!["a".to_owned(), String::new()], vec!["longer".to_owned(), "b\nc".to_owned()]];
-        assert_eq!(table(Some(&["name", "state"]), &rows), "NAME    STATE\na\nlonger  b c\n");
-        assert_eq!(table(None, &[]), "");
+        assert_eq!(table(Some(&["name", "state"]), &rows, None), "NAME    STATE\na\nlonger  b c\n");
+        assert_eq!(table(None, &[], None), "");
+        let sentence = [vec!["failed".to_owned(), "words ".repeat(30).trim_end().to_owned()]];
+        let wrapped = table(Some(&["status", "found"]), &sentence, Some(40));
+        assert!(wrapped.lines().count() > 3 && wrapped.lines().all(|line| line.len() <= 40), "{wrapped}");
     }
 
     #[test]

@@ -1,18 +1,22 @@
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::Args;
 use outbox_core::ConnectorConfig;
-use outbox_kafka_consumer::deadpool_postgres::{Manager, Pool};
+use outbox_kafka_consumer::deadpool_postgres::{Manager, Pool, Runtime};
 use outbox_net::{PostgresTls, Secret};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config};
 
 use crate::exit::Failure;
 use crate::password::PasswordPlaces;
 
 const VARIABLE: &str = "DATABASE_URL";
+/// The shortest time after which the kernel looks whether a silent server is still there.
+const SHORTEST_PROBE: Duration = Duration::from_secs(1);
 
-/// How PostgreSQL is reached.
+/// The address of PostgreSQL.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "PostgreSQL")]
 pub(crate) struct DatabaseOptions {
@@ -35,24 +39,46 @@ pub(crate) struct DatabaseOptions {
         conflicts_with = "database_password_file"
     )]
     database_password_command: Option<String>,
+
+    /// The password, after it was read or typed once.
+    #[arg(skip)]
+    password: Arc<OnceLock<Option<Secret>>>,
 }
 
 impl DatabaseOptions {
-    /// Connects to the database.
+    /// Connects to the database. The server, a lock in it and the network have the time of `limit`.
     pub(crate) async fn connect(&self, limit: Duration) -> Result<Client, Failure> {
-        let (config, tls) = self.target(limit).await?;
-        let failure = |e: &(dyn std::error::Error + 'static)| Failure::server("PostgreSQL cannot be used").caused_by(e);
-        let connected = tokio::time::timeout(limit, config.connect(tls)).await;
-        let (client, connection) = connected.map_err(|e| failure(&e))?.map_err(|e| failure(&e))?;
-        tokio::spawn(connection);
-        Ok(client)
+        self.session(limit).await.map(|(client, ..)| client)
     }
 
-    /// Returns a pool of connections, which connects when it is used.
+    /// Returns a pool of connections to a server that has answered.
     pub(crate) async fn pool(&self, limit: Duration) -> Result<Pool, Failure> {
-        let (config, tls) = self.target(limit).await?;
-        let pool = Pool::builder(Manager::new(config, tls)).max_size(2).build();
+        let (_, config, tls) = self.session(limit).await?;
+        let pool = Pool::builder(Manager::new(config, tls)).max_size(2).runtime(Runtime::Tokio1);
+        let pool = pool.create_timeout(Some(limit)).wait_timeout(Some(limit)).build();
         pool.map_err(|e| Failure::usage("no connections can be made").caused_by(&e))
+    }
+
+    /// Connects, and returns with the connection the settings with which it was made.
+    async fn session(&self, limit: Duration) -> Result<(Client, Config, PostgresTls), Failure> {
+        let (config, tls) = self.target(limit).await?;
+        let failure = |e: &(dyn std::error::Error + 'static)| Failure::server("PostgreSQL cannot be used").caused_by(e);
+        let mut bounded = config.clone();
+        // After the limits of this program, whose errors say more.
+        let lock = limit.saturating_add(Duration::from_secs(1));
+        bounded.options(format!("-c lock_timeout={}", milliseconds(lock)));
+        let connect = async |config: &Config| tokio::time::timeout(limit, config.connect(tls.clone())).await;
+
+        let (connected, config) = match connect(&bounded).await.map_err(|e| failure(&e))? {
+            // A pooler takes no settings at the start. Set later, they would stay with sessions of others.
+            Err(e) if e.code() == Some(&SqlState::PROTOCOL_VIOLATION) => {
+                (connect(&config).await.map_err(|e| failure(&e))?, config)
+            }
+            connected => (connected, bounded),
+        };
+        let (client, connection) = connected.map_err(|e| failure(&e))?;
+        tokio::spawn(connection);
+        Ok((client, config, tls))
     }
 
     /// Puts the connection into a connector's configuration, in place of the one that it has. The password is separate.
@@ -82,6 +108,7 @@ impl DatabaseOptions {
         let parts = ConnectorConfig::from_json("{}")
             .and_then(|empty| empty.with_database_url(&url))
             .map_err(|e| Failure::usage("the database's URL cannot be used").caused_by(&e))?;
+
         if is_on_command_line && parts.get("database.password").is_some() {
             return Err(Failure::usage(
                 "every user of this machine can read a password in the command line: leave it out of --database-url, and \
@@ -91,7 +118,16 @@ impl DatabaseOptions {
         Ok(parts)
     }
 
+    /// Returns the password. It is read or asked for once, however many connections need it.
     async fn password(&self, parts: &ConnectorConfig) -> Result<Option<Secret>, Failure> {
+        if let Some(known) = self.password.get() {
+            return Ok(known.clone());
+        }
+        let password = self.read_password(parts).await?;
+        Ok(self.password.get_or_init(|| password).clone())
+    }
+
+    async fn read_password(&self, parts: &ConnectorConfig) -> Result<Option<Secret>, Failure> {
         if let Some(password) = parts.get("database.password") {
             return Ok(Some(Secret::new(password)));
         }
@@ -111,7 +147,9 @@ impl DatabaseOptions {
         let port = text("port").parse().map_err(|_| Failure::usage("the port of the database is no number"))?;
         let mut config = Config::new();
         config.host(text("hostname")).port(port).user(text("user")).dbname(text("dbname"));
-        config.application_name("outbox").connect_timeout(limit);
+        config.application_name("outbox").connect_timeout(limit).tcp_user_timeout(limit);
+        let probe = (limit / 4).max(SHORTEST_PROBE);
+        config.keepalives_idle(probe).keepalives_interval(probe).keepalives_retries(3);
         if let Some(password) = self.password(&parts).await? {
             config.password(password.expose());
         }
@@ -123,6 +161,11 @@ impl DatabaseOptions {
         let tls = tls.map_err(|e| Failure::usage("the certificates for PostgreSQL cannot be used").caused_by(&e))?;
         Ok((config, tls))
     }
+}
+
+/// Returns a time as a setting of PostgreSQL, which has at most 24 days.
+fn milliseconds(time: Duration) -> i32 {
+    i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
 }
 
 /// Lets PostgreSQL cancel what it does for this connection once this program has ended. Without it, a slot that is being

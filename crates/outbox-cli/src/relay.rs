@@ -1,5 +1,5 @@
 use clap::Subcommand;
-use outbox_relay::cli::{CheckArguments, Ended, ReportForm, RunArguments, check, run};
+use outbox_relay::cli::{CheckArguments, CommandOutcome, ReportForm, RunArguments, check, run};
 
 use crate::exit::Exit;
 use crate::output::Output;
@@ -34,8 +34,8 @@ impl RelayCommand {
             Self::Run(arguments) => run(*arguments).await,
         };
         match ended {
-            Ended::Success => Exit::Success,
-            Ended::Unusable => Exit::Usage,
+            CommandOutcome::Success => Exit::Success,
+            CommandOutcome::Unusable => Exit::Usage,
             _ => Exit::Finding,
         }
     }

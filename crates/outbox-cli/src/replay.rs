@@ -14,7 +14,7 @@ use tokio_postgres::Client;
 use crate::confirm::Confirmation;
 use crate::exit::{Exit, Failure};
 use crate::model::ModelOptions;
-use crate::output::{Output, Part, Report, or_dash};
+use crate::output::{Output, Part, Report, notice, or_dash};
 use crate::postgres::DatabaseOptions;
 
 /// The time between two lines of the progress.
@@ -100,7 +100,7 @@ impl ReplayCommand {
         output: Output,
         limit: Duration,
     ) -> Result<Exit, Failure> {
-        let pipeline = model.pipeline()?;
+        let pipeline = model.pipeline_at(database, limit).await?;
         match self {
             Self::List => {
                 let client = database.connect(limit).await?;
@@ -119,6 +119,7 @@ impl ReplayCommand {
                     let question = format!("Publish {remaining} events again? Consumers without an inbox repeat them.");
                     run.confirmation.ask(&question)?;
                 }
+
                 let before = Republish::list(&client, &pipeline).await.map_err(|e| failure(&e))?;
                 let before =
                     before.iter().find(|known| known.name == run.name).map_or(0, |known| known.progress.events);
@@ -139,11 +140,13 @@ impl Selection {
         if let Some(to) = self.to {
             replay = replay.to_time(to);
         }
+
         for id in &self.id {
             let event =
                 EventId::try_from(*id).map_err(|e| Failure::usage(format!("{id} is no event's id")).caused_by(&e))?;
             replay = replay.id(event);
         }
+
         if let Some(aggregate_type) = &self.aggregate_type {
             replay = replay.aggregate_type(aggregate_type);
         }
@@ -180,7 +183,7 @@ impl Progress {
         match self {
             Self::Bar(bar) => bar.set_position(events),
             Self::Lines { total, reported } if reported.elapsed() >= PROGRESS => {
-                eprintln!("{events} of {total} events");
+                notice(&format!("{events} of {total} events"));
                 *reported = Instant::now();
             }
             Self::Lines { .. } | Self::Silent => {}
@@ -238,7 +241,7 @@ impl Report for Counted {
 #[derive(Serialize)]
 struct Finished {
     name: String,
-    /// How many events the replay has published, over all its runs.
+    /// The number of events that the replay has published, over all its runs.
     events: u64,
     last_id: Option<String>,
 }

@@ -3,7 +3,6 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::string::FromUtf8Error;
 
-use crate::DroppedBy;
 use crate::json_fault::JsonFault;
 
 /// A failure in this crate, or in an implementation of [`Outbox`](crate::Outbox).
@@ -60,6 +59,17 @@ impl fmt::Display for StoreFault {
             Self::Permanent => "permanent: see the cause",
         })
     }
+}
+
+/// The reason why a transformation drops a record; see [`Error::dropped_by`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DroppedBy {
+    /// A `Filter` drops it.
+    Filter,
+    /// It has no value: a tombstone, or an event with a NULL payload. Another EventRouter and `ExtractNewRecordState` drop such
+    /// records.
+    NullValue,
 }
 
 /// Returns a key with its value, if there is one.

@@ -4,6 +4,7 @@
 pub(crate) fn depth(text: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0_usize);
     let mut bytes = text.bytes();
+
     while let Some(byte) = bytes.next() {
         match byte {
             b'{' | b'[' => {
@@ -93,10 +94,12 @@ fn string_refusal(mut rest: &[u8]) -> Result<&[u8], &'static str> {
 pub(crate) fn printed_by_jsonb(text: &str, limit: usize) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
+
     while let Some(byte) = rest.bytes().next() {
         if out.len() > limit {
             return None;
         }
+
         let length = match byte {
             b'"' => string_length(rest.as_bytes()),
             b'-' | b'0'..=b'9' => number_length(rest.as_bytes()),
@@ -104,6 +107,7 @@ pub(crate) fn printed_by_jsonb(text: &str, limit: usize) -> Option<String> {
         };
         let (token, after) = rest.split_at_checked(length)?;
         rest = after;
+
         match byte {
             b' ' | b'\n' | b'\r' | b'\t' => {}
             b',' => out.push_str(", "),
@@ -161,6 +165,7 @@ impl<'a> Numeric<'a> {
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         let numeric =
             Self { is_negative: mantissa.len() > digits.len(), whole, fraction, exponent: i64::from(exponent) };
+
         // numeric_in refuses such an exponent of any number, zero included.
         let is_refused = exponent.unsigned_abs() >= i32::MAX.unsigned_abs() / 2
             || numeric.digits_before() > 131_072
@@ -192,6 +197,7 @@ impl<'a> Numeric<'a> {
         if self.is_negative && !is_zero {
             out.push('-');
         }
+
         // The digit of the place 0 is the one before the point.
         let point = count(self.whole) + self.exponent;
         let digit = |place: i64| {
@@ -205,6 +211,7 @@ impl<'a> Numeric<'a> {
             out.push('0');
         }
         out.extend((point - before.max(0)..point).map(digit));
+
         if self.digits_after() > 0 {
             out.push('.');
             out.extend((point..point + count_of(self.digits_after())).map(digit));

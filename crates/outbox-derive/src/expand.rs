@@ -68,9 +68,11 @@ fn of_struct(role: Role, ident: &Ident, fields: &Fields, options: &Options) -> s
         const SCHEMA_VERSION: u32 = #version;
     };
     let marked = marked(fields)?;
+
     if role == Role::Incoming {
         return Ok((constants, TokenStream::new()));
     }
+
     let id = match (&options.aggregate_id, marked) {
         (Some(AggregateId::Function(_)), Some(field)) => return Err(two_ids(field.ty)),
         (Some(AggregateId::Function(function)), None) => to_text(function.span(), &quote!(#function(self))),
@@ -89,14 +91,17 @@ fn of_enum(
     if data.variants.is_empty() {
         return Err(Error::new(input.ident.span(), "an enum of events has at least one variant"));
     }
+
     let outbox_core = outbox_core(options);
     let aggregate_type = options.aggregate_type.as_ref().map(LitStr::value).unwrap_or_default();
     let by_function = match &options.aggregate_id {
         Some(AggregateId::Function(function)) => Some(function),
         _ => None,
     };
+
     let (mut kinds, mut ids, mut names) = (Vec::new(), Vec::new(), Vec::new());
     let mut known = BTreeMap::new();
+
     for (index, variant) in (0_u32..).zip(&data.variants) {
         serde_options::check_variant(&variant.attrs)?;
         let options = Options::of(&variant.attrs, Place::Variant)?;

@@ -35,8 +35,9 @@
 //!
 //! # Errors
 //!
-//! What an option lacks, or contradicts, is a compile error at the option, with the remedy. serde's options for tags,
-//! and those that skip a variant, are rejected. An aggregate id of a type without `Display` is an error at the field.
+//! An option that lacks something, or contradicts another one, is a compile error at the option, with the remedy.
+//! serde's options for tags, and those that skip a variant, are rejected. An aggregate id of a type without `Display`
+//! is an error at the field.
 //!
 //! # Crates of other names
 //!

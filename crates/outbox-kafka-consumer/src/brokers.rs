@@ -27,13 +27,13 @@ type Described = BTreeMap<String, Result<Option<Arc<Topic>>, outbox_kafka::Error
 /// opened at the same time.
 #[derive(Default)]
 struct Latest {
-    /// When the request was sent.
+    /// The time at which the request was sent.
     asked: Option<Instant>,
     described: Described,
 }
 
 impl Brokers {
-    /// How long a broker may take to answer.
+    /// The time that a broker may take to answer.
     pub const PATIENCE: Duration = Duration::from_secs(10);
     /// For how long a request is repeated that may soon succeed. Handlers run meanwhile.
     pub const RETRY_FOR: Duration = Duration::from_secs(5);
@@ -108,6 +108,7 @@ impl Brokers {
             names.insert(name.to_owned());
             latest.refresh(&self.0.cluster, &names).await?;
         }
+
         let failed = || Error::kafka(format!("find topic {name}"));
         match latest.described.get(name) {
             Some(Ok(Some(topic))) => Ok(Arc::clone(topic)),

@@ -1,7 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// Why a consumer cannot be built, has stopped, or cannot do what was asked of it.
+/// The reason why a consumer cannot be built, has stopped, or cannot do what was asked of it.
 ///
 /// `Display` reports this layer only, with topic, partition and offset; [`source`](StdError::source) holds the rest.
 pub struct Error(Box<Inner>);
@@ -24,6 +24,13 @@ enum Kind {
          writes such records, or move the position beyond it with Group::move_position"
     )]
     Record { topic: String, partition: i32, offset: i64, reason: String, earliest: Option<i64> },
+    #[error(
+        "topic {topic}, partition {partition}, offset {offset}: {handler} changed {settings} of its database session, which \
+         SET and set_config(…, false) do for all later transactions of the connection: use SET LOCAL or \
+         set_config(…, true). The event is handled, the session has its settings back, and the partition pauses before it \
+         continues with the next event"
+    )]
+    Session { topic: String, partition: i32, offset: i64, handler: String, settings: String },
     #[error("another consumer of the group has taken the partition, or its position was moved")]
     Fenced,
     #[error("{0}")]
@@ -75,6 +82,13 @@ impl Error {
         }
     }
 
+    /// Creates the error of a handler, with its event, that has changed these settings of its session beyond its
+    /// transaction.
+    pub(crate) fn session(place: (&str, i32, i64), handler: String, settings: &[String]) -> Self {
+        let (topic, partition, offset) = (place.0.to_owned(), place.1, place.2);
+        Self::new(Kind::Session { topic, partition, offset, handler, settings: settings.join(", ") })
+    }
+
     pub(crate) fn fenced() -> Self {
         Self::new(Kind::Fenced)
     }
@@ -116,6 +130,13 @@ impl Error {
         matches!(self.0.kind, Kind::Record { .. })
     }
 
+    /// Returns whether a handler has changed settings of its database session beyond its transaction, by SET. `Display`
+    /// contains the handler and the names of the settings.
+    #[must_use]
+    pub fn is_session_changed(&self) -> bool {
+        matches!(self.0.kind, Kind::Session { .. })
+    }
+
     /// Returns whether what was asked of a [`Group`](crate::Group) was refused.
     #[must_use]
     pub fn is_refused(&self) -> bool {
@@ -147,7 +168,9 @@ impl Error {
     #[must_use]
     pub fn position(&self) -> Option<(&str, i32, i64)> {
         match &self.0.kind {
-            Kind::Record { topic, partition, offset, .. } => Some((topic, *partition, *offset)),
+            Kind::Record { topic, partition, offset, .. } | Kind::Session { topic, partition, offset, .. } => {
+                Some((topic, *partition, *offset))
+            }
             _ => None,
         }
     }

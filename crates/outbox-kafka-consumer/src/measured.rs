@@ -40,7 +40,7 @@ pub struct Source(Choice);
 impl Source {
     /// Connects to nothing yet.
     pub fn new(brokers: Vec<String>, reader: Reader) -> Self {
-        Self(Choice::new(reader, &Brokers::new(brokers, outbox_kafka::Security::new())))
+        Self(Choice::new(reader, &Brokers::new(brokers, outbox_kafka::Security::new()), 256 << 20))
     }
 
     /// Opens a partition.
@@ -68,6 +68,7 @@ impl Partition {
         let mut fetching = JoinSet::new();
         let memory = Memory::new(Arc::new(Semaphore::new(u32::MAX as usize)), u32::MAX);
         fetching.spawn(read(reader, topic.to_string(), number, 0, memory, sender, |_| {}));
+
         let (mut count, mut position, mut hints) = (0, 0, DecodeHints::default());
         while position < end {
             let (records, next) = match chunks.recv().await {

@@ -14,6 +14,8 @@ use crate::source::{Fetched, Message, PartitionReader, RecordSource};
 
 /// Before an offset is fetched again that the leader did not know.
 const RANGE_PAUSE: Duration = Duration::from_millis(100);
+/// What all partitions hold together at least.
+const LEAST_MEMORY: usize = 1 << 20;
 
 /// The brokers of a cluster. All partitions share its connections.
 #[derive(Clone, Debug)]
@@ -24,9 +26,14 @@ pub struct Source {
 }
 
 impl Source {
-    pub fn new(brokers: Brokers) -> Self {
+    /// Creates a source whose partitions hold at most this many bytes together, or 64 MiB if that is less.
+    pub fn new(brokers: Brokers, memory: usize) -> Self {
         let cluster = outbox_kafka::Cluster::new(brokers.settings().clone());
-        Self { brokers, fetcher: Fetcher::new(Arc::new(cluster), FetchLimits::default()) }
+        let mut limits = FetchLimits::default();
+        limits.budget = limits.budget.min(memory).max(LEAST_MEMORY);
+        limits.request = limits.request.min(limits.budget);
+        limits.partition = limits.partition.min(limits.request);
+        Self { brokers, fetcher: Fetcher::new(Arc::new(cluster), limits) }
     }
 
     /// Returns whether the batch at an offset has the broker's timestamps (`LogAppendTime`).
@@ -42,6 +49,7 @@ impl Source {
         };
         let read =
             self.brokers.cluster().read_tail(&described, partition, TailStart::Offset(offset), u64::MAX, visitor);
+
         read.await.map_err(failed)?;
         Ok(is_broker_time)
     }
@@ -104,9 +112,11 @@ impl PartitionReader for Reader {
     async fn fetch(&mut self, offset: i64) -> Result<Fetched, Error> {
         let failed = self.failed("fetch");
         let stream = self.stream.get_or_insert_with(|| self.source.fetcher.open(&self.topic, self.partition, offset));
+
         if stream.position() != offset {
             stream.seek(offset);
         }
+
         match stream.next().await {
             Ok(outbox_kafka::Fetched::Records { records, next, end }) => {
                 let records = records.into_iter().map(|record| (record.offset(), Message::from(record))).collect();

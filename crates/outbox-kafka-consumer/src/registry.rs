@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use outbox_core::Pipeline;
 use outbox_core::event::AggregateType;
@@ -73,6 +74,7 @@ impl Registry {
             let remedy = "add event_type:header to transforms.outbox.table.fields.additional.placement";
             return Err(Error::build(format!("the pipeline's records do not carry the type of an event: {remedy}")));
         }
+
         let mut entries: Vec<Entry> = Vec::new();
         for Registration { aggregate_type, event_type, version, handler } in registrations {
             let is_same = |entry: &&mut Entry| entry.aggregate_type == aggregate_type && entry.event_type == event_type;
@@ -86,10 +88,12 @@ impl Registry {
                 }
                 continue;
             }
+
             let of = |e| Error::build(format!("a handler of {aggregate_type} {event_type} has no topic")).caused_by(e);
             let topic = AggregateType::new(&*aggregate_type).and_then(|name| pipeline.topic(&name)).map_err(of)?;
             entries.push(Entry { topic, aggregate_type, event_type, version, route: Arc::new(Route::new(handler)) });
         }
+
         let otherwise = otherwise.map(|handler| Arc::new(Route::new(handler)));
         Ok(Self { entries, otherwise })
     }
@@ -120,11 +124,13 @@ pub struct Route {
     handlers: Vec<Registered>,
     /// [`Kind::Together`] if at least one of the handlers takes several events at once.
     kind: Kind,
+    /// A transaction has shown that no setting of the session remains changed.
+    is_checked: AtomicBool,
 }
 
 impl Route {
     pub fn new(handler: Registered) -> Self {
-        Self { kind: handler.kind(), handlers: vec![handler] }
+        Self { kind: handler.kind(), handlers: vec![handler], is_checked: AtomicBool::new(false) }
     }
 
     /// Adds a handler. Returns `false` if it cannot share the events with those that are there.
@@ -144,6 +150,16 @@ impl Route {
 
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Returns whether a transaction has shown that the handlers leave the settings of the session as they were, or
+    /// they run outside of transactions.
+    pub fn is_checked(&self) -> bool {
+        self.kind == Kind::Outside || self.is_checked.load(Ordering::Relaxed)
+    }
+
+    pub fn note_checked(&self) {
+        self.is_checked.store(true, Ordering::Relaxed);
     }
 
     /// Returns how many events may share a transaction with one of this route.

@@ -23,10 +23,10 @@ impl Field {
     }
 }
 
-/// How a field is encoded.
+/// The way in which a field is encoded.
 #[derive(Debug)]
 pub(crate) enum Kind {
-    /// That many bytes.
+    /// A fixed number of bytes.
     Fixed(usize),
     /// A string: i16 length, -1 for null; in flexible versions an unsigned varint of length + 1, 0 for null.
     Text,

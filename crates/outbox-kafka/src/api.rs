@@ -83,6 +83,7 @@ pub(super) fn encode<A: Api>(request: &A, version: i16, client: &StrBytes, room:
     frame.put_i32(0);
     header.encode(&mut frame, A::header_version(version)).map_err(|e| failed(e.into()))?;
     request.encode(&mut frame, version).map_err(|e| failed(e.into()))?;
+
     let length = i32::try_from(frame.len() - 4).map_err(|e| failed(e.into()))?;
     if let Some(field) = frame.first_chunk_mut() {
         *field = length.to_be_bytes();

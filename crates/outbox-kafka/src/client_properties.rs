@@ -78,6 +78,7 @@ pub(crate) fn settings(properties: &Properties) -> Result<SecuritySettings, Erro
         "SASL_SSL" => (true, true),
         _ => return Err(unusable("security.protocol", "it is one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL")),
     };
+
     Ok(SecuritySettings {
         tls: if has_tls { Some(reader.tls()?) } else { None },
         sasl: if has_sasl { Some(reader.sasl()?) } else { None },
@@ -175,9 +176,11 @@ impl<'a> Reader<'a> {
             _ => "ScramLoginModule",
         };
         let mut module = self.login_module(class)?;
+
         if module.options.get("tokenauth").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             return Err(jaas("delegation tokens (tokenauth) are not supported: use a user and a password"));
         }
+
         let mut option = |name: &str, missing| module.options.remove(name).ok_or_else(|| jaas(missing));
         let user = option("username", "the option username is missing")?;
         let password = option("password", "the option password is missing")?;
@@ -212,6 +215,7 @@ impl<'a> Reader<'a> {
         if let Some(command) = self.get(TOKEN_COMMAND) {
             return Ok(TokenSource::command(command));
         }
+
         let name = "sasl.oauthbearer.token.endpoint.url";
         let Some(url) = self.get(name) else {
             return Err(unusable(
@@ -219,6 +223,7 @@ impl<'a> Reader<'a> {
                 format!("it is missing: name a file with file:///PATH, or set {TOKEN_COMMAND}"),
             ));
         };
+
         match url.strip_prefix("file:") {
             // file:/PATH and file:///PATH are the same in Java.
             Some(rest) if rest.starts_with('/') => {
@@ -272,6 +277,7 @@ mod tests {
         let plain = SCRAM.replace("scram.Scram", "plain.Plain");
         assert!(read(&[]).unwrap().tls.is_none());
         assert!(read(&[("security.protocol", "ssl")]).unwrap().tls.is_some());
+
         for (mechanism, module) in [("PLAIN", plain.as_str()), ("SCRAM-SHA-256", SCRAM), ("SCRAM-SHA-512", SCRAM)] {
             let settings = read(&[
                 ("security.protocol", "SASL_PLAINTEXT"),
@@ -286,8 +292,10 @@ mod tests {
                 (mechanism, "u", "p")
             );
         }
+
         let path = std::env::temp_dir().join(format!("outbox-kafka-token-{}", std::process::id()));
         std::fs::write(&path, "a.token\n").unwrap();
+
         let file = format!("file://{}", path.display());
         for (key, value) in [("sasl.oauthbearer.token.endpoint.url", &*file), (TOKEN_COMMAND, "echo a.token")] {
             let settings = read(&[
@@ -335,6 +343,7 @@ mod tests {
             (&[tls, ("ssl.keystore.certificate.chain", "hunter2")], "ssl.keystore.key", "missing"),
             (&[tls, ("ssl.endpoint.identification.algorithm", "hunter2")], "ssl.endpoint.identification", "https"),
         ];
+
         for (entries, property, remedy) in cases {
             let error = read(entries).unwrap_err();
             let shown = error.to_string();

@@ -234,6 +234,7 @@ impl Cluster {
         known.brokers =
             answer.brokers.iter().map(|broker| (broker.node_id.0, address(&broker.host, broker.port))).collect();
         known.controller = Some(answer.controller_id.0).filter(|id| *id >= 0);
+
         let Known { brokers, connections, capabilities, avoided, .. } = &mut *known;
         let is_in_use = |address: &Arc<str>| {
             brokers.values().any(|broker| broker == address) || self.settings.bootstrap.iter().any(|b| **b == **address)
@@ -253,6 +254,7 @@ impl Cluster {
         let mut attempts = FuturesUnordered::new();
         let mut open: Vec<Arc<str>> = Vec::new();
         let mut failures: Vec<Error> = Vec::new();
+
         loop {
             if let Some(address) = rest.next() {
                 open.push(Arc::clone(&address));
@@ -272,10 +274,12 @@ impl Cluster {
                 Err(_) => open.iter().for_each(|address| self.avoid(address)),
             }
         }
+
         // A rejected login says more than a broker that is unreachable.
         let is_single = failures.len() == 1;
         let place = failures.iter().position(Error::is_authentication);
         let place = place.or_else(|| failures.iter().position(Error::is_transient)).unwrap_or_default();
+
         match failures.into_iter().nth(place) {
             None => Err(Error::new(Kind::NoBroker)),
             Some(only) if is_single || only.is_unsupported() => Err(only),
@@ -335,11 +339,13 @@ impl Cluster {
             self.forget(&current);
             return Err(Error::code_of(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, None));
         }
+
         let address = current.leader(partition).and_then(|id| self.lock().brokers.get(&id).cloned());
         let Some(address) = address else {
             self.forget(&current);
             return Err(Error::new(Kind::NoLeader));
         };
+
         // After a failure the leader may be another broker.
         match self.connection(&address).await {
             Ok(connection) => Ok((connection, current)),
@@ -368,9 +374,11 @@ impl Cluster {
             .await
             .map_err(|_| Error::new(Kind::ConnectTimeout(wait)).at(address))?;
         let old = slot.take_if(|connection| !connection.is_usable() || connection.is_due());
+
         if let Some(connection) = slot.as_ref() {
             return Ok(connection.clone());
         }
+
         let connection = match (connect(address, &self.settings).await, old) {
             (Ok(connection), _) => connection,
             // The old login still holds for a while; another attempt may do better.

@@ -58,6 +58,7 @@ impl CompressionChoice {
             self.topics.insert(topic.into(), Fallback { current, reason });
             return true;
         }
+
         let is_too_large = matches!(reason, ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE);
         if !is_too_large || rank(sent) >= rank(self.preferred) || !self.too_large.insert((topic.into(), partition)) {
             return false;
@@ -183,9 +184,11 @@ mod tests {
         assert_eq!(send(&mut choice, "a", large), round);
         // Its half is not asked about again.
         assert_eq!(send(&mut choice, "a", large), [Compression::None]);
+
         // Batches of another partition do not make it start again.
         assert_eq!(choice.accepted("a", 1, Compression::None), None);
         assert_eq!(send(&mut choice, "a", large), [Compression::None]);
+
         // The next batch after a success does; by then the brokers accept more.
         send(&mut choice, "a", only(Compression::None));
         assert_eq!(

@@ -64,6 +64,7 @@ impl Connection {
                 pending.close(cause);
             }
         };
+
         Self(Arc::new(Inner {
             broker: broker.into(),
             client: StrBytes::from_string(settings.client_id.clone()),
@@ -232,6 +233,7 @@ impl<A: Api> Sent<A> {
                 Err(Error::new(Kind::Timeout(inner.request_timeout)))
             }
         };
+
         match &result {
             Ok(_) if A::KEY != ApiVersionsRequest::KEY => inner.has_worked.store(true, Ordering::Relaxed),
             Err(e)

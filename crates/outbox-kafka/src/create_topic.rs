@@ -11,7 +11,7 @@ use super::error::{Error, Kind};
 use super::retries::Retries;
 use super::{Cluster, ErrorCode, OffsetAt, Topic};
 
-/// How a topic is made. What is `None` is left to the broker.
+/// The way in which a topic is made. What is `None` is left to the broker.
 #[derive(Clone, Debug, Default)]
 pub struct NewTopic {
     /// The topic's name.
@@ -42,6 +42,7 @@ impl Cluster {
                 true => Ok(()),
             };
             created |= result.is_ok();
+
             let result = match result {
                 Ok(()) => self.refreshed(&topic.name).await,
                 Err(e) => Err(e),
@@ -56,6 +57,7 @@ impl Cluster {
                 Err(e) if e.is_transient() => e,
                 Err(e) => return Err(e.of_topic(&topic.name)),
             };
+
             if !retries.pause().await {
                 return Err(failure.of_topic(&topic.name));
             }
@@ -80,6 +82,7 @@ impl Cluster {
             .with_num_partitions(topic.partitions.unwrap_or(-1))
             .with_replication_factor(topic.replication.unwrap_or(-1))
             .with_configs(configs.collect());
+
         let timeout = i32::try_from(self.settings().request_timeout.as_millis()).unwrap_or(i32::MAX);
         let request = CreateTopicsRequest::default()
             .with_topics(vec![wanted])
@@ -89,6 +92,7 @@ impl Cluster {
         let here = |e: Error| e.by(CreateTopicsRequest::NAME).at(controller.broker());
         let answer = controller.request(&request).await?;
         let result = answer.topics.first().ok_or_else(|| here(Error::new(Kind::Malformed)))?;
+
         match ErrorCode::from_code(result.error_code) {
             None | Some(ErrorCode::TOPIC_ALREADY_EXISTS) => Ok(()),
             Some(code) => Err(here(Error::code_of(code, result.error_message.as_deref()))),

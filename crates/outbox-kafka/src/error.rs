@@ -9,7 +9,7 @@ use super::ErrorCode;
 use super::gap::Gap;
 use super::record_batch::Malformed;
 
-/// Why a request to Kafka has no result. `Display` names the broker, the API, the topic and
+/// The reason why a request to Kafka has no result. `Display` names the broker, the API, the topic and
 /// the reason; `source` holds the cause.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
@@ -251,6 +251,7 @@ impl fmt::Display for Error {
         if let Some(api) = api {
             write!(f, ", {api}")?;
         }
+
         if let Some(topic) = topic {
             write!(f, ", topic {topic}")?;
         }

@@ -104,6 +104,7 @@ impl Cluster {
             .with_isolation_level(isolation as i8)
             .with_session_epoch(-1)
             .with_topics(vec![wanted]);
+
         leader.unthrottled().await;
         let answer = match leader.send_as(&request, version, 0) {
             Ok(sent) => sent.wait().await,
@@ -113,12 +114,14 @@ impl Cluster {
         let fetched = answer.responses.pop().and_then(|mut topic| topic.partitions.pop());
         let partition_code = fetched.as_ref().and_then(|it| ErrorCode::from_code(it.error_code));
         let code = ErrorCode::from_code(answer.error_code).or(partition_code);
+
         if let Some(code) = code {
             if code.is_stale_metadata() {
                 self.forget(&described);
             }
             return Err(here(Error::code_of(code, None)));
         }
+
         match (fetched, u64::try_from(answer.throttle_time_ms)) {
             (Some(fetched), _) => Ok(fetched),
             // Over its quota, a client is sent nothing but the time to wait.

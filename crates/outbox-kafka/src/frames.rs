@@ -46,6 +46,7 @@ async fn frame(reader: &mut (impl AsyncRead + Unpin), max: usize) -> io::Result<
     if read.to_be_bytes().starts_with(&TLS_ALERT) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, TlsAnswer));
     }
+
     let length = usize::try_from(read).ok().filter(|length| *length <= max);
     let length =
         length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "an answer's length is out of range"))?;

@@ -48,15 +48,18 @@ impl Cluster {
             OffsetAt::Earliest | OffsetAt::Latest => READ_UNCOMMITTED,
             OffsetAt::LastStable => READ_COMMITTED,
         };
+
         let wanted = ListOffsetsTopic::default().with_name(topic_name(topic.name())).with_partitions(vec![wanted]);
         let request = ListOffsetsRequest::default()
             .with_replica_id(BrokerId(-1))
             .with_isolation_level(isolation)
             .with_topics(vec![wanted]);
+
         let here = |e: Error| e.by(ListOffsetsRequest::NAME).at(leader.broker());
         let answer = leader.request(&request).await.inspect_err(|_| self.forget(&described))?;
         let found = answer.topics.first().and_then(|topic| topic.partitions.first());
         let found = found.ok_or_else(|| here(Error::new(Kind::Malformed)))?;
+
         match ErrorCode::from_code(found.error_code) {
             None => Ok(found.offset),
             Some(code) => {

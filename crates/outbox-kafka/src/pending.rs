@@ -10,7 +10,8 @@ use super::error::{Error, Kind};
 
 /// The requests of a connection that wait for an answer. Brokers answer them in their order.
 ///
-/// Who waits may go away at any time: the answer is then read and dropped, and the next one still meets its request.
+/// A caller may stop waiting at any time: the answer is then read and dropped, and the next one still meets its
+/// request.
 #[derive(Debug)]
 pub(super) struct Pending(Mutex<State>);
 

@@ -58,6 +58,7 @@ impl Cluster {
         let mut requests = Vec::new();
         let mut described = Vec::with_capacity(batches.len());
         let mut produced: Vec<Option<Produced>> = Vec::with_capacity(batches.len());
+
         for (place, (batch, leader)) in batches.iter().zip(leaders).enumerate() {
             match leader {
                 Ok((connection, topic)) => {
@@ -71,6 +72,7 @@ impl Cluster {
                 }
             }
         }
+
         for (place, outcome) in join_all(requests.into_iter().map(|request| self.carry_out(request))).await.concat() {
             if let Some(Some(topic)) = described.get(place).filter(|_| outcome.is_stale_metadata()) {
                 self.forget(topic);
@@ -79,6 +81,7 @@ impl Cluster {
                 *slot = Some(outcome);
             }
         }
+
         produced
             .into_iter()
             .map(|produced| produced.unwrap_or_else(|| Produced::Unknown(Error::new(Kind::Malformed))))
@@ -107,6 +110,7 @@ impl Cluster {
         let newest = if by_id { BY_TOPIC_ID } else { BY_TOPIC_ID - 1 };
         let version = request.connection.version_of::<ProduceRequest>()?.min(newest);
         let mut topics: HashMap<&str, TopicProduceData> = HashMap::new();
+
         for (_, batch) in &request.batches {
             let topic = topics.entry(batch.topic.name()).or_insert_with(|| match version {
                 BY_TOPIC_ID.. => TopicProduceData::default().with_topic_id(batch.topic.id()),
@@ -117,6 +121,7 @@ impl Cluster {
                 .partition_data
                 .push(PartitionProduceData::default().with_index(batch.partition).with_records(records));
         }
+
         // The broker gives up before we do: its answer says more than none.
         let timeout = i32::try_from(self.settings().request_timeout.mul_f32(0.8).as_millis()).unwrap_or(i32::MAX);
         let message = ProduceRequest::default()

@@ -89,8 +89,10 @@ impl Security {
         };
         let properties = read()?;
         client_properties::warn_of_unused(&properties);
+
         // While nothing has changed the settings stay the same, with the tokens that they keep.
         let last = Mutex::new((client_properties::settings(&properties)?, properties));
+
         Ok(Self(Source::Reloaded(Arc::new(move || {
             let properties = read()?;
             let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);

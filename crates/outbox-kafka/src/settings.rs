@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::Security;
 
-/// How to reach the brokers, and how long to wait for them.
+/// The addresses of the brokers, and the time to wait for them.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Brokers of the cluster, as `host:port`; the others are learned from them.

@@ -5,13 +5,13 @@ use super::{Cluster, Error, ErrorCode, OffsetAt, Topic};
 
 /// The bytes that are requested at first; a larger batch makes it more.
 const ROOM: i32 = 1024 * 1024;
-/// How often the broker may have nothing where there should be something.
+/// The number of times that the broker may return nothing where there are records.
 const MAX_EMPTY: u32 = 3;
 
 /// The beginning of the tail of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TailStart {
-    /// That many offsets before the end. Where compaction or markers of transactions took offsets, that is fewer
+    /// A number of offsets before the end. Where compaction or markers of transactions took offsets, that is fewer
     /// records.
     Last(u64),
     /// At this offset.
@@ -87,6 +87,7 @@ impl Cluster {
     ) -> Result<Tail, Error> {
         let mut room = ROOM;
         let mut empty = 0;
+
         while tail.next < tail.end {
             let fetched = match self.fetch(topic, partition, tail.next, room).await {
                 Ok(fetched) => fetched,
@@ -101,11 +102,14 @@ impl Cluster {
                 }
                 Err(e) => return Err(e),
             };
+
             let before = tail.next;
             let shown = tail.show(&fetched, &mut visitor);
+
             if shown.map_err(|e| Error::malformed(e).of_partition(topic.name(), partition))?.is_break() {
                 return Ok(tail);
             }
+
             if tail.next > before {
                 empty = 0;
             } else if fetched.is_empty() {
@@ -141,6 +145,7 @@ impl Tail {
                 self.next = self.end;
                 return Ok(ControlFlow::Continue(()));
             }
+
             let mut flow = visitor(Entry::Batch(header));
             let mut records = batch.records()?;
             while flow.is_continue() {
@@ -152,6 +157,7 @@ impl Tail {
                     None => break,
                 }
             }
+
             if flow.is_break() {
                 return Ok(flow);
             }

@@ -130,6 +130,7 @@ impl TokenSource {
         if let Some(kept) = last.as_ref().filter(|kept| now < kept.until) {
             return Ok(kept.token.clone());
         }
+
         *last = None;
         let failed = |e: outbox_net::Error| Error::new(Kind::Security).because(e);
         let token = match &self.0.from {
@@ -138,6 +139,7 @@ impl TokenSource {
             Origin::Callback(function) => function().await.map_err(|e| Error::new(Kind::Token).because(e))?,
         };
         let left = token.expires_at.and_then(|expires| expires.duration_since(now).ok());
+
         if let Some(until) = left.and_then(|left| now.checked_add(left.mul_f64(REFRESH_WINDOW))) {
             *last = Some(Kept { token: token.clone(), until });
         }

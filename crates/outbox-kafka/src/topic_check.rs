@@ -62,6 +62,7 @@ impl Cluster {
         let answer = self.any(&request).await?;
         let here = |e: Error| e.by(MetadataRequest::NAME).of_topic(name);
         let topic = answer.topics.first().ok_or_else(|| here(Error::new(Kind::Malformed)))?;
+
         match ErrorCode::from_code(topic.error_code) {
             Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) => Ok(None),
             Some(code) => Err(here(Error::code_of(code, None))),
@@ -98,6 +99,7 @@ impl Cluster {
         if let Some(code) = ErrorCode::from_code(result.error_code) {
             return Err(here(Error::code_of(code, result.error_message.as_deref())));
         }
+
         let known = result.configs.iter().filter_map(|config| {
             let value = config.value.as_ref()?;
             Some((config.name.to_string(), value.to_string()))

@@ -37,13 +37,16 @@
 //! # Features
 //!
 //! - `client`: connections, TLS, secrets and properties files. Without it, the crate does no I/O.
-//! - `tokio-postgres`: an error chain leaves out what PostgreSQL quotes of rows.
+//! - `tokio-postgres`, `sqlx`: an error chain leaves out what PostgreSQL quotes of rows, in errors of these drivers. With
+//!   both, `SqlxParam` and `sqlx_value` let statements that are written for tokio-postgres run on sqlx.
 
 mod backoff;
 #[cfg(feature = "client")]
 mod client;
 mod error_chain;
 mod sql_state;
+#[cfg(all(feature = "sqlx", feature = "tokio-postgres"))]
+mod sqlx_values;
 
 pub use self::backoff::Backoff;
 #[cfg(feature = "client")]
@@ -55,3 +58,5 @@ pub use self::client::{
 pub use self::client::{PostgresTls, PostgresTlsConnect, PostgresTlsStream};
 pub use self::error_chain::ErrorChain;
 pub use self::sql_state::SqlStateClass;
+#[cfg(all(feature = "sqlx", feature = "tokio-postgres"))]
+pub use self::sqlx_values::{SqlxParam, sqlx_value};

@@ -134,6 +134,7 @@ impl PgOutbox {
         for event in events {
             all.push(self.row(event)?);
         }
+
         let mut rest = all.as_slice();
         let mut added = 0;
         for chunk in InsertSql::batch_lengths(events) {
@@ -215,12 +216,14 @@ mod tests {
         let outbox = PgOutbox::new(Pipeline::recommended());
         let event = OutboxEvent::builder("order", "42", "OrderPlaced").json(r#"{"n":1}"#).build().unwrap();
         let row = measure(|| drop(outbox.row(&event).unwrap()));
+
         // The row; aggregate type and id, event type, payload, content type and headers; the topic, to see that it is
         // legal.
         assert_eq!(row.count_total, 8);
         let row = outbox.row(&event).unwrap();
         let params = measure(|| assert_eq!(outbox.insert.params(&row).collect::<Vec<_>>().len(), 13));
         assert_eq!(params.count_total, 1);
+
         let mut out = bytes::BytesMut::with_capacity(1_024);
         let params: Vec<_> = outbox.insert.params(&row).collect();
         let bound = measure(|| {

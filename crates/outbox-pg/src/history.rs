@@ -4,10 +4,10 @@
 use outbox_core::Pipeline;
 
 use crate::Error;
-use crate::companion::companion;
 use crate::ownership;
 use crate::readiness::Problem;
 use crate::session::{DriverError, Row, Session};
+use crate::sql_text::companion;
 
 /// The statements that create the tables of the slots and of replays. Transaction ids mean nothing in another cluster,
 /// so each row names its own.
@@ -121,6 +121,7 @@ impl<'a, 'c> History<'a, 'c> {
         let sql = "SELECT FROM pg_replication_slots
                    WHERE slot_name = $1 AND database = current_database() AND wal_status IS DISTINCT FROM 'lost'";
         let is_there = self.client.query_opt(sql, &[&self.slot]).await.map_err(|e| self.failed(e))?.is_some();
+
         match (latest, is_there) {
             (_, false) => {
                 self.end().await?;
@@ -135,6 +136,7 @@ impl<'a, 'c> History<'a, 'c> {
             }
             (Latest::Open, true) => {}
         }
+
         self.sample().await?;
         let slot = SlotPosition { slot: self.slot.clone(), before: self.confirmed().await? };
         Ok(Some(Confirmed { slots: vec![slot], gaps: self.gaps().await?, gone: Vec::new() }))

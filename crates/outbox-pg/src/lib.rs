@@ -49,26 +49,24 @@
 //! `enqueue` returns an error of `outbox-core`: [`Error::is_not_ready`] and the other predicates of [`Error`] belong to
 //! the functions for operation. Each error says what to do.
 
-mod companion;
 mod driver;
 mod enqueue;
 mod error;
 mod health;
 mod history;
 mod idempotent;
-mod literal;
 mod maintenance;
 mod migration;
 #[cfg(feature = "sqlx")]
 mod on_sqlx;
 mod ownership;
-mod param;
 mod partition_range;
 mod privileges;
 mod readiness;
 mod republish;
 mod session;
 mod slot;
+mod sql_text;
 mod statement;
 mod store_failure;
 mod transaction;

@@ -1,15 +1,14 @@
-//! Who may act as the owner of an outbox table. Its triggers run with the owner's privileges, and the tables next to it
-//! are written by the owner, so a role that creates one of them first, or a trigger on one, could run statements as the
-//! owner.
+//! The roles that may act as the owner of an outbox table. Its triggers run with the owner's privileges, and the tables
+//! next to it are written by the owner, so a role that creates one of them first, or a trigger on one, could run
+//! statements as the owner.
 
 use outbox_core::TableLayout;
 use tokio_postgres::types::ToSql;
 
 use crate::Error;
-use crate::companion::{companion, companion_name};
-use crate::literal::literal;
 use crate::readiness::Problem;
 use crate::session::Session;
+use crate::sql_text::{companion, companion_name, literal};
 
 /// Roles that can act as the table's owner anyway: the owner, that of the schema, and superusers.
 const TRUSTED: &str = "SELECT oid FROM pg_roles WHERE rolsuper

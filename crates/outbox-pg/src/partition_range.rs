@@ -87,6 +87,7 @@ pub(crate) async fn range(client: &Session<'_>, pipeline: &Pipeline) -> Result<[
             found = [partition.from, partition.to];
         }
     }
+
     let [from, to] = found;
     Ok(if from <= now && now < to { found } else { [0, 0] })
 }

@@ -8,12 +8,12 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, IsolationLevel};
 
 use crate::Error;
-use crate::companion::{companion, quoted};
 use crate::history::{History, in_gaps};
 use crate::maintenance::first_id;
 use crate::migration::row_life::id;
 use crate::readiness::{Problem, slot_problem};
 use crate::session::{DriverError, Row, Session};
+use crate::sql_text::{companion, quoted};
 
 /// Publishes rows of a kept table again, next to live traffic, through the same slot, connector or relay.
 ///
@@ -55,11 +55,11 @@ enum Rows {
     Missed,
 }
 
-/// How far a replay is.
+/// The progress of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReplayProgress {
-    /// How many events are published again so far, over all runs of the replay's name.
+    /// The number of events that are published again so far, over all runs of the replay's name.
     pub events: u64,
     /// The id of the last one.
     pub last_id: Option<EventId>,
@@ -73,11 +73,11 @@ pub struct ReplayProgress {
 pub struct Replay {
     /// The name, which continues it.
     pub name: String,
-    /// How far it is.
+    /// Its progress.
     pub progress: ReplayProgress,
-    /// When its first batch was begun.
+    /// The time at which its first batch was begun.
     pub started_at: OffsetDateTime,
-    /// When its last batch was committed.
+    /// The time at which its last batch was committed.
     pub finished_at: Option<OffsetDateTime>,
 }
 
@@ -283,9 +283,11 @@ impl Republish {
                 "a replay's name has 1 to 100 characters, none of them a control character",
             ));
         }
+
         if let Some(problem) = slot_problem(client, &self.pipeline).await? {
             return Err(Error::not_ready(vec![problem]));
         }
+
         let history = History::open(client, &self.pipeline).await?;
         existing_table(client, &self.pipeline).await?;
         Ok(match self.rows {
@@ -307,12 +309,14 @@ impl Republish {
         );
         let selection = self.selection();
         tx.execute(&insert, &[&name, &selection]).await.map_err(failed)?;
+
         let sql = format!(
             "SELECT selection, before_xid::xid::text, last_id, events, finished_at IS NOT NULL FROM {table}
              WHERE name = $1 FOR UPDATE"
         );
         let row = tx.query_one(&sql, &[&name]).await.map_err(failed)?;
         self.check_selection(name, row.get(0))?;
+
         let (last_id, events) = (row.get(2), row.get(3));
         Ok(if row.get(4) {
             Registered::Finished(progress(events, last_id, true))
@@ -358,6 +362,7 @@ impl Republish {
             let ids: Vec<_> = self.ids.iter().map(|id| format!("'{id}'")).collect();
             conditions.push(format!("{id} IN ({})", ids.join(", ")));
         }
+
         for (index, (field, _)) in self.equal.iter().enumerate() {
             let column = layout.columns().iter().find(|column| column.field() == Some(*field));
             let column = column.map_or_else(|| "NULL".to_owned(), |column| column.name().to_string());

@@ -7,11 +7,11 @@ use tokio_postgres::error::SqlState;
 
 use crate::Error;
 use crate::history::{History, Latest};
-use crate::literal::literal;
 use crate::readiness::{Problem, publication_problem, slot_problem};
 use crate::session::Session;
+use crate::sql_text::literal;
 
-/// How long another session may take to create the slot.
+/// The time that another session may take to create the slot.
 const CREATION: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
@@ -44,7 +44,7 @@ pub async fn create_slot(client: &Client, pipeline: &Pipeline) -> Result<SlotCre
     SlotOptions::default().create(client, pipeline).await
 }
 
-/// How a replication slot is created.
+/// The way in which a replication slot is created.
 ///
 /// ```no_run
 /// # use outbox_core::Pipeline;
@@ -114,9 +114,11 @@ impl SlotOptions {
         if !pipeline.layout().row_life().has_table() {
             return self.create_without_history(client, pipeline).await;
         }
+
         let history = History::open(client, pipeline).await?;
         // In this order: a slot that is recorded was there.
         let latest = history.latest().await?;
+
         match problem_once_created(client, pipeline).await? {
             None => {
                 if latest == Latest::None && history.latest().await? == Latest::None {
@@ -187,6 +189,7 @@ impl SlotOptions {
         if self.two_phase {
             options.push_str(", twophase => true");
         }
+
         if self.failover {
             let version = client.query_one("SELECT current_setting('server_version_num')::int", &[]).await;
             let version: i32 = version.map_err(|e| Error::database("read the server's version", e))?.get(0);
@@ -195,6 +198,7 @@ impl SlotOptions {
             }
             options.push_str(", failover => true");
         }
+
         Ok(format!(
             "SET LOCAL statement_timeout = {}; SELECT pg_create_logical_replication_slot({}, 'pgoutput'{options})",
             self.patience.as_millis(),

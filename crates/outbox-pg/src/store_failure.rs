@@ -1,6 +1,6 @@
 use crate::session::fault_of;
 
-/// Why PostgreSQL did not store an event, with what to do: the source of an error of enqueue.
+/// The reason why PostgreSQL did not store an event, with what to do: the source of an error of enqueue.
 ///
 /// ```
 /// # use outbox_pg::StoreFailure;

@@ -127,7 +127,7 @@ impl Default for RetriedTransaction {
     }
 }
 
-/// Why a transaction did not commit, or may not have.
+/// The reason why a transaction did not commit, or may not have.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransactionError<E> {
@@ -251,6 +251,7 @@ impl RetriedTransaction {
             if !is_retried || attempt >= self.attempts {
                 return Err(error);
             }
+
             tokio::time::sleep(less_by_chance(backoff.delay())).await;
             attempt += 1;
         }
@@ -269,6 +270,7 @@ impl RetriedTransaction {
         if let Some(level) = self.isolation {
             builder = builder.isolation_level(level);
         }
+
         let tx = builder.start().await.map_err(TransactionError::Begin)?;
         let value = match work(Attempt { tx: &tx, cache, captured: PhantomData }).await {
             Ok(value) => value,
@@ -278,6 +280,7 @@ impl RetriedTransaction {
                 return Err(TransactionError::Work(error));
             }
         };
+
         if let Err(error) = tx.batch_execute("SELECT 1").await {
             let is_aborted = error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION);
             return Err(if is_aborted { TransactionError::Aborted(error) } else { TransactionError::Lost(error) });

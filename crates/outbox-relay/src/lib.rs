@@ -60,11 +60,12 @@ pub use self::driver::{CheckStatus, Relay, ServerCheck};
 pub use self::error::Error;
 pub use self::position::{ParseRowPositionError, RowPosition};
 pub use self::settings::{
-    ClientCertificate, CompressionType, ConfigurationCheck, Finding, KeySupport, PoisonPolicy, PostgresSettings,
-    RelaySettings, RelaySettingsBuilder, SettingsError, SslMode, TopicCreation, read_connector_file,
+    ClientCertificate, ConfigurationCheck, Finding, KeySupport, PoisonPolicy, PostgresSettings, RelaySettings,
+    RelaySettingsBuilder, SettingsError, TopicCreation, read_connector_file,
 };
 pub use self::status::{Mode, Readiness, RelayStatus};
 pub use outbox_kafka::{
-    Pem, Properties, Sasl, Secret, SecretSource, Security as KafkaSecurity, Tls, Token, TokenSource, Verification,
+    Compression, Pem, Properties, Sasl, Secret, SecretSource, Security as KafkaSecurity, Tls, Token, TokenSource,
+    Verification,
 };
-pub use outbox_wal::{Lsn, Timeouts};
+pub use outbox_wal::{Lsn, Timeouts, TlsMode};

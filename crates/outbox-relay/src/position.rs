@@ -169,8 +169,10 @@ mod tests {
             let with_event = origin.header_with_event(position, event);
             prop_assert_eq!(origin.place(with_event.as_bytes()), Placed::Here(position));
             prop_assert_eq!(event_of(with_event.as_bytes()), Some(event));
+
             let other = Origin::new(system, timeline.wrapping_add(1), &slot);
             prop_assert_eq!(other.place(header.as_bytes()), Placed::OtherTimeline(position));
+
             for timeline in [timeline, timeline.wrapping_add(1)] {
                 let other = Origin::new(system, timeline, &format!("{slot}_"));
                 prop_assert_eq!(other.place(header.as_bytes()), Placed::Elsewhere);

@@ -100,6 +100,7 @@ impl SqlxOutbox {
         let rows = events.iter().map(|event| self.row(event)).collect::<Result<Vec<_>, _>>()?;
         let mut rest = rows.as_slice();
         let mut added = 0;
+
         for length in InsertSql::batch_lengths(events) {
             let (batch, tail) = rest.split_at_checked(length).unwrap_or((rest, &[]));
             rest = tail;

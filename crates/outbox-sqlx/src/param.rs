@@ -59,6 +59,7 @@ impl Encode<'_, Postgres> for Params<'_> {
         for number in [1, u32::from(has_nulls), self.ty.parameter_type().oid(), u32::try_from(self.values.len())?, 1] {
             out.extend_from_slice(&number.to_be_bytes());
         }
+
         let mut element = Vec::new();
         for value in &self.values {
             element.clear();

@@ -1,10 +1,15 @@
+use std::time::Duration;
+
 use outbox_core::uuid::Uuid;
 use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
-use outbox_pg::{Migrations, create_slot};
+use outbox_pg::{Migrations, SlotOptions};
 
 use crate::database::Database;
 use crate::env::{Kafka, TestEnv};
 use crate::{connect_kafka, stack};
+
+/// The time that the creation of a slot waits for the transactions of other tests, of all databases of the server.
+const OPEN_TRANSACTIONS: Duration = Duration::from_secs(300);
 
 type Change = Box<dyn FnOnce(ConnectorConfig) -> ConnectorConfig + Send>;
 
@@ -163,7 +168,8 @@ impl TestEnvBuilder {
             let mut client = env.client().await;
             Migrations::outbox(env.pipeline()).apply(&mut client).await.unwrap();
             if self.has_slot {
-                create_slot(&client, env.pipeline()).await.unwrap();
+                let options = SlotOptions::default().patience(OPEN_TRANSACTIONS);
+                options.create(&client, env.pipeline()).await.unwrap();
             }
         }
         if self.has_kafka {

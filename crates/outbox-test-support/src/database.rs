@@ -3,7 +3,7 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, Pool, Runtime};
 use tokio_postgres::{Client, Error, NoTls};
 
-/// How long a pool waits for a connection.
+/// The time that a pool waits for a connection.
 const POOL_WAIT: Duration = Duration::from_secs(60);
 
 /// A database and the superuser's connection to its server.

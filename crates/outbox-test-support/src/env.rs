@@ -1,5 +1,5 @@
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use deadpool_postgres::Pool;
 use outbox_core::event::AggregateType;
@@ -179,6 +179,21 @@ impl TestEnv {
     /// Waits until an SQL condition holds for the slot's row in `pg_replication_slots`.
     pub async fn slot_becomes(&self, condition: &str) {
         eventually(format!("the slot is {condition}"), async || self.slot_is(condition).await).await;
+    }
+
+    /// Waits until all transactions that write now have ended, in all databases of the server.
+    ///
+    /// PostgreSQL waits for them when it creates a slot. A program that creates one may be less patient than a test.
+    pub async fn earlier_transactions_ended(&self) {
+        let client = self.client().await;
+        let now: SystemTime = client.query_one("SELECT now()", &[]).await.unwrap().get(0);
+        let open = "SELECT datname || ': ' || query FROM pg_stat_activity \
+                    WHERE backend_xid IS NOT NULL AND xact_start <= $1 AND pid <> pg_backend_pid() LIMIT 1";
+        eventually("earlier transactions have ended", async || match client.query_opt(open, &[&now]).await.unwrap() {
+            None => Ok(()),
+            Some(found) => Err(found.get::<_, String>(0)),
+        })
+        .await;
     }
 
     /// Waits until the slot has confirmed everything that is in the WAL now.

@@ -113,6 +113,7 @@ pub(crate) async fn read(partition: &PartitionClient) -> Vec<StoredRecord> {
     let mut next = partition.get_offset(OffsetAt::Earliest).await.expect("the first offset");
     let end = partition.get_offset(OffsetAt::Latest).await.expect("the end");
     let mut records = Vec::new();
+
     while next < end {
         let (fetched, _) = partition.fetch_records(next, FETCH, 100).await.expect("records");
         // A compressed batch is returned whole, with the records before the requested offset.

@@ -79,6 +79,7 @@ async fn nothing_is_left_of_a_test_that_panics() {
         });
     });
     assert!(test.join().is_err());
+
     let name = name.recv().unwrap();
     eventually("everything is removed", async || left_of(&name).await == 0).await;
 }

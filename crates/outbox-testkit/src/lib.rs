@@ -65,5 +65,7 @@ pub use self::records::PublishedRecords;
 #[cfg(feature = "postgres")]
 #[doc(hidden)]
 pub mod local {
+    #[cfg(feature = "download")]
+    pub use crate::postgres::download;
     pub use crate::postgres::{Account, Programs};
 }

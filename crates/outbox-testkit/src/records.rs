@@ -51,11 +51,12 @@ impl PublishedRecords {
     /// column; its timestamp is the present, unless the pipeline takes it from a column.
     ///
     /// # Errors
-    /// What enqueue would refuse, or Debezium stop at.
+    /// An event that enqueue would refuse, or at which Debezium would stop.
     pub fn of(&self, event: &OutboxEvent) -> Result<Record, Error> {
         let mut record = self.pipeline.encode(&self.pipeline.row(event)?)?;
         let now = || i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).ok();
         record.timestamp = record.timestamp.or_else(now);
+
         match &self.writer {
             Writer::Debezium { run } => {
                 let headers = self.connector_headers(*run);
@@ -78,6 +79,7 @@ impl PublishedRecords {
         if config.get("extended.headers.enabled").is_some_and(is_off) {
             return Vec::new();
         }
+
         let prefix = config.get("topic.prefix").unwrap_or_default().trim();
         let header = |name: &str, value: String| (format!("__debezium.context.{name}"), Some(value.into()));
         vec![

@@ -13,7 +13,7 @@ use super::slot::{SlotState, Source};
 use crate::Lsn;
 use outbox_net::ErrorChain;
 
-/// How far a copy is read.
+/// The position up to which a copy is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
     /// Until little ends in much WAL, as within a large transaction; the rest is for the stream.
@@ -86,12 +86,14 @@ fn data(mut row: Bytes) -> Result<Option<Bytes>, Error> {
     const END: &[u8] = &[0xff, 0xff];
     /// The number of fields, which is one, and the length of the field.
     const FIELD_HEAD: usize = 6;
+
     if row.starts_with(HEADER) {
         row.advance(HEADER.len());
     }
     if row.is_empty() || *row == *END {
         return Ok(None);
     }
+
     let length = match row.split_first_chunk::<FIELD_HEAD>() {
         Some(([0, 1, length @ ..], rest)) => {
             usize::try_from(u32::from_be_bytes(*length)).ok().filter(|l| *l == rest.len())
@@ -139,6 +141,7 @@ impl Copies {
         let (mut last, mut messages, mut other) = (None, 0, Other::NotYet);
         let slot = copy.state().await?;
         let mut next = self.begin(copy, slot, last).await?;
+
         while let Next::Decoding(mut current) = next {
             if !current.decoded(&self.pipe, &self.source).await? {
                 return Ok(());
@@ -191,6 +194,7 @@ impl Copies {
                 }
             };
         }
+
         Span::current().record("messages", messages);
         debug!(target: "outbox.relay", "copies of the slot caught up");
         Ok(())

@@ -12,7 +12,7 @@ pub struct Chunk {
     pub time_limit: Duration,
 }
 
-/// How a chunk went.
+/// The outcome of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
     pub messages: u64,
@@ -26,7 +26,7 @@ pub struct Report {
 const MOST_MESSAGES: u64 = 128_000;
 /// With rows of unknown size: ten of these megabytes hold no server up.
 const FIRST_MESSAGES: u64 = 2_000;
-/// How much faster the next chunk may be taken than the last one reported.
+/// The factor by which the next chunk may be faster than the last one.
 const GROWTH: u64 = 8;
 /// The most bytes that the server keeps of a chunk.
 const MOST_BYTES: u64 = 128 * MIB;
@@ -57,6 +57,7 @@ pub fn next(slot: SlotState, until: Lsn, last: Option<Report>, patience: Duratio
             grown.max(worth_the_way(distance, last)).min(MOST_BYTES / size)
         }
     };
+
     let way = distance.saturating_add(upto.as_u64().saturating_sub(slot.confirmed_flush_lsn.as_u64()));
     Chunk {
         upto,

@@ -73,6 +73,7 @@ impl<'a> Creation<'a> {
         if self.tables.is_empty() {
             return Ok(self.source.has_messages());
         }
+
         let exists = |(schema, table): &(&str, &str)| {
             format!(
                 "EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -148,13 +148,16 @@ impl Decoding {
                 }
                 Piece::End(Err(e)) => return Err(e.while_doing(reading(source))),
             };
+
             report.messages += u64::try_from(bodies(&rows).count()).unwrap_or_default();
             report.bytes += u64::try_from(rows.len()).unwrap_or_default();
+
             let permit = tokio::select! {
                 biased;
                 () = pipe.closed() => return Ok(None),
                 permit = pipe.room(rows.len()) => permit,
             };
+
             if !permit.is_some_and(|permit| pipe.send(rows, permit)) {
                 return Ok(None);
             }

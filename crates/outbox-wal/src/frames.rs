@@ -8,7 +8,7 @@ use super::error::Error;
 /// The bytes that are allocated at once. A part of it keeps all of it until it is dropped, so it is filled before the
 /// next one: a server that sends 8 KiB at a time would otherwise hold eight times what was counted.
 const BUFFER: usize = 64 * 1024;
-/// As much as may have come during a nap.
+/// The amount that may have come during a nap.
 const BUFFER_AFTER_NAP: usize = 512 * 1024;
 /// The part of a buffer that is too small for another read.
 const REST: usize = 8;
@@ -166,12 +166,14 @@ mod tests {
         fn frames_come_out_as_they_went_in_however_they_are_cut(frames in frames(), piece in 1_usize..70) {
             let (mut one_by_one, mut runs) = (Received::default(), Received::default());
             let (mut seen, mut seen_of_runs) = (Vec::new(), Vec::new());
+
             for piece in encode(&frames).chunks(piece) {
                 one_by_one.0.extend_from_slice(piece);
                 while let Some(Frame { tag, body }) = one_by_one.frame().unwrap() {
                     seen.push((tag, body.to_vec()));
                 }
                 runs.0.extend_from_slice(piece);
+
                 loop {
                     if let Some(mut run) = runs.run(b'd').unwrap() {
                         let count = bodies(&run).count();
@@ -187,6 +189,7 @@ mod tests {
                     }
                 }
             }
+
             prop_assert_eq!(&seen, &frames);
             prop_assert_eq!(&seen_of_runs, &frames);
         }

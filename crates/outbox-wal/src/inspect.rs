@@ -15,7 +15,7 @@ pub struct Inspection {
     pub is_standby: bool,
     /// The setting `wal_level`.
     pub wal_level: String,
-    /// How many more slots the server can have.
+    /// The number of slots that the server can have in addition.
     pub free_slots: i64,
     /// Whether the role may copy slots, as a [`CatchUp`](crate::CatchUp) does.
     pub may_copy_slots: bool,
@@ -25,7 +25,7 @@ pub struct Inspection {
     pub has_failover: Option<bool>,
     /// The process that holds the slot.
     pub slot_holder: Option<u32>,
-    /// How far the server's clock is ahead of this machine's, in seconds. The time that the answer took is not known.
+    /// The seconds by which the server's clock is ahead of this machine's. The time that the answer took is not known.
     pub clock_ahead: f64,
 }
 
@@ -79,6 +79,7 @@ pub async fn inspect(options: &ConnectOptions, source: &Source) -> Result<Inspec
     else {
         return Err(Error::protocol("the settings of the server"));
     };
+
     Ok(Inspection {
         version,
         is_standby: standby == "t",

@@ -61,11 +61,13 @@ mod pump;
 mod session;
 mod silence;
 mod slot;
+mod slot_counters;
 mod socket;
 mod sql;
 mod start;
 mod stream;
 mod table;
+mod unpublished;
 
 #[cfg(test)]
 mod tests;
@@ -83,8 +85,10 @@ pub use self::slot::SlotWatch;
 pub use self::slot::{SlotState, Source};
 pub use self::slot::{SlotStatus, slot_status};
 pub use self::slot::{end_own_walsender, is_held};
+pub use self::slot_counters::SlotCounters;
 pub use self::sql::SqlConnection;
 pub use self::start::{Opened, StartAt, SystemId, open};
 pub use self::stream::{WalMessage, WalStream};
 pub use self::table::{CatalogueColumn, CustomTypes, FoundTable, TableName};
+pub use self::unpublished::{UnpublishedRows, UnpublishedSearch};
 pub use outbox_net::{Pem, Secret, SecretSource, Tls};

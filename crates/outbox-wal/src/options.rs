@@ -5,7 +5,7 @@ use std::{fmt, io};
 
 use outbox_net::{SecretSource, Tls, Verification};
 
-/// How to reach PostgreSQL.
+/// The address of PostgreSQL, and how to log in.
 #[derive(Clone)]
 pub struct ConnectOptions {
     /// At least one.
@@ -163,7 +163,7 @@ pub enum TlsMode {
     Require,
     /// The certificate leads to a trusted root.
     VerifyCa,
-    /// And it is of this host.
+    /// The same as [`VerifyCa`](Self::VerifyCa), and the certificate is of this host.
     VerifyFull,
 }
 

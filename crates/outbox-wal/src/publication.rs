@@ -4,6 +4,7 @@ use super::error::{Error, Operation};
 use super::options::ConnectOptions;
 use super::session::{Purpose, Session, TextRow};
 use super::slot::Source;
+use super::slot_counters::SlotCounters;
 use super::sql::literal;
 use super::start::{Opened, StartAt, open_with};
 use super::table::{CatalogueColumn, CustomTypes, FoundTable, TableName, read_columns, read_tables, read_types};
@@ -22,7 +23,7 @@ pub struct PublicationCatalog {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicationVersion(String);
 
-/// How a publication publishes tables.
+/// The way in which a publication publishes tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
     /// The version that this is true of.
@@ -37,7 +38,7 @@ pub struct Published {
     pub tables: Vec<PublishedTable>,
 }
 
-/// How a publication publishes a table.
+/// The way in which a publication publishes a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishedTable {
     /// Schema and name.
@@ -89,6 +90,11 @@ impl PublicationCatalog {
         open_with(options, source, at, Some(&mut self.session)).await
     }
 
+    /// Reads the statistics of a slot; none if the server has none of it.
+    pub async fn slot_counters(&mut self, slot: &str) -> Result<Option<SlotCounters>, Error> {
+        SlotCounters::read(&mut self.session, slot).await
+    }
+
     /// Sets the tables that versions are about. They need not exist.
     pub fn watch(&mut self, tables: Vec<TableName>) {
         self.tables = tables;
@@ -126,6 +132,7 @@ impl PublicationCatalog {
         if !self.session.query(&sql, Operation::Query).await?.is_empty() {
             return Ok(None);
         }
+
         // Those that have committed meanwhile can be seen now; what is left was rolled back.
         let again = self.look().await?;
         Ok((again.changers == seen.changers).then_some(again.version))
@@ -162,10 +169,21 @@ impl PublicationCatalog {
             literal(&name.schema),
             literal(&name.table)
         );
+
+        let schemas = match self.has_schemas {
+            true => {
+                ", (SELECT min(pg_catalog.age(xmin)) FROM pg_catalog.pg_publication_namespace WHERE pnpubid = p.oid),
+                   (SELECT pg_catalog.age(c.xmin) FROM pg_catalog.pg_publication_namespace
+                    WHERE pnpubid = p.oid AND pnnspid = c.relnamespace)"
+            }
+            false => "",
+        };
         let sql = format!(
             "SELECT c.oid, c.relkind = 'p', m.tablename IS NOT NULL, pg_catalog.to_jsonb(m) ->> 'rowfilter' IS NOT NULL,
-                 least(pg_catalog.age(p.xmin), pg_catalog.age(r.xmin)) <= (
-                     SELECT pg_catalog.age(catalog_xmin) FROM pg_catalog.pg_replication_slots WHERE slot_name = {})
+                 least(pg_catalog.age(p.xmin),
+                     (SELECT min(pg_catalog.age(xmin)) FROM pg_catalog.pg_publication_rel WHERE prpubid = p.oid)
+                     {schemas}
+                 ) <= (SELECT pg_catalog.age(catalog_xmin) FROM pg_catalog.pg_replication_slots WHERE slot_name = {})
              FROM {} LEFT JOIN {member}",
             literal(slot),
             self.origin(std::slice::from_ref(&name))
@@ -185,6 +203,7 @@ impl PublicationCatalog {
              WHERE p.pubname = {} AND NOT pg_catalog.jsonb_exists(pg_catalog.to_jsonb(m) -> 'attnames', a.attname)",
             literal(&self.publication)
         );
+
         let partitions = format!("{} SELECT oid FROM below", below(&known));
         let undecoded = format!(
             "{} SELECT s.nspname, f.relname FROM (SELECT oid FROM below UNION ALL SELECT {known}) b
@@ -192,6 +211,7 @@ impl PublicationCatalog {
              JOIN pg_catalog.pg_namespace s ON s.oid = f.relnamespace WHERE {UNDECODED} ORDER BY 1, 2",
             below(&known)
         );
+
         // With `publish_via_partition_root`, the view has the root in place of its partitions.
         let ancestor = format!(
             "{} SELECT s.nspname, f.relname FROM above b JOIN pg_catalog.pg_class f ON f.oid = b.oid
@@ -202,6 +222,7 @@ impl PublicationCatalog {
             above(&known),
             literal(&self.publication)
         );
+
         Ok(PublishedTable {
             name,
             oid,
@@ -255,9 +276,11 @@ impl PublicationCatalog {
             self.origin(&self.tables)
         );
         let rows = self.session.query(&sql, Operation::Query).await?;
+
         if rows.len() != self.tables.len() {
             return Err(Error::protocol("a version of the catalogs"));
         }
+
         let (versions, changers): (Vec<_>, Vec<_>) = rows.into_iter().filter_map(pair).unzip();
         let changers: Vec<_> = changers.into_iter().filter(|changers| !changers.is_empty()).collect();
         Ok(Seen { version: PublicationVersion(versions.join(",")), changers: changers.join(",") })

@@ -27,10 +27,11 @@ const LARGE: usize = 256 * 1024;
 const COMMIT: u8 = b'C';
 /// The walsender wakes its reader for each row. In a large transaction it is given time to send many.
 const NAP: Duration = Duration::from_millis(1);
-/// How often a status goes out: a quarter of the silence after which either side gives up, within these bounds.
+/// The interval at which a status goes out: a quarter of the silence after which either side gives up, within these
+/// bounds.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
-/// How long the server may take to let go of the slot.
+/// The time that the server may take to let go of the slot.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// The task between a walsender and its consumer: it reads while there is room, and reports to the walsender what is
@@ -43,12 +44,12 @@ pub struct Pump {
     wal_end: Arc<AtomicU64>,
     source: Source,
     options: ConnectOptions,
-    /// How often a status goes out at least.
+    /// The longest interval between two statuses.
     interval: Duration,
     /// The bytes that were read of the transaction that is being sent.
     unfinished: usize,
     silence: Silence,
-    /// How often the server has asked for an answer since the last status that went out by itself.
+    /// The number of times that the server has asked for an answer since the last status that went out by itself.
     pings: u32,
     /// Whether a warning of the walsender was logged.
     has_warned: bool,
@@ -88,12 +89,15 @@ impl Pump {
         let mut last_sent = Lsn::default();
         let timer = sleep_until(last_status);
         tokio::pin!(timer);
+
         loop {
             if waiting.is_none() {
                 waiting = self.received().await?;
             }
+
             let length = waiting.as_ref().map(Bytes::len);
             let nap = (self.unfinished > LARGE).then_some(NAP);
+
             tokio::select! {
                 biased;
                 () = self.pipe.closed() => return self.shut_down().await,
@@ -107,11 +111,13 @@ impl Pump {
                         }
                         self.silence.break_off();
                     }
+
                     let (stuck, pressed) = (length.is_some() && last_sent == *self.confirmed.borrow(), self.pings > 1);
                     if (stuck || pressed) && last_status.elapsed() >= self.interval && self.has_server_ended().await {
                         self.shut_down().await?;
                         return Err(Error::hung_up());
                     }
+
                     last_sent = self.send_status(true).await?;
                     self.pings = 0;
                     last_status = Instant::now();
@@ -155,18 +161,22 @@ impl Pump {
                         Head::Data { .. } => self.unfinished = self.unfinished.saturating_add(body.len()),
                     }
                 }
+
                 self.wal_end.fetch_max(wal_end.as_u64(), Ordering::Relaxed);
                 // It asks again at once when it stops and waits for what is not confirmed yet.
                 self.pings += u32::from(wants_reply);
                 if wants_reply && self.pings == 1 {
                     self.send_status(false).await?;
                 }
+
                 self.silence.break_off();
                 return Ok(Some(run));
             }
+
             let Some(Frame { tag, body }) = self.session.received.frame()? else { return Ok(None) };
             self.silence.break_off();
             let changes = Operation::ReadChanges { slot: self.source.slot(), publication: self.source.publication() };
+
             match tag {
                 b'E' => return Err(ServerError::parse(&body).while_doing(changes)),
                 b'N' => {
@@ -340,6 +350,7 @@ mod tests {
             "{error:?}"
         );
         assert!(notice(b"SWARNING\0C01000\0Mother\0\0", changes).unwrap().is_none());
+
         let waits = b"SWARNING\0VWARNING\0C55000\0Mreplication slot \"standby\" specified in parameter \
             \"synchronized_standby_slots\" does not have active_pid\0Fslot.c\0L2800\0RStandbySlotsHaveCaughtup\0\0";
         assert!(notice(waits, changes).unwrap().is_some());

@@ -156,6 +156,7 @@ impl Session {
 fn text_row(body: &[u8]) -> Option<TextRow> {
     let (count, mut rest) = body.split_first_chunk()?;
     let mut row = TextRow::new();
+
     for _ in 0..u16::from_be_bytes(*count) {
         let (length, after) = rest.split_first_chunk()?;
         rest = after;
@@ -198,9 +199,11 @@ pub async fn log_in(session: &mut Session, options: &ConnectOptions, purpose: Pu
     if purpose == Purpose::Replication {
         parameters.push(("replication", "database"));
     }
+
     frontend::startup_message(parameters, &mut out).map_err(Error::lost)?;
     session.send(&out).await?;
     let mut scram = None;
+
     loop {
         let Frame { tag, body } = session.frame().await.map_err(Error::or_tls)?;
         match tag {
@@ -227,6 +230,7 @@ async fn answer(
     };
     let password =
         || password.as_ref().map(|secret| secret.expose().as_bytes()).ok_or_else(|| Error::new(Kind::NoPassword));
+
     let mut out = BytesMut::new();
     match (code, scram.as_mut()) {
         // A server that has not proved that it knows the password ends the proof, or begins another one.
@@ -249,6 +253,7 @@ async fn answer(
             if !offers(mechanism) {
                 return Err(Error::new(Kind::NoPassword));
             }
+
             debug!(target: "outbox.relay", mechanism, "proving the password to PostgreSQL");
             let begun = scram.insert(ScramSha256::new(password()?, binding));
             frontend::sasl_initial_response(mechanism, begun.message(), &mut out).map_err(Error::lost)?;

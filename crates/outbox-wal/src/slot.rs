@@ -78,6 +78,7 @@ impl SlotState {
         let Some([restart, confirmed, invalidated, two_phase, failover]) = rows.first().map(Vec::as_slice) else {
             return Err(Error::new(Kind::SlotMissing { slot: slot.into() }));
         };
+
         let slot = slot.into();
         Err(Error::new(match (restart, confirmed, invalidated) {
             (_, _, Some(reason)) => Kind::SlotLost { slot, reason: Some(reason.as_str().into()) },
@@ -213,6 +214,7 @@ pub async fn slot_status(options: &ConnectOptions, source: &Source) -> Result<Sl
         literal(source.slot())
     );
     let rows = session.query(&sql, Operation::Query).await?;
+
     match rows.first().map(Vec::as_slice) {
         Some([Some(wal_end), Some(restart), sent]) => Ok(SlotStatus {
             wal_end: wal_end.parse()?,

@@ -66,6 +66,7 @@ impl Socket {
             b'N' => return Err(Error::new(Kind::TlsRefused)),
             _ => return Err(Error::protocol("the answer to a request for TLS")),
         }
+
         let name =
             ServerName::try_from(host.to_owned()).map_err(|_| Error::new(Kind::TlsName { host: host.into() }))?;
         let config = options.verified_tls().client_config().await.map_err(Error::secret)?;
@@ -157,6 +158,7 @@ fn element(der: &[u8], kind: u8) -> Option<(&[u8], &[u8])> {
     if found != kind {
         return None;
     }
+
     let (length, rest) = match first {
         ..=0x7f => (usize::from(first), rest),
         0x81..=0x84 => {

@@ -5,6 +5,7 @@ use super::error::{Error, Kind, Operation};
 use super::options::{ConnectOptions, ServerRole};
 use super::session::{Purpose, Session};
 use super::slot::{self, SlotState, Source};
+use super::slot_counters::SlotCounters;
 use super::stream::WalStream;
 use crate::Lsn;
 
@@ -15,8 +16,8 @@ pub enum StartAt {
     ///
     /// A slot that standbys keep is streamed from its confirmed position: nothing else waits for them.
     Now,
-    /// As `Now`, but not more than that many bytes after the confirmed position. `restart_lsn` and `catalog_xmin` do
-    /// not move while the stream waits behind its start; to take the slot again moves them.
+    /// The same as `Now`, but not more than this number of bytes after the confirmed position. `restart_lsn` and
+    /// `catalog_xmin` do not move while the stream waits behind its start; to take the slot again moves them.
     ///
     /// A backlog of some megabytes that ends within the step is read up to its end. The stream begins at the confirmed position
     /// and waits to be read, so that the server does not decode the backlog for the stream as well. Take the slot again after
@@ -53,6 +54,8 @@ pub struct Opened {
     pub slot: SlotState,
     /// The end of the WAL once the slot was held: nobody else has read further through it.
     pub flushed: Lsn,
+    /// The slot's statistics shortly before it was taken, if the server has any.
+    pub counters: Option<SlotCounters>,
     /// The connection that has read the slot's state.
     session: Option<Session>,
 }
@@ -79,7 +82,7 @@ pub(super) async fn open_with(
     // The stream comes first: if only one more connection is free, it is for the stream.
     let mut session = Session::open(options, Purpose::Replication).await?;
     let (identified, other) = tokio::join!(identify(&mut session, source), Session::open(options, Purpose::Sql));
-    let (system, flushed, before) = identified?;
+    let Identified { system, flushed, slot: before, counters } = identified?;
     let backlog = flushed.as_u64().saturating_sub(before.confirmed_flush_lsn.as_u64());
     let (requested, until) = match at {
         StartAt::Confirmed => (Lsn::default(), Lsn::default()),
@@ -98,6 +101,7 @@ pub(super) async fn open_with(
         }
         started => started?,
     };
+
     // Until now another reader may have moved the slot.
     let has_more = requested < flushed;
     let (slot, flushed, session) = match (other, spare) {
@@ -110,11 +114,20 @@ pub(super) async fn open_with(
         }
     };
     let start = until.max(slot.confirmed_flush_lsn);
-    Ok(Opened { system, stream: stream.floor(slot.confirmed_flush_lsn), start, has_more, slot, flushed, session })
+    let stream = stream.floor(slot.confirmed_flush_lsn);
+    Ok(Opened { system, stream, start, has_more, slot, flushed, counters, session })
 }
 
-/// Returns the WAL of the server, its end, and the slot's state. Fails if the slot cannot be taken.
-async fn identify(session: &mut Session, source: &Source) -> Result<(SystemId, Lsn, SlotState), Error> {
+/// The WAL of a server and its end, and a slot as it was before it was taken.
+struct Identified {
+    system: SystemId,
+    flushed: Lsn,
+    slot: SlotState,
+    counters: Option<SlotCounters>,
+}
+
+/// Reads the server and the slot. Fails if the slot cannot be taken.
+async fn identify(session: &mut Session, source: &Source) -> Result<Identified, Error> {
     let identified = session.query("IDENTIFY_SYSTEM", Operation::Identify).await?;
     let Some([Some(system), Some(timeline), Some(flushed), ..]) = identified.first().map(Vec::as_slice) else {
         return Err(Error::protocol("the answer to IDENTIFY_SYSTEM"));
@@ -138,7 +151,8 @@ async fn identify(session: &mut Session, source: &Source) -> Result<(SystemId, L
     };
     slot::require_free(session, name).await?;
     slot::require_publication(session, source.publication()).await?;
-    Ok((system, flushed.parse()?, slot))
+    let counters = SlotCounters::read(session, name).await?;
+    Ok(Identified { system, flushed: flushed.parse()?, slot, counters })
 }
 
 /// Returns the reason why the server does not let the slot be read: its state, if that says so.

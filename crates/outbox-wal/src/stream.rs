@@ -27,7 +27,7 @@ pub enum WalMessage {
         /// The plugin's output.
         data: Bytes,
     },
-    /// All that commits before `end` was sent. `reply` was answered already.
+    /// Everything that commits before `end` was sent. `reply` was answered already.
     Keepalive {
         /// The end of the WAL that was decoded.
         end: Lsn,

@@ -11,7 +11,7 @@ use crate::problem::Problem;
 use crate::state::AppState;
 use crate::{health, metrics, openapi, orders, page, received, trace};
 
-/// How long a request may take, from its head to the head of its answer.
+/// The time that a request may take, from its head to the head of its answer.
 const DEADLINE: Duration = Duration::from_secs(15);
 /// The largest body of a request in bytes.
 const BODY_LIMIT: usize = 64 << 10;

@@ -8,7 +8,7 @@ use crate::settings::OutboxForm;
 /// The configuration that is deployed with this service.
 pub const DEPLOYED: &str = include_str!("../../../deploy/outbox-connector.json");
 
-/// Why there is no pipeline.
+/// The reason why there is no pipeline.
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum ConnectorError {

@@ -10,13 +10,13 @@ pub struct OrderCreated {
     /// The order.
     #[event(aggregate_id)]
     pub order_id: i64,
-    /// Who ordered.
+    /// The customer who ordered.
     pub customer_id: i64,
     /// The product that was ordered.
     pub product_id: i64,
-    /// How many of it.
+    /// The number of pieces.
     pub quantity: i32,
-    /// When it was stored, in RFC 3339.
+    /// The time at which it was stored, in RFC 3339.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
 }

@@ -18,6 +18,7 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+
     let outcome = run(&settings).await;
     let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -30,6 +31,7 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     };
+
     logging.shut_down();
     code
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::database::below;
 use crate::health::name;
 
-/// How long the rows of the outbox and of the received events are kept. A key of a request is known as long.
+/// The time that the rows of the outbox and of the received events are kept. A key of a request is known as long.
 const RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Keeps the tables bounded and watches the way of the events, until the token is cancelled.
@@ -92,6 +92,7 @@ fn log_status(before: Option<&PipelineHealth>, now: Option<&PipelineHealth>) {
     if before.is_some_and(|before| before.status() == status) {
         return;
     }
+
     let indicators: Vec<_> = now
         .indicators()
         .iter()

@@ -78,6 +78,7 @@ impl IntoResponse for Problem {
         if let Some(cause) = &self.cause {
             tracing::error!(status = self.status.as_u16(), error = %ErrorChain::new(cause.as_ref()), "request failed");
         }
+
         let body = Body {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Unknown"),

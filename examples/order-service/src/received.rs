@@ -90,6 +90,7 @@ pub(crate) async fn record(
         ],
     )
     .await?;
+
     // The span of the handler names the event and its place in the topic.
     tracing::info!(order, "event received");
     Ok(())

@@ -18,7 +18,7 @@ use crate::switches::Switches;
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
-/// How long requests and handlers that run at shutdown may continue. The consumer gives its handlers as long.
+/// The time that requests and handlers that run at shutdown may continue. The consumer gives its handlers as long.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// The parts of the service that the mode names: the HTTP interface and the consumer.
@@ -60,11 +60,13 @@ impl<'a> Service<'a> {
     pub(crate) async fn run_on(self, listener: Option<TcpListener>, stop: CancellationToken) -> Outcome {
         crate::metrics::install();
         let mut parts = JoinSet::new();
+
         if self.settings.mode.consumes() {
             let consumer = self.consumer()?.run(stop.clone().cancelled_owned());
             tracing::info!(brokers = ?self.settings.brokers(), group = self.settings.group, "consuming");
             parts.spawn(async move { Ok(consumer.await?) });
         }
+
         if let Some(listener) = listener {
             let address = listener.local_addr()?;
             let page = (self.settings.page() != PageAccess::Off).then(|| format!("http://{address}/"));

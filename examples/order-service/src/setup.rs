@@ -79,6 +79,7 @@ impl fmt::Display for Done {
                 n => writeln!(f, "{what}: applied {n} migrations")?,
             }
         }
+
         let (name, creation) = &self.slot;
         let name = name.as_str();
         match creation {

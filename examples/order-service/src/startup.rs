@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 
 use crate::settings::Mode;
 
-/// Why the service does not start.
+/// The reason why the service does not start.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StartupError {
@@ -40,6 +40,7 @@ pub async fn check(client: &Client, pipeline: &Pipeline, mode: Mode) -> Result<(
         let outbox = Readiness::check(client, pipeline).await.map_err(unseen)?;
         problems.extend(outbox.problems().iter().map(ToString::to_string));
     }
+
     let positions = format!("{}.consumer_position", pipeline.layout().schema());
     // GET /received reads the table that the consumer writes, so both parts need it.
     let tables = [
@@ -47,6 +48,7 @@ pub async fn check(client: &Client, pipeline: &Pipeline, mode: Mode) -> Result<(
         (true, "order_service.received_event"),
         (mode.consumes(), positions.as_str()),
     ];
+
     for (is_needed, table) in tables {
         let sql = "SELECT to_regclass($1) IS NULL";
         let row = client.query_one(sql, &[&table]).await.map_err(|e| StartupError::Unseen(Box::new(e)))?;

@@ -8,7 +8,7 @@ use outbox_core::DomainEvent;
 pub struct OrderCreated {
     /// The order's number.
     pub order_id: i64,
-    /// How many pieces are wanted.
+    /// The number of pieces.
     pub quantity: i32,
 }
 

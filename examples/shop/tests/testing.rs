@@ -1,4 +1,4 @@
-//! How a service tests what it enqueues, without a database, and its handlers, without Kafka.
+//! Tests of a service: of what it enqueues, without a database, and of its handlers, without Kafka.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use outbox_core::{Error, EventId, Outbox, OutboxEvent, Pipeline, RecordingOutbox};

@@ -40,11 +40,13 @@ impl DemoTask {
             invite(&stack, &service);
             service.wait(interrupt)?;
         }
+
         report("stopping the order service");
         service.stop()?;
         if !self.serve {
             println!("to go on with it: `cargo xtask demo --serve` keeps the service running");
         }
+
         println!("the servers keep running; stop them with `cargo xtask stack down`");
         Ok(ExitCode::SUCCESS)
     }
@@ -56,15 +58,18 @@ fn show_one_order(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let wanted = json!({ "customer_id": 1, "product_id": 101, "quantity": 2 });
     report(&format!("POST /orders {wanted}"));
+
     let order = service.post("/orders", &wanted)?;
     let committed = Instant::now();
     let id = order.get("id").map(text).ok_or_else(|| format!("the order that was placed has no id: {order}"))?;
     report("waiting for the event to come back through Debezium and Kafka (GET /received)");
+
     let event = loop {
         let received = service.get("/received")?;
         if let Some(event) = find_event(&received, &id) {
             break event.clone();
         }
+
         interrupt.check()?;
         if committed.elapsed() > ARRIVAL {
             return Err(format!(
@@ -77,6 +82,7 @@ fn show_one_order(
         }
         std::thread::sleep(Duration::from_millis(10));
     };
+
     let latency = committed.elapsed();
     println!();
     println!("the order, as it was placed:\n{order:#}");

@@ -39,6 +39,7 @@ impl OrderService {
         };
         let address = format!("127.0.0.1:{port}");
         report(&format!("starting {PACKAGE} on {address}"));
+
         let log = options.logs().join(format!("{PACKAGE}.log"));
         let output = File::create(&log)?;
         let mut command = Command::new(program);
@@ -48,6 +49,7 @@ impl OrderService {
             .env("LISTEN", &address)
             .stdout(output.try_clone()?)
             .stderr(output);
+
         let mut service = Self {
             child: ChildGroup::spawn(&mut command)?,
             log,

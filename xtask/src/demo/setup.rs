@@ -53,6 +53,7 @@ pub(crate) fn create_connector(stack: &Stack) -> Done {
     let config: Value =
         serde_json::from_str(&text).map_err(|error| format!("{} is not JSON: {error}", path.display()))?;
     let connect = stack.connect_rest();
+
     // Of an earlier trial; the same configuration once more would not restart its tasks.
     if connect.wait_running(CONNECTOR, Duration::ZERO).is_err() {
         connect.delete(CONNECTOR)?;

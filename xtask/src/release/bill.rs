@@ -50,6 +50,7 @@ impl Bill {
     fn of(program: Package, tree: &str, lock: &str) -> Result<Self> {
         let (mut licences, mut uses) = (BTreeMap::new(), BTreeMap::<_, BTreeSet<_>>::new());
         let mut above: Vec<Package> = Vec::new();
+
         for line in tree.lines().filter(|line| !line.is_empty()) {
             let unread = || format!("cargo tree printed {line:?}");
             let digits = line.find(|c: char| !c.is_ascii_digit()).ok_or_else(unread)?;
@@ -84,6 +85,7 @@ impl Bill {
         if !licence.is_empty() {
             set("licenses", json!([{ "expression": licence }]));
         }
+
         if let Some(checksum) = self.checksums.get(package) {
             set("hashes", json!([{ "alg": "SHA-256", "content": checksum }]));
         }
@@ -147,6 +149,7 @@ mod tests {
         let program = Package { name: "app".to_owned(), version: "0.1.0".to_owned() };
         let bill: Value = serde_json::from_str(&Bill::of(program, tree, lock).unwrap().to_string()).unwrap();
         assert_eq!(bill["metadata"]["component"]["purl"], "pkg:cargo/app@0.1.0");
+
         let expected = json!({
             "type": "library",
             "bom-ref": "pkg:cargo/a@1.0.0",
@@ -156,6 +159,7 @@ mod tests {
             "licenses": [{ "expression": "MIT OR Apache-2.0" }],
             "hashes": [{ "alg": "SHA-256", "content": "ab12" }],
         });
+
         assert_eq!(bill["components"][0], expected);
         assert_eq!(bill["components"].as_array().unwrap().len(), 2);
         assert_eq!(bill["dependencies"][1]["dependsOn"], json!(["pkg:cargo/a@1.0.0", "pkg:cargo/b@2.0.0"]));

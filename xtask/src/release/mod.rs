@@ -138,6 +138,7 @@ impl Target {
             "the target {STATIC_TARGET} is not installed, so the programs need this system's libraries; install it \
              with `rustup target add {STATIC_TARGET}`"
         ));
+
         let version = Command::new(&rustc).arg("-vV").output()?;
         let version = String::from_utf8(version.stdout)?;
         let host = version.lines().find_map(|line| line.strip_prefix("host: "));

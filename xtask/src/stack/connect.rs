@@ -35,6 +35,7 @@ pub(crate) fn prepare(options: &StackOptions, ports: &Ports, programs: &Programs
     args.insert(0, "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.connect.runtime.rest.RestServer=warn".to_owned());
     args.push("org.apache.kafka.connect.cli.ConnectDistributed".to_owned());
     args.push(config.display().to_string());
+
     let mut env = base_environment();
     for (name, value) in [
         ("OUTBOX_DB_HOST", "127.0.0.1".to_owned()),
@@ -45,6 +46,7 @@ pub(crate) fn prepare(options: &StackOptions, ports: &Ports, programs: &Programs
     ] {
         env.insert(name.to_owned(), value);
     }
+
     Ok(Launch {
         program: programs.java.clone(),
         args,
@@ -75,6 +77,7 @@ fn worker_properties(brokers: u8, ports: &Ports, plugins: &Path) -> String {
     let replicas = || brokers.to_string();
     let kafka: Vec<_> =
         [ports.kafka, ports.kafka2, ports.kafka3].iter().map(|port| format!("127.0.0.1:{port}")).collect();
+
     let kafka = kafka.get(..brokers.into()).unwrap_or(&kafka).join(",");
     properties::render(&[
         ("bootstrap.servers", kafka),

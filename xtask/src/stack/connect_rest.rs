@@ -6,7 +6,7 @@ use super::error::StackError;
 use super::http::{Answer, JsonHttp};
 
 const POLL: Duration = Duration::from_millis(100);
-/// How long a worker may answer 409 because it is sharing out its work again.
+/// The time that a worker may answer 409 because it is sharing out its work again.
 const REBALANCE: Duration = Duration::from_secs(30);
 
 /// A small client for Kafka Connect's REST API.
@@ -72,6 +72,7 @@ impl ConnectRest {
                     return Ok(());
                 }
             }
+
             if Instant::now() >= deadline {
                 return Err(StackError::new(format!(
                     "connector {name} did not run within {} s; GET {}{path} and the worker's \

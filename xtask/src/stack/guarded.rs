@@ -18,7 +18,7 @@ use super::readiness::{Probed, wait_until};
 const WATCHDOG: &str = r#"exec 3<&0; "$@" </dev/null & server=$!; read -r _ <&3; kill -KILL "$server"; wait"#;
 const FORK: Duration = Duration::from_secs(30);
 const START: Duration = Duration::from_secs(120);
-/// How long an orderly end may take.
+/// The time that an orderly end may take.
 const STOP: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 const LOG_LINES: usize = 40;

@@ -30,6 +30,7 @@ pub(crate) fn prepare(
     create(&data)?;
     let config = home.join("server.properties");
     paths::write(&config, &server_properties(options, ports, service, &data))?;
+
     if !data.join("meta.properties").exists() {
         (options.report)(&format!("formatting the storage of {service}"));
         let mut format = Command::new(&programs.java);
@@ -44,9 +45,11 @@ pub(crate) fn prepare(
             .envs(base_environment());
         Task::of(options).run("format Kafka's storage", format)?;
     }
+
     let mut args = jvm_args(programs, "-Xmx512m");
     args.push("kafka.Kafka".to_owned());
     args.push(config.display().to_string());
+
     Ok(Launch {
         program: programs.java.clone(),
         args,
@@ -92,9 +95,11 @@ fn server_properties(options: &StackOptions, ports: &Ports, service: Service, da
         Service::Kafka3 => ("broker", ports.kafka3, String::new()),
         _ => ("broker,controller", ports.kafka, format!(",CONTROLLER://127.0.0.1:{controller}")),
     };
+
     let replicas = || options.brokers.to_string();
     let in_sync = || if options.brokers > 2 { "2" } else { "1" }.to_owned();
     let three = || "3".to_owned();
+
     properties::render(&[
         ("process.roles", roles.to_owned()),
         ("node.id", service.broker().unwrap_or(1).to_string()),
@@ -142,6 +147,7 @@ mod tests {
         let ports = Ports { postgres: 1, kafka: 2, kafka2: 5, kafka3: 6, controller: 3, connect: 4 };
         let options = StackOptions::test().brokers(3);
         let rendered = server_properties(&options, &ports, Service::Kafka3, Path::new("/data"));
+
         for line in [
             "process.roles=broker",
             "node.id=3",

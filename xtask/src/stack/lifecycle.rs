@@ -79,6 +79,7 @@ pub(crate) fn stop(state: &State, service: Service) -> Result<(), StackError> {
         Service::Postgres => Signal::INT,
         _ => Signal::TERM,
     })?;
+
     // A paused server cannot end.
     signal_family(process, Signal::CONT)?;
     if wait_until(STOP, || !process.is_alive()) {
@@ -98,6 +99,7 @@ pub(crate) fn kill(state: &State, service: Service) -> Result<(), StackError> {
     for child in &children {
         child.signal(Signal::KILL)?;
     }
+
     let ended = |process: &ProcessIdentity| !process.is_alive();
     if wait_until(END, || ended(process) && children.iter().all(ended)) {
         wait_until(REAPING, || process.is_gone());

@@ -56,7 +56,7 @@ pub use self::test_database::TestDatabase;
 /// The variable that names the state file of the stack to use.
 pub const STACK_VARIABLE: &str = "OUTBOX_STACK";
 
-/// How long a server that is started again may take to answer.
+/// The time that a server that is started again may take to answer.
 const START: Duration = Duration::from_secs(120);
 
 /// A stack that was brought up.
@@ -86,6 +86,7 @@ impl Stack {
                 file.path().display()
             )));
         };
+
         for service in Service::ALWAYS {
             state.service(service)?;
         }

@@ -67,6 +67,7 @@ fn settings(url: &str, port: u16, connections: usize) -> Result<String, StackErr
     let password = String::from_utf8_lossy(server.get_password().unwrap_or_default());
     let (server_port, user) =
         (server.get_ports().first().copied().unwrap_or(5432), server.get_user().unwrap_or_default());
+
     let pooled = properties::render(&[
         ("listen_addr", "127.0.0.1".to_owned()),
         ("listen_port", port.to_string()),
@@ -77,6 +78,7 @@ fn settings(url: &str, port: u16, connections: usize) -> Result<String, StackErr
         ("default_pool_size", connections.to_string()),
         ("max_client_conn", "500".to_owned()),
     ]);
+
     Ok(format!(
         "[databases]\n* = host=127.0.0.1 port={server_port} user={user} password='{password}'\n[pgbouncer]\n{pooled}"
     ))

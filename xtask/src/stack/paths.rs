@@ -61,6 +61,7 @@ impl Paths {
         if account.can_reach(directory) {
             return Ok(directory.to_path_buf());
         }
+
         let substitute = self.substitute_for(directory);
         let base = self.temporary();
         create(&base)?;
@@ -69,11 +70,13 @@ impl Paths {
         for opened in substitute.ancestors().take_while(|path| *path != base) {
             open_to_all(opened)?;
         }
+
         open_to_all(&base)?;
         account.own(&substitute)?;
         if account.can_reach(&substitute) {
             return Ok(substitute);
         }
+
         Err(StackError::new(format!(
             "PostgreSQL refuses to run as root, and the user `{}` can reach neither {} nor {}; \
              let it pass through the directories above (chmod o+x) or run this as an ordinary user",
@@ -91,6 +94,7 @@ impl Paths {
             directories.push(self.substitute_for(&home));
             directories.push(home);
         }
+
         for directory in directories {
             match fs::remove_dir_all(&directory) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -22,9 +22,9 @@ pub(crate) const PASSWORD: &str = "postgres";
 /// The database that `stack up` makes ready for the example and the connector.
 pub(crate) const DATABASE: &str = "outbox_db";
 
-/// How long a server that answers at all may take to.
+/// The time that a server that answers at all may take to.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the copying of a whole database may take.
+/// The time that the copying of a whole database may take.
 const COPYING: Duration = Duration::from_secs(60);
 
 /// Creates the cluster unless there is one.
@@ -59,11 +59,13 @@ pub(crate) fn prepare(
         ("max_connections", "300".to_owned()),
         ("log_line_prefix", "%m [%p] %q%u@%d ".to_owned()),
     ];
+
     let mut args = vec!["-D".to_owned(), data.display().to_string()];
     for (name, value) in settings {
         args.push("-c".to_owned());
         args.push(format!("{name}={value}"));
     }
+
     Ok(Launch {
         program: programs.postgres.directory().join("postgres"),
         args,
@@ -107,6 +109,7 @@ fn initialise(
         account.own(&password)?;
         account.own(data)?;
     }
+
     let mut initdb = Command::new(programs.postgres.directory().join("initdb"));
     initdb
         .arg("-D")
@@ -120,6 +123,7 @@ fn initialise(
     if let Some(account) = account {
         account.run(&mut initdb);
     }
+
     let task = Task::of(options);
     task.run("create a PostgreSQL cluster", initdb)?;
     fs::remove_file(&password).map_err(StackError::file("remove", &password))
@@ -132,6 +136,7 @@ fn refuse_another_version(data: &Path, programs: &PostgresPrograms) -> Result<()
     if made_by.trim() == found.to_string() {
         return Ok(());
     }
+
     Err(StackError::new(format!(
         "the data in {} was made by PostgreSQL {}, but {} has version {found}; remove the data \
          with `cargo xtask stack down --purge`",

@@ -5,23 +5,25 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PostgresVersion(u32);
 
-/// The versions, and the builds that Maven Central has of them.
-const BUILDS: [(u32, &str); 5] = [(14, "14.23.0"), (15, "15.18.0"), (16, "16.14.0"), (17, "17.10.0"), (18, "18.6.0")];
+const ALL: [u32; 5] = [14, 15, 16, 17, 18];
+
+/// The versions that every run of the tests has.
+const EVERY_RUN: [u32; 2] = [15, 18];
 
 impl PostgresVersion {
+    /// Returns the versions that every run of the tests has, the oldest first.
+    pub fn of_every_run() -> impl DoubleEndedIterator<Item = Self> {
+        Self::all().filter(|version| EVERY_RUN.contains(&version.0))
+    }
+
     /// Returns all supported versions, the oldest first.
-    pub fn all() -> impl Iterator<Item = Self> {
-        BUILDS.iter().map(|(version, _)| Self(*version))
+    pub fn all() -> impl DoubleEndedIterator<Item = Self> {
+        ALL.into_iter().map(Self)
     }
 
     /// Returns the newest one.
-    pub(crate) fn newest() -> Self {
-        Self::all().last().unwrap_or(Self(0))
-    }
-
-    /// Returns the number of the build to download.
-    pub(crate) fn build(self) -> &'static str {
-        BUILDS.iter().find(|(version, _)| *version == self.0).map_or("", |(_, build)| build)
+    pub fn newest() -> Self {
+        Self::all().next_back().unwrap_or(Self(0))
     }
 
     pub(crate) fn number(self) -> u32 {
@@ -52,10 +54,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_version_is_read_and_has_a_build() {
+    fn each_version_is_read() {
         for version in PostgresVersion::all() {
             assert_eq!(version.to_string().parse(), Ok(version));
-            assert!(version.build().starts_with(&format!("{version}.")));
         }
         assert_eq!("13".parse::<PostgresVersion>(), Err("there are 14, 15, 16, 17, 18".to_owned()));
         assert_eq!(PostgresVersion::newest(), PostgresVersion(18));

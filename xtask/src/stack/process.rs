@@ -69,7 +69,7 @@ impl ProcessIdentity {
     }
 }
 
-/// How a server is started; kept in the state file so that it can be started again.
+/// The way in which a server is started; kept in the state file so that it can be started again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Launch {
     pub(crate) program: PathBuf,
@@ -101,14 +101,17 @@ impl Launch {
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors);
+
         if let Some(account) = &self.account {
             account.run(&mut command);
         }
+
         let mut child = command
             .spawn()
             .map_err(|error| StackError::caused(format!("cannot start {}", self.program.display()), error))?;
         let pid = child.id();
         let identity = ProcessIdentity::of(pid);
+
         // An ended child stays a zombie until someone waits for it.
         thread::spawn(move || child.wait());
         identity.ok_or_else(|| {

@@ -34,6 +34,7 @@ impl Pending<'_> {
             let Err(reason) = probe() else {
                 return Ok(());
             };
+
             self.interrupt.check()?;
             if !self.process.is_alive() {
                 return Err(StackError::new(format!(
@@ -43,6 +44,7 @@ impl Pending<'_> {
                     self.log_tail()
                 )));
             }
+
             if Instant::now() >= deadline {
                 return Err(StackError::caused(
                     format!(

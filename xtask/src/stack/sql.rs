@@ -7,7 +7,7 @@ use std::time::Duration;
 use postgres::error::SqlState;
 use postgres::{Client, NoTls};
 
-/// Why statements were not carried out.
+/// The reason why statements were not carried out.
 #[derive(Debug)]
 pub(crate) enum SqlError {
     Postgres(postgres::Error),

@@ -175,8 +175,10 @@ mod tests {
                 },
             )]),
         };
+
         let locked = file.lock(&Interrupt::default(), |_| {}).unwrap();
         locked.save(&state).unwrap();
+
         let loaded = file.load().unwrap().unwrap();
         assert_eq!(loaded, state);
         assert!(loaded.running(Service::Kafka).is_some());

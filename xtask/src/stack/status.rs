@@ -5,13 +5,13 @@ use super::lifecycle;
 use super::service::Service;
 use super::state::State;
 
-/// How one server is doing.
+/// The way in which one server is doing.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ServiceStatus {
     /// Which one.
     pub service: Service,
-    /// How it is doing.
+    /// The way in which it is doing.
     pub condition: Condition,
     /// Its process, if it runs.
     pub pid: Option<u32>,
@@ -21,7 +21,7 @@ pub struct ServiceStatus {
     pub log: PathBuf,
 }
 
-/// How a server is doing.
+/// The way in which a server is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Condition {

@@ -34,16 +34,19 @@ pub(crate) fn up(options: &StackOptions) -> Result<State, StackError> {
     };
     let mut state = prepare(options, known)?;
     locked.save(&state)?;
+
     let postgres = spawn(options, &locked, &mut state, Service::Postgres)?;
     let mut brokers = Vec::new();
     for service in options.services().filter(|service| service.broker().is_some()) {
         brokers.push((service, spawn(options, &locked, &mut state, service)?));
     }
+
     await_ready(options, &state, Service::Postgres, &postgres)?;
     postgres::create_database(state.ports.postgres)?;
     for (service, started) in &brokers {
         await_ready(options, &state, *service, started)?;
     }
+
     let connect = spawn(options, &locked, &mut state, Service::Connect)?;
     await_ready(options, &state, Service::Connect, &connect)?;
     Ok(state)
@@ -55,6 +58,7 @@ pub(crate) fn down(options: &StackOptions, data: Data) -> Result<bool, StackErro
     if !root.exists() {
         return Ok(false);
     }
+
     let file = StateFile::at(options.paths.state());
     let locked = file.lock(&options.interrupt, options.report)?;
     let state = locked.load()?;
@@ -67,6 +71,7 @@ pub(crate) fn down(options: &StackOptions, data: Data) -> Result<bool, StackErro
         }
         locked.remove()?;
     }
+
     if data == Data::Remove {
         options.paths.purge()?;
     }
@@ -87,8 +92,10 @@ fn prepare(options: &StackOptions, known: Option<State>) -> Result<State, StackE
     let programs = Programs::provide(options, account.as_ref())?;
     let ports = choose_ports(options, known.as_ref())?;
     refuse_fewer_brokers(options)?;
+
     let mut known = known.map_or_else(BTreeMap::new, |state| state.services);
     let mut services = BTreeMap::new();
+
     for service in options.services() {
         let launch = match service {
             Service::Postgres => postgres::prepare(options, &ports, &programs, account.as_ref())?,
@@ -126,9 +133,11 @@ fn choose_ports(options: &StackOptions, known: Option<&State>) -> Result<Ports, 
     };
     let (running, ended): (Vec<Service>, Vec<Service>) =
         state.services.keys().partition(|service| state.running(**service).is_some());
+
     if running.is_empty() {
         return Ports::choose(options.wanted_ports(state.ports), options.report);
     }
+
     for service in ended {
         let mut needed = vec![state.port(service)];
         if service == Service::Kafka {

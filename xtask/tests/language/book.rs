@@ -37,6 +37,7 @@ fn code_blocks_with_a_path_are_the_file() {
             }
         }
     }
+
     none(&faults);
     assert!(blocks > 0, "no block of code names its file");
 }
@@ -111,6 +112,7 @@ fn the_settings_of_the_consumer_are_documented() {
 fn the_predicates_of_errors_are_documented() {
     let page = std::fs::read_to_string(root().join("docs/reference/errors.md")).unwrap();
     let mut missing = Vec::new();
+
     for items in files("txt").into_iter().filter(|file| file.path.ends_with("public-items.txt")) {
         let name = items.path.parent().and_then(Path::file_name).unwrap().to_string_lossy().into_owned();
         let documented = |predicate: &str| {

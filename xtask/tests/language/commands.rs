@@ -21,6 +21,7 @@ fn every_block_of_commands_is_run_by_a_test_or_marked_as_an_illustration() {
     let is_in_scope = |path: &std::path::Path| {
         path.starts_with("docs") || path.starts_with("deploy") || path == std::path::Path::new("README.md")
     };
+
     let (mut faults, mut blocks) = (Vec::new(), 0);
     for file in files("md").into_iter().filter(|file| is_in_scope(&file.path)) {
         let is_run = RUN.iter().any(|(page, _)| file.is(page));
@@ -40,6 +41,7 @@ fn every_block_of_commands_is_run_by_a_test_or_marked_as_an_illustration() {
             }
         }
     }
+
     none(&faults);
     assert!(blocks > 50, "{blocks} blocks of commands");
 }

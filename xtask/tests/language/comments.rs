@@ -39,7 +39,7 @@ pub(crate) fn documentation_blocks(source: &str) -> impl Iterator<Item = Documen
 }
 
 /// Returns whether a line of code begins a function.
-fn is_function(code: &str) -> bool {
+pub(crate) fn is_function(code: &str) -> bool {
     let is_qualifier = |word: &str| ["async", "const", "unsafe", "extern", "default"].contains(&word);
     code.split_whitespace().find(|word| !word.starts_with("pub") && !word.starts_with("in ") && !is_qualifier(word))
         == Some("fn")

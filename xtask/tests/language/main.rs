@@ -6,6 +6,7 @@ mod commands;
 mod comments;
 mod links;
 mod markdown;
+mod paragraphs;
 mod prose;
 mod workspace;
 
@@ -13,6 +14,7 @@ use std::fmt::Write as _;
 
 use self::comments::{comment_lines, documentation_blocks, documented_functions, literals, log_messages};
 use self::markdown::Page;
+use self::paragraphs::functions_without_paragraphs;
 use self::workspace::{SourceFile, files};
 
 /// The verbs that a function's documentation may begin with; add one that is missing.
@@ -24,6 +26,8 @@ const BANNED: &str = include_str!("banned.txt");
 const PROPER_NAMES: [&str; 3] = ["Debezium", "Kafka", "PostgreSQL"];
 /// Words that a clause in place of a noun begins with.
 const CLAUSES: [&str; 4] = ["What", "Whatever", "Where", "Whoever"];
+/// More such words, which may begin a sentence, but not the documentation of an item.
+const DOCUMENTATION_CLAUSES: [&str; 3] = ["How", "Who", "Why"];
 
 const MAX_FILE_LINES: usize = 499;
 const MAX_MARKDOWN_WIDTH: usize = 100;
@@ -49,7 +53,7 @@ fn documentation_begins_with_no_clause_in_place_of_a_noun() {
     for file in files("rs") {
         for documentation in documentation_blocks(&file.text) {
             let first = documentation.text.split_whitespace().next().unwrap_or_default();
-            if CLAUSES.contains(&first) {
+            if CLAUSES.contains(&first) || DOCUMENTATION_CLAUSES.contains(&first) {
                 faults.push(file.fault(documentation.line, &format!("begins with {first}: {:?}", documentation.text)));
             }
         }
@@ -69,12 +73,14 @@ fn banned_phrases_are_not_used() {
             }
         }
     };
+
     for file in files("rs") {
         comment_lines(&file.text).for_each(|(line, text)| check(&file, line, text));
         if file.is_source() {
             literals(&file.text).iter().for_each(|(line, text)| check(&file, *line, text));
         }
     }
+
     for file in files("md") {
         for paragraph in Page::new(&file.text).paragraphs() {
             check(&file, paragraph.line, &paragraph.text);
@@ -142,6 +148,17 @@ fn sentences_begin_with_no_clause_in_place_of_a_noun() {
                     faults.push(file.fault(paragraph.line, sentence));
                 }
             }
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn long_functions_have_paragraphs() {
+    let mut faults = Vec::new();
+    for file in files("rs") {
+        for line in functions_without_paragraphs(&file.text) {
+            faults.push(file.fault(line, "put a blank line between the steps of this function"));
         }
     }
     none(&faults);

@@ -42,6 +42,7 @@ impl<'a> Page<'a> {
     pub(crate) fn paragraphs(&self) -> Vec<Paragraph> {
         let mut found: Vec<Paragraph> = Vec::new();
         let mut next_is_new = true;
+
         for (line, text) in self.lines_outside_code() {
             let trimmed = text.trim();
             let begins = next_is_new || begins_item(trimmed) || trimmed.starts_with(['|', '#']);

@@ -29,6 +29,7 @@ pub(crate) fn sentences(paragraph: &str) -> Vec<String> {
             sentence.clear();
         }
     }
+
     found.push(sentence.join(" "));
     found
 }

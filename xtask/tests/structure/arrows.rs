@@ -97,6 +97,7 @@ impl Arrows {
 fn find(all: &Crate, from: usize, path: &[String], steps: usize) -> Option<Target> {
     let steps = steps.checked_sub(1)?;
     let (mut at, mut is_first) = (from, true);
+
     for (index, name) in path.iter().enumerate() {
         let (module, was_first) = (&all.modules[at], std::mem::take(&mut is_first));
         match name.as_str() {

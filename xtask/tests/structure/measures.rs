@@ -1,4 +1,4 @@
-//! How many definitions a file has, and how much of it only its neighbours may see.
+//! The number of definitions of a file, and of its items that only its neighbours may see.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -96,12 +96,14 @@ impl Limits {
                     "{name} has {density} definitions in ten files, {least} at least: join files that have one concept"
                 ));
             }
+
             if restriction > most {
                 faults.push(format!(
                     "{name} has {restriction} `pub(…)` in a thousand lines, {most} at most: keep items in the file that \
                      uses them"
                 ));
             }
+
             let is_loose = least + SLACK < density.min(LEAST_DEFINITIONS) || most > restriction.max(MOST_MARKS) + SLACK;
             if is_loose {
                 faults.push(format!("{name} is better than limits.txt: run the test with UPDATE_STRUCTURE=1"));

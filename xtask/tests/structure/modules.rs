@@ -86,6 +86,7 @@ impl Crate {
     fn read_item(&mut self, index: usize, item: &Item<'_>) {
         let module = &mut self.modules[index];
         let file = module.file;
+
         match item.keyword().as_str() {
             "use" => module.imports.extend(imports(&item.tokens[1..], item.is_visible)),
             "mod" => {

@@ -59,6 +59,7 @@ impl Names {
             path.push(word.to_string());
             end += 3;
         }
+
         if !is_member(tokens, start) {
             self.first.insert(path[0].clone());
             if path.len() > 1 {

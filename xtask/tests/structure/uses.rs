@@ -39,9 +39,11 @@ fn read(tokens: &[TokenTree], parent: &[String], is_visible: bool, found: &mut V
                 _ => {}
             }
         }
+
         if path.len() > 1 && path.last().is_some_and(|last| last == "self") {
             path.pop();
         }
+
         if let Some(last) = path.last() {
             found.push(Import { name: name.unwrap_or_else(|| last.clone()), path, is_visible });
         }

@@ -69,6 +69,7 @@ impl Native {
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             kill_process(pid, Signal::TERM)?;
         }
+
         let deadline = Instant::now() + GRACE;
         while Instant::now() < deadline {
             match self.child.try_wait()? {

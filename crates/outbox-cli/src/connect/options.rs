@@ -10,7 +10,7 @@ use super::http::Http;
 use crate::exit::Failure;
 use crate::password::PasswordPlaces;
 
-/// How Kafka Connect is reached.
+/// The address of Kafka Connect, and how to log in.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Kafka Connect")]
 pub(crate) struct ConnectOptions {
@@ -69,6 +69,7 @@ impl ConnectOptions {
                     variable: "CONNECT_PASSWORD",
                 };
                 let password = places.read_or_ask().await?;
+
                 Some((
                     user.clone(),
                     password.ok_or_else(|| {
@@ -77,6 +78,7 @@ impl ConnectOptions {
                 ))
             }
         };
+
         let tls = match address.is_https {
             true => Some(self.tls()?),
             false => None,

@@ -10,9 +10,9 @@ use super::state::ConnectorState;
 use crate::exit::Failure;
 
 const POLL: Duration = Duration::from_millis(200);
-/// How long a started connector must keep its state.
+/// The time that a started connector must keep its state.
 const STEADY: Duration = Duration::from_secs(3);
-/// How long a worker may reject requests because the workers share out their work again.
+/// The time that a worker may reject requests because the workers share out their work again.
 const REBALANCE: Duration = Duration::from_secs(30);
 
 /// A client of Kafka Connect's REST API.
@@ -172,6 +172,7 @@ impl Rest {
             if summary != since.0 {
                 since = (summary, Instant::now());
             }
+
             match state {
                 Some(state) if reached(&state).is_some_and(|steady| since.1.elapsed() >= steady) => return Ok(state),
                 _ if Instant::now() >= deadline => {
@@ -205,10 +206,18 @@ impl Rest {
     }
 
     fn body(&self, answer: Answer) -> Result<Value, Failure> {
-        let Answer { status, body, .. } = answer;
+        let Answer { status, text, body } = answer;
         if status.is_success() {
-            return Ok(body);
+            // Some requests have an empty answer.
+            return match body.is_null() && !text.is_empty() {
+                true => Err(Failure::server(format!(
+                    "{} sent no JSON ({status}): check --connect-url, another server or a proxy may be at this address",
+                    self.http
+                ))),
+                false => Ok(body),
+            };
         }
+
         let reason = message(&body);
         Err(match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::server(format!(

@@ -37,6 +37,7 @@ impl ConnectorState {
         let error = |part: &Value| trace(part).as_deref().and_then(first_meaningful_line);
         let connector = status.get("connector").unwrap_or(&Value::Null);
         let tasks = status.get("tasks").and_then(Value::as_array).into_iter().flatten();
+
         Self {
             name: name.to_owned(),
             class: class.map(str::to_owned),

@@ -24,6 +24,7 @@ fn without_states(line: &str) -> String {
             (depth == 0).then_some(place + 1)
         });
         let Some((state, after)) = close.and_then(|close| inside.split_at_checked(close)) else { break };
+
         shown.push_str(before);
         shown.push_str(if state.chars().count() > LONGEST_STATE { "[…]" } else { state });
         rest = after;
@@ -36,6 +37,7 @@ fn innermost_cause(trace: &str) -> Option<String> {
     let causes = causes.map(|line| line.strip_prefix("Caused by: ").unwrap_or(line).trim());
     let causes: Vec<_> = causes.filter(|line| !line.is_empty() && !line.starts_with("Suppressed:")).collect();
     let is_class = |word: &str| word.contains('.') && !word.contains(char::is_whitespace);
+
     // A message may have several lines, such as the hint of PostgreSQL: only those that begin with a class are causes.
     let split = |line: &str| -> Option<(String, String)> {
         let (class, message) = line.split_once(": ").unwrap_or((line, ""));
@@ -43,6 +45,7 @@ fn innermost_cause(trace: &str) -> Option<String> {
     };
     let known: Vec<_> = causes.iter().filter_map(|line| split(line)).collect();
     let innermost = known.iter().rev().find(|(_, message)| !message.is_empty()).or(known.last());
+
     match innermost {
         Some((class, message)) if message.is_empty() => Some(class.clone()),
         // A wrapper repeats its cause: "java.util.X: message".

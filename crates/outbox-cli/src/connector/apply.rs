@@ -39,11 +39,13 @@ impl Apply {
             output.print(&difference)?;
             return Ok(Exit::Success);
         }
+
         let is_new = current.is_none();
         let is_unchanged = !is_new && difference.is_empty();
         if !is_unchanged {
             rest.put_config(&name, &config).await?;
         }
+
         if output == Output::Table {
             let done = if is_unchanged {
                 "unchanged"
@@ -54,6 +56,7 @@ impl Apply {
             };
             write(&format!("connector {name} {done}\n"))?;
         }
+
         // A paused connector stays paused, whatever its configuration.
         match rest.status(&name).await? {
             Some(state) if is_unchanged && !state.is_failed() && !state.tasks().is_empty() => {

@@ -13,7 +13,7 @@ use crate::output::{Output, Part, Report, or_dash};
 use crate::postgres::DatabaseOptions;
 use crate::slot::{Change, Consent, EventSource, SlotState, change};
 
-/// How many events are listed that a dropped slot would lose.
+/// The number of listed events that a dropped slot would lose.
 const LISTED: usize = 20;
 
 #[derive(Args)]
@@ -82,6 +82,7 @@ impl Delete {
             true => Ok(true),
             false => self.confirmation.offer(question),
         };
+
         let (slot, publication) = (or_dash(left.slot.as_deref()), or_dash(left.publication.as_deref()));
         let offsets = offer(self.delete_offsets, "Remove its offsets as well?")?;
         let slot = offer(self.drop_slot, &format!("Drop its slot {slot} as well, if no event would be lost?"))?;
@@ -182,6 +183,7 @@ impl Report for Remains {
                  run outbox slot drop {slot}{option}"
             ));
         }
+
         if let Some(publication) = &self.publication {
             lines.push(format!("remains: publication {publication}: run DROP PUBLICATION if nobody reads it"));
         }

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use clap::Args;
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::connect::{ConnectorState, Rest, RestartedTasks};
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, Part, Report};
+use crate::output::{Output, Part, Report, notice};
 
 #[derive(Args)]
 pub(crate) struct Supervise {
@@ -41,7 +41,7 @@ struct Step {
 /// A connector that fails.
 struct Failing {
     pauses: Backoff,
-    /// When it is restarted; nothing if it was, and its state is not known yet.
+    /// The time of its restart; none if it was restarted, and its state is not known yet.
     restart_at: Option<Instant>,
     /// Since when it runs again.
     running_since: Option<Instant>,
@@ -51,21 +51,40 @@ impl Supervise {
     pub(super) async fn run(self, rest: &Rest, output: Output) -> Result<Exit, Failure> {
         let listen = |kind| signal(kind).map_err(|e| Failure::usage("signals cannot be received").caused_by(&e));
         let (mut interrupted, mut terminated) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-        let mut failing = HashMap::new();
+        tokio::select! {
+            failed = self.watch(rest, output) => failed,
+            _ = interrupted.recv() => Ok(Exit::Success),
+            _ = terminated.recv() => Ok(Exit::Success),
+        }
+    }
+
+    /// Looks at the connectors at each interval. It ends only if standard output cannot be written.
+    async fn watch(&self, rest: &Rest, output: Output) -> Result<Exit, Failure> {
+        let (mut failing, mut missing) = (HashMap::new(), HashSet::new());
         loop {
             // A worker that does not answer for a while is no reason to end.
             match rest.list().await {
                 Ok(states) => {
+                    self.report_missing(&states, &mut missing);
                     for state in states.iter().filter(|state| self.is_supervised(state)) {
                         self.look(rest, state, &mut failing, output).await?;
                     }
                 }
-                Err(failure) => eprintln!("warning: {failure}"),
+                Err(failure) => notice(&format!("warning: {failure}")),
             }
-            tokio::select! {
-                () = tokio::time::sleep(self.interval) => {}
-                _ = interrupted.recv() => return Ok(Exit::Success),
-                _ = terminated.recv() => return Ok(Exit::Success),
+            tokio::time::sleep(self.interval).await;
+        }
+    }
+
+    /// Warns once of each connector that does not exist. It may be created later.
+    fn report_missing(&self, states: &[ConnectorState], missing: &mut HashSet<String>) {
+        for name in &self.names {
+            let is_missing = !states.iter().any(|state| state.name() == name);
+            if is_missing && missing.insert(name.clone()) {
+                notice(&format!("warning: connector {name} does not exist: it is supervised once it does"));
+            }
+            if !is_missing {
+                missing.remove(name);
             }
         }
     }

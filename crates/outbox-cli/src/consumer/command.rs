@@ -5,11 +5,11 @@ use outbox_core::Identifier;
 use outbox_kafka_consumer::{Group, MovePolicy, PauseTarget};
 use serde::Serialize;
 
-use super::partitions::{Partitions, failure};
+use super::partitions::{Partitions, exists, failure};
 use crate::exit::{Exit, Failure};
 use crate::kafka::KafkaOptions;
 use crate::model::identifier;
-use crate::output::{Output, Part, Report};
+use crate::output::{Output, Part, Report, notice};
 use crate::postgres::DatabaseOptions;
 
 /// The place of the consumer's tables.
@@ -115,8 +115,12 @@ impl ConsumerCommand {
                 Ok(if partitions.is_good() { Exit::Success } else { Exit::Finding })
             }
             Self::Pause { group, target, reason } => {
-                let paused = store.group(&group, limit).await?.pause(&target.parse(), &reason).await;
-                paused.map_err(|e| failure(&e))?;
+                let of_group = store.group(&group, limit).await?;
+                of_group.pause(&target.parse(), &reason).await.map_err(|e| failure(&e))?;
+                // A group may be paused before its first start.
+                if let Err(missing) = exists(&of_group, &group).await {
+                    notice(&format!("warning: {missing}"));
+                }
                 output.print(&Switched { group, state: "paused" })?;
                 Ok(Exit::Success)
             }
@@ -129,8 +133,10 @@ impl ConsumerCommand {
                 Ok(Exit::Success)
             }
             Self::Move { group, topic, partition, to, handle_again } => {
+                let of_group = store.group(&group, limit).await?;
+                exists(&of_group, &group).await?;
                 let horizon = if handle_again { MovePolicy::Force } else { MovePolicy::Respect };
-                let moved = store.group(&group, limit).await?.move_position(&topic, partition, to, horizon).await;
+                let moved = of_group.move_position(&topic, partition, to, horizon).await;
                 moved.map_err(|e| failure(&e))?;
                 output.print(&Moved { group, topic, partition, to })?;
                 Ok(Exit::Success)

@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use outbox_core::time::format_description::well_known::Rfc3339;
-use outbox_kafka_consumer::{EventState, FailedEvent, FailedEventFilter, FailureKind};
+use outbox_kafka_consumer::{EventState, FailedEvent, FailedEventFilter, FailureKind, Group};
 use serde::Serialize;
 
 use super::StoreOptions;
-use super::partitions::failure;
+use super::partitions::{exists, failure};
 use crate::confirm::Confirmation;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Part, Report, or_dash};
@@ -85,7 +85,7 @@ pub(crate) struct Chosen {
     /// The group
     group: String,
     /// The numbers of the events, as list shows them
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(conflicts_with = "all")]
     ids: Vec<i64>,
     /// All events that the filter lets through
     #[arg(long)]
@@ -97,9 +97,12 @@ pub(crate) struct Chosen {
 impl DeadLettersCommand {
     pub(crate) async fn run(self, store: &StoreOptions, output: Output, limit: Duration) -> Result<Exit, Failure> {
         match self {
-            Self::List { group, filter, limit: most } => {
-                let events = store.group(&group, limit).await?.list(filter.parse(), None, most).await;
-                let events = events.map_err(|e| failure(&e))?;
+            Self::List { group: name, filter, limit: most } => {
+                let group = store.group(&name, limit).await?;
+                let events = group.list(filter.parse(), None, most).await.map_err(|e| failure(&e))?;
+                if events.is_empty() {
+                    exists(&group, &name).await?;
+                }
                 output.print(&Listed { events: events.iter().map(Letter::of).collect() })?;
             }
             Self::Show { group, id, payload } => {
@@ -110,7 +113,8 @@ impl DeadLettersCommand {
                 output.print(&Shown { event: Letter::of(&held), record })?;
             }
             Self::Retry(chosen) => {
-                let group = store.group(&chosen.group, limit).await?;
+                let group = chosen.group(store, limit).await?;
+                chosen.check(&group).await?;
                 let events = match chosen.all {
                     true => group.retry_all(chosen.filter.parse()).await.map_err(|e| failure(&e))?,
                     false => {
@@ -123,12 +127,10 @@ impl DeadLettersCommand {
                 output.print(&Requested { action: "retry", events })?;
             }
             Self::Discard { chosen, confirmation } => {
-                let group = store.group(&chosen.group, limit).await?;
-                let count = match chosen.all {
-                    true => group.count(chosen.filter.parse()).await.map_err(|e| failure(&e))?,
-                    false => chosen.ids.len() as u64,
-                };
+                let group = chosen.group(store, limit).await?;
+                let count = chosen.check(&group).await?;
                 confirmation.ask(&format!("Give up {count} events for good?"))?;
+
                 let events = match chosen.all {
                     true => group.discard_all(chosen.filter.parse()).await.map_err(|e| failure(&e))?,
                     false => {
@@ -145,6 +147,35 @@ impl DeadLettersCommand {
     }
 }
 
+impl Chosen {
+    /// Returns the group, if events are named.
+    async fn group(&self, store: &StoreOptions, limit: Duration) -> Result<Group, Failure> {
+        if self.ids.is_empty() && !self.all {
+            let message = "no events are named: give their numbers, as outbox dead-letters list shows them, or --all";
+            return Err(Failure::usage(message));
+        }
+        store.group(&self.group, limit).await
+    }
+
+    /// Checks that the group and all numbers exist, before anything is asked for. Returns how many events are meant.
+    async fn check(&self, group: &Group) -> Result<u64, Failure> {
+        if self.all {
+            let count = group.count(self.filter.parse()).await.map_err(|e| failure(&e))?;
+            if count == 0 {
+                exists(group, &self.group).await?;
+            }
+            return Ok(count);
+        }
+        for id in &self.ids {
+            if group.show(*id).await.map_err(|e| failure(&e))?.is_none() {
+                let message = format!("the group {} holds no event {id}, and nothing was asked for", self.group);
+                return Err(Failure::not_found(message));
+            }
+        }
+        Ok(self.ids.len() as u64)
+    }
+}
+
 impl Filter {
     fn parse(&self) -> FailedEventFilter {
         let mut filter = FailedEventFilter::from(if self.parked { EventState::Parked } else { EventState::Dead });
@@ -154,9 +185,11 @@ impl Filter {
         if let Some(partition) = self.partition {
             filter = filter.partition(partition);
         }
+
         if let Some(event_type) = &self.event_type {
             filter = filter.event_type(event_type.as_str());
         }
+
         if let Some(kind) = self.kind {
             filter = filter.kind(kind);
         }
@@ -281,6 +314,7 @@ impl Report for Shown {
             ("last failed at", one.last_failed_at.clone()),
             ("next attempt at", or_dash(one.next_attempt_at.as_deref())),
         ];
+
         if let Some(record) = &self.record {
             fields.push(("key", or_dash(record.key.as_deref())));
             let header = |(name, value): &(String, Option<String>)| format!("{name}={}", or_dash(value.as_deref()));

@@ -136,11 +136,25 @@ impl Report for Partitions {
     }
 }
 
+/// Checks that a group has positions, which it gets when its consumer reads for the first time.
+pub(super) async fn exists(group: &Group, name: &str) -> Result<(), Failure> {
+    match group.status().await.map_err(|e| failure(&e))?.is_empty() {
+        true => {
+            Err(Failure::not_found(format!("the group {name} has no positions: check its name, and --consumer-schema")))
+        }
+        false => Ok(()),
+    }
+}
+
 /// Converts an error of the consumer's library.
 pub(super) fn failure(error: &Error) -> Failure {
     let failure = match error.is_refused() {
         true => Failure::refused("the consumer's tables refuse it"),
         false => Failure::server("the consumer's tables cannot be used"),
     };
-    failure.caused_by(error)
+    let failure = failure.caused_by(error);
+    match failure.to_string().contains("42P01") {
+        true => failure.with_hint("create the tables by outbox migrate apply --consumer, or check --consumer-schema"),
+        false => failure,
+    }
 }

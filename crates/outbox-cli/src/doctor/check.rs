@@ -1,6 +1,7 @@
 use serde::Serialize;
 
 use crate::output::{Part, Report, or_dash};
+use crate::wording::in_commands;
 
 /// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -26,7 +27,7 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn new(name: impl Into<String>, status: Status, found: impl Into<String>) -> Self {
-        Self { name: name.into(), status, found: found.into(), remedy: None }
+        Self { name: name.into(), status, found: in_commands(found), remedy: None }
     }
 
     pub(super) fn ok(name: impl Into<String>, found: impl Into<String>) -> Self {
@@ -46,7 +47,7 @@ impl Check {
     }
 
     pub(super) fn remedy(self, remedy: impl Into<String>) -> Self {
-        Self { remedy: Some(remedy.into()), ..self }
+        Self { remedy: Some(in_commands(remedy)), ..self }
     }
 }
 
@@ -93,7 +94,7 @@ impl Report for Checks {
         let count = |status| self.checks.iter().filter(|check| check.status == status).count();
         let (failed, warnings) = (count(Status::Failed), count(Status::Warning));
         let total = format!("{} checks: {failed} failed, {warnings} warnings", self.checks.len());
-        vec![Part::Table { head: &["status", "check", "found", "remedy"], rows }, Part::Line(total)]
+        vec![Part::Sentences { head: &["status", "check", "found", "remedy"], rows }, Part::Line(total)]
     }
 }
 

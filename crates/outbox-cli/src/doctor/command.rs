@@ -78,14 +78,15 @@ impl Doctor {
             (Some(config), None) => config.clone(),
             _ => self.model.config()?,
         };
-        let pipeline = match of_connect.config.is_some() || self.model.file().is_some() {
-            true => connector::check(&self.model, &config, &mut checks),
+        let client = self.database.connect(limit).await;
+        let model = match of_connect.config.is_some() || self.model.file().is_some() {
+            true => connector::check(&self.model, &config, client.as_ref().ok(), &mut checks).await,
             false => Some(connector::assumed(&self.model, &mut checks)?),
         };
 
         let cluster = self.reachable_cluster(limit).await;
         let mut groups = Vec::new();
-        match self.database.connect(limit).await {
+        match client {
             Err(failure) => {
                 checks.add(
                     Check::failed("database", failure.to_string())
@@ -95,8 +96,8 @@ impl Doctor {
             Ok(client) => {
                 let connector_role = self.connector_role.clone().or_else(|| connector::role(&config));
                 let roles = [self.application_role.clone(), connector_role, self.maintainer_role.clone()];
-                if let Some(pipeline) = &pipeline {
-                    database::check(&client, pipeline, roles, &mut checks).await;
+                if let Some((pipeline, origin)) = &model {
+                    database::check(&client, pipeline, *origin, roles, &mut checks).await;
                 }
                 for name in &self.groups {
                     let group = self.group(name, cluster.is_some(), limit).await?;
@@ -105,13 +106,16 @@ impl Doctor {
                 }
             }
         }
+
         checks.extend(of_connect.checks);
         if let Some(url) = &self.relay {
             checks.extend(relay::check(url, limit).await);
         }
+
         let servers = connector::servers(&config, &self.database, &self.kafka, &self.topics).await;
         let topics = connector::topics(&servers, &self.topics);
         checks.extend(servers);
+
         if let Some(cluster) = cluster {
             checks.extend(topics::check(&cluster, &config, &topics, &groups).await);
         }

@@ -89,6 +89,7 @@ fn state(name: &str, state: Option<&ConnectorState>) -> Check {
     if state.is_running() {
         return Check::ok("connector", summary);
     }
+
     let remedy = match state.is_good() {
         true => format!("outbox connector resume {name}: PostgreSQL keeps the WAL meanwhile"),
         // Debezium advises a snapshot, which would publish every row again.

@@ -1,6 +1,7 @@
 use outbox_core::{ConnectorConfig, Identifier, Pipeline};
 use outbox_net::ErrorChain;
 use outbox_relay::{CheckStatus, Relay, RelaySettings, ServerCheck};
+use tokio_postgres::Client;
 
 use super::check::{Check, Checks, Status};
 use super::keys;
@@ -11,18 +12,60 @@ use crate::postgres::DatabaseOptions;
 
 const NAME: &str = "connector configuration";
 
-/// Checks the connector's configuration against the table's model. Returns the pipeline of both if there is one.
-pub(super) fn check(model: &ModelOptions, config: &ConnectorConfig, checks: &mut Checks) -> Option<Pipeline> {
+/// The maker of the outbox table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TableOrigin {
+    /// The table is as `outbox migrate` makes it.
+    Migrations,
+    /// Other programs made the table, and write it.
+    Others,
+}
+
+/// Checks the connector's configuration against the table. Returns the pipeline of both if there is one.
+///
+/// A configuration that does not fit a table of `outbox migrate` may fit the one that the database has.
+pub(super) async fn check(
+    model: &ModelOptions,
+    config: &ConnectorConfig,
+    client: Option<&Client>,
+    checks: &mut Checks,
+) -> Option<(Pipeline, TableOrigin)> {
     checks.extend(keys::check(config));
-    match Pipeline::new(config.clone(), model.layout()) {
+    let error = match Pipeline::new(config.clone(), model.layout()) {
         Ok(pipeline) => {
             checks.add(Check::ok(NAME, "it fits the table, and loses nothing"));
-            checks.extend([heartbeats(config), slot(config), snapshot(config)]);
-            Some(pipeline)
+            checks.extend(habits(config));
+            return Some((pipeline, TableOrigin::Migrations));
         }
-        Err(error) => {
-            let found = error.contradictions().map(|one| Check::failed(NAME, ErrorChain::new(one).to_string()));
-            checks.extend(found.collect::<Vec<_>>());
+        Err(error) => error,
+    };
+    let existing = match client {
+        Some(client) => model.existing(client, config).await.unwrap_or_default(),
+        None => None,
+    };
+
+    let (losses, pipeline) = match existing {
+        Some(existing) => (existing.check().err(), existing.pipeline()),
+        None => (None, Err(error)),
+    };
+    let of = |status, error: &outbox_core::Error| -> Vec<Check> {
+        faults(error).into_iter().map(|one| Check::new(NAME, status, one)).collect()
+    };
+
+    match &pipeline {
+        Err(error) => checks.extend(of(Status::Failed, error)),
+        // Debezium writes such records, and readers have to know of them.
+        Ok(_) => losses.iter().for_each(|error| checks.extend(of(Status::Warning, error))),
+    }
+    checks.extend(habits(config));
+
+    match pipeline {
+        Ok(pipeline) => {
+            let table = pipeline.layout().qualified_name();
+            checks.add(Check::ok(NAME, format!("it fits the table {table}, which outbox migrate did not make")));
+            Some((pipeline, TableOrigin::Others))
+        }
+        Err(_) => {
             let remedy = "outbox config generate connector prints one that fits, outbox connector diff what differs";
             checks.add(
                 Check::skipped("database", "table, publication and slot need a configuration that fits").remedy(remedy),
@@ -32,11 +75,28 @@ pub(super) fn check(model: &ModelOptions, config: &ConnectorConfig, checks: &mut
     }
 }
 
+/// Returns the contradictions of an error, each by itself. The text of the first one has the others behind it.
+fn faults(error: &outbox_core::Error) -> Vec<String> {
+    let mut faults: Vec<_> = error.contradictions().map(|one| ErrorChain::new(one).to_string()).collect();
+    let second = faults.get(1).map(|second| format!("; {second}"));
+    if let (Some(first), Some(second)) = (faults.first_mut(), second)
+        && let Some(end) = first.find(&second)
+    {
+        first.truncate(end);
+    }
+    faults
+}
+
+/// Checks what a connector does at its start, at its stop and between events.
+fn habits(config: &ConnectorConfig) -> [Check; 3] {
+    [heartbeats(config), slot(config), snapshot(config)]
+}
+
 /// Returns the pipeline of the recommended configuration, for a doctor who is given none.
-pub(super) fn assumed(model: &ModelOptions, checks: &mut Checks) -> Result<Pipeline, Failure> {
+pub(super) fn assumed(model: &ModelOptions, checks: &mut Checks) -> Result<(Pipeline, TableOrigin), Failure> {
     let found = "none is given, so slot, publication and topics are assumed to be those of the recommended one";
     checks.add(Check::skipped(NAME, found).remedy("give --connector NAME or --connector-config FILE"));
-    model.pipeline()
+    Ok((model.pipeline()?, TableOrigin::Migrations))
 }
 
 /// Checks that the slot moves while only other tables are written.
@@ -47,12 +107,30 @@ fn heartbeats(config: &ConnectorConfig) -> Check {
         let found = "heartbeat.interval.ms is 0: while the outbox is quiet, the WAL of other tables is kept";
         return Check::warning(name, found).remedy("set heartbeat.interval.ms and heartbeat.action.query");
     }
+
     if config.get("heartbeat.action.query").is_none_or(|query| query.trim().is_empty()) {
         let found = "there is no heartbeat.action.query: with other databases on the server, the WAL is kept";
         return Check::warning(name, found)
             .remedy("set heartbeat.action.query, as outbox config generate connector has it");
     }
+
+    if let Some(prefix) = heartbeat_message(config) {
+        let topic = format!("{}.message", config.get("topic.prefix").unwrap_or_default().trim());
+        let found = format!("each heartbeat's message {prefix} becomes a record of the topic {topic}");
+        return Check::warning(name, found).remedy(format!("set message.prefix.exclude.list={prefix}"));
+    }
     Check::ok(name, "the slot moves while the outbox is quiet")
+}
+
+/// Returns the prefix of the message that the heartbeat's query emits, if the connector reads it.
+fn heartbeat_message(config: &ConnectorConfig) -> Option<String> {
+    let (_, arguments) = config.get("heartbeat.action.query")?.split_once("pg_logical_emit_message")?;
+    let prefix = arguments.split('\'').nth(1)?;
+    // Without a list, all messages are included.
+    let list = "message.prefix.include.list";
+    let listed = config.clone().with(list, config.get(list).unwrap_or(".*"));
+    let is_included = listed.included_messages().is_ok_and(|included| included.contains(prefix));
+    is_included.then(|| prefix.to_owned())
 }
 
 /// Checks that a stopped connector keeps its slot.
@@ -70,6 +148,7 @@ fn snapshot(config: &ConnectorConfig) -> Check {
     let name = "connector snapshot";
     let mode = config.get("snapshot.mode").map_or("initial", str::trim);
     let remedy = "set snapshot.mode=no_data; outbox replay run publishes rows again";
+
     match mode.to_ascii_lowercase().as_str() {
         "no_data" | "never" => Check::ok(name, "a connector without offsets begins at its slot"),
         "initial_only" => {
@@ -107,16 +186,22 @@ pub(super) async fn servers(
         Ok(None) => return vec![Check::skipped("kafka", "no brokers are named").remedy("give --brokers HOST:PORT")],
         Err(failure) => return vec![Check::failed("kafka", failure.to_string())],
     };
+
+    let security = match kafka.security() {
+        Ok(security) => security,
+        Err(failure) => return vec![Check::failed("kafka", failure.to_string()).remedy("check --kafka-config")],
+    };
     let checked = async {
         let (config, password) = database.place(config).await.map_err(|failure| failure.to_string())?;
         let settings = RelaySettings::builder(config, brokers).postgres_password(password);
         let settings = settings.build().map_err(|e| ErrorChain::new(&e).to_string())?;
         let mut relay = Relay::new(settings).map_err(|e| ErrorChain::new(&e).to_string())?;
-        if let Some(security) = kafka.security().map_err(|failure| failure.to_string())? {
+        if let Some(security) = security {
             relay = relay.kafka_security(security);
         }
         Ok::<_, String>(relay.check(topics).await)
     };
+
     match checked.await {
         Ok(found) => found.iter().map(of_server).collect(),
         Err(reason) => {
@@ -134,6 +219,7 @@ fn of_server(check: &ServerCheck) -> Check {
         CheckStatus::Skipped => Status::Skipped,
         _ => Status::Failed,
     };
+
     // The names of topics keep their case.
     let name = match check.name() {
         "Kafka" => "kafka",
@@ -141,6 +227,7 @@ fn of_server(check: &ServerCheck) -> Check {
         name => name,
     };
     let found = Check::new(name, status, check.detail());
+
     match check.remedy() {
         Some(remedy) => found.remedy(remedy),
         None => found,

@@ -24,6 +24,7 @@ pub(super) async fn check(group: &Group, group_name: &str) -> Vec<Check> {
         let found = format!("{place}: {error}");
         checks.push(Check::failed(name.clone(), found).remedy("fix the cause: the consumer tries again by itself"));
     }
+
     let (unread, paused) = (partitions.unread(), partitions.paused());
     if unread > 0 {
         let found = format!("{unread} partitions are read by nobody");
@@ -33,11 +34,13 @@ pub(super) async fn check(group: &Group, group_name: &str) -> Vec<Check> {
         let found = format!("{paused} partitions are paused");
         checks.push(Check::warning(name.clone(), found).remedy(format!("outbox consumer resume {group_name}")));
     }
+
     if let Some(lag) = partitions.lag().filter(|lag| *lag > LATE) {
         let found = format!("{lag} records are not read");
         let remedy = format!("outbox consumer status {group_name} shows where; see the runbook \"consumer lag\"");
         checks.push(Check::warning(name.clone(), found).remedy(remedy));
     }
+
     let (dead, parked) = (partitions.dead(), partitions.parked());
     if dead > 0 {
         let found = format!("{dead} dead letters");

@@ -6,12 +6,21 @@ use outbox_pg::{
 use tokio_postgres::Client;
 
 use super::check::{Check, Checks, Status};
+use super::connector::TableOrigin;
 
+/// The connections of the relay during its catch-up; Debezium needs two.
+const CONNECTIONS: i32 = 4;
 /// Indicators that the readiness covers.
 const COVERED: [&str; 3] = ["readiness", "wal_level", "slot_present"];
 
 /// Checks the server, the table, the publication, the slot, and the privileges of roles.
-pub(super) async fn check(client: &Client, pipeline: &Pipeline, roles: [Option<Identifier>; 3], checks: &mut Checks) {
+pub(super) async fn check(
+    client: &Client,
+    pipeline: &Pipeline,
+    origin: TableOrigin,
+    roles: [Option<Identifier>; 3],
+    checks: &mut Checks,
+) {
     let unread = |e: &outbox_pg::Error| Check::failed("database", ErrorChain::new(e).to_string());
     match is_standby(client).await {
         Err(e) => return checks.add(Check::failed("database", ErrorChain::new(&e).to_string())),
@@ -22,14 +31,18 @@ pub(super) async fn check(client: &Client, pipeline: &Pipeline, roles: [Option<I
         }
         Ok(false) => {}
     }
+
     match Readiness::check(client, pipeline).await {
         Err(e) => return checks.add(unread(&e)),
         Ok(readiness) => {
-            checks.extend(readiness.problems().iter().map(|problem| of_problem(problem, pipeline)));
+            let problems = readiness.problems().iter();
+            let problems = problems.filter(|problem| origin == TableOrigin::Migrations || !is_of_enqueue(problem));
+            checks.extend(problems.map(|problem| of_problem(problem, pipeline)));
             checks.add(Check::ok("server", "wal_level is logical"));
             checks.extend(good(pipeline));
         }
     }
+
     match PipelineMonitor::new(pipeline.clone(), Thresholds::default()).check(client).await {
         Err(e) => checks.add(unread(&e)),
         Ok(health) => {
@@ -37,7 +50,34 @@ pub(super) async fn check(client: &Client, pipeline: &Pipeline, roles: [Option<I
             checks.extend(indicators.map(of_indicator));
         }
     }
+    let reader = roles[1].clone();
     checks.extend(privileges(client, pipeline, roles).await);
+    if let Some(reader) = reader {
+        checks.extend(connection_limit(client, &reader).await);
+    }
+}
+
+/// Checks that the connector's role may open the connections that a reader needs.
+async fn connection_limit(client: &Client, role: &Identifier) -> Option<Check> {
+    let sql = "SELECT rolconnlimit, rolvaliduntil <= now() FROM pg_roles WHERE rolname = $1";
+    let row = client.query_opt(sql, &[&role.as_str()]).await.ok().flatten()?;
+    let (limit, is_over): (i32, Option<bool>) = (row.try_get(0).ok()?, row.try_get(1).ok()?);
+    let name = "connections of the role";
+    if is_over == Some(true) {
+        let found = format!("the password of the role {role} is no longer valid (VALID UNTIL)");
+        return Some(Check::failed(name, found).remedy(format!("ALTER ROLE {role} VALID UNTIL 'infinity'")));
+    }
+
+    let found = format!(
+        "the role {role} may open {limit} connections (CONNECTION LIMIT), and a reader needs up to {CONNECTIONS}"
+    );
+    let is_short = (0..CONNECTIONS).contains(&limit);
+    is_short.then(|| Check::warning(name, found).remedy(format!("ALTER ROLE {role} CONNECTION LIMIT -1")))
+}
+
+/// Returns whether a problem is none in a table of others: they write it, and its model is its columns.
+fn is_of_enqueue(problem: &Problem) -> bool {
+    matches!(problem, Problem::Column { .. } | Problem::UnfilledColumn { .. } | Problem::NoUniqueId { .. })
 }
 
 async fn is_standby(client: &Client) -> Result<bool, tokio_postgres::Error> {
@@ -129,6 +169,7 @@ async fn privileges(client: &Client, pipeline: &Pipeline, roles: [Option<Identif
                 | PrivilegeProblem::Has { role, .. } => named.contains(role),
                 _ => true,
             };
+
             // A superuser has everything else as well.
             let superusers: Vec<_> = rights.problems().iter().filter_map(superuser).collect();
             let is_cause = |problem: &&PrivilegeProblem| match problem {

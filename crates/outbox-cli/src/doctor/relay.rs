@@ -21,6 +21,7 @@ pub(super) async fn check(url: &str, limit: Duration) -> Vec<Check> {
             return vec![check.remedy("start the relay with --listen, or check --relay")];
         }
     };
+
     let metrics = match get_text(url, "/metrics", limit).await {
         Ok((true, text)) => of_metrics(&text),
         Ok((false, _)) => vec![Check::skipped("relay metrics", "/metrics does not have them")],
@@ -40,6 +41,7 @@ fn of_metrics(text: &str) -> Vec<Check> {
             false => Check::ok("relay lag", found),
         });
     }
+
     let dead = value(text, "outbox_relay_dead_letters_total").unwrap_or_default();
     if dead > 0.0 {
         let found = format!("{dead} rows could never become a record since the relay was started");

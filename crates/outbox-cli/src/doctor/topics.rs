@@ -79,10 +79,12 @@ async fn retention(cluster: &Cluster, topic: &str) -> (Option<Duration>, Check) 
     let policy = configs.get(CLEANUP).map(String::as_str).unwrap_or_default();
     let millis = configs.get(RETENTION).and_then(|value| value.parse::<i64>().ok());
     let retention = millis.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis);
+
     if policy.split(',').any(|one| one.trim() == "compact") {
         let found = format!("cleanup.policy is {policy}: compaction removes all but the last event of an aggregate");
         return (retention, Check::failed(name, found).remedy("set cleanup.policy=delete on the topic"));
     }
+
     let found = match retention.filter(|_| policy.contains("delete")) {
         Some(retention) => format!("records are kept for {}", seconds(retention.as_secs_f64())),
         None => "records are kept without a limit of time, or until retention.bytes is reached".to_owned(),

@@ -32,8 +32,9 @@ pub(crate) enum EventsCommand {
     ///
     /// Exit code: 1 if the row has no record.
     Show {
-        /// The event's id
-        id: Uuid,
+        /// The event's id, as the table and the header id have it
+        #[arg(value_parser = event_id)]
+        id: String,
         #[command(flatten)]
         topics: Topics,
     },
@@ -73,13 +74,13 @@ impl EventsCommand {
             Self::Show { id, topics } => {
                 let Servers { pipeline, cluster, client } = Servers::connect(store, kafka, model, limit).await?;
                 let topics = topics.names(&pipeline)?;
-                let shown = Shown::find(&client, &cluster, &pipeline, &store.consumer_schema, id, topics).await?;
+                let shown = Shown::find(&client, &cluster, &pipeline, &store.consumer_schema, &id, topics).await?;
                 output.print(&shown)?;
                 Ok(if shown.is_published() { Exit::Success } else { Exit::Finding })
             }
             Self::Verify { topics, period, list } => {
                 if !model.layout().row_life().keeps_rows() {
-                    let topics = topics.names(&model.pipeline()?)?;
+                    let topics = topics.names(&model.pipeline_at(&store.database, limit).await?)?;
                     let cluster = kafka.required_cluster(limit)?;
                     output.print(&Verified::without_rows(&cluster, &topics, &period, list).await?)?;
                     return Ok(Exit::Success);
@@ -90,6 +91,14 @@ impl EventsCommand {
                 Ok(if verified.is_good() { Exit::Success } else { Exit::Finding })
             }
         }
+    }
+}
+
+/// Reads an event's id. A UUID is written as PostgreSQL writes it.
+pub(super) fn event_id(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("it is empty".to_owned()),
+        text => Ok(text.parse::<Uuid>().map_or_else(|_| text.to_owned(), |id| id.to_string())),
     }
 }
 
@@ -107,7 +116,7 @@ impl Servers {
         model: &ModelOptions,
         limit: Duration,
     ) -> Result<Self, Failure> {
-        let pipeline = model.pipeline()?;
+        let pipeline = model.pipeline_at(&store.database, limit).await?;
         let cluster = kafka.required_cluster(limit)?;
         let client = store.database.connect(limit).await?;
         Ok(Self { pipeline, cluster, client })

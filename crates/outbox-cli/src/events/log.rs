@@ -40,6 +40,7 @@ pub(super) async fn read(
 ) -> Result<(), Failure> {
     let unread = |e| Failure::server(format!("the topic {name} cannot be read")).caused_by(&e);
     let Some(topic) = cluster.refreshed(name).await.map_err(unread)? else { return Ok(()) };
+
     for partition in 0..topic.partitions() {
         let visit = |entry: Entry<'_>| {
             if let Entry::Record(_, record) = entry

@@ -1,12 +1,14 @@
 use std::time::Duration;
 
 use clap::Args;
-use outbox_core::Pipeline;
+use futures_util::TryStreamExt as _;
 use outbox_core::event::AggregateType;
 use outbox_core::layout::{ColumnType, EventField};
 use outbox_core::record::event_identity;
 use outbox_core::time::OffsetDateTime;
 use outbox_core::uuid::Uuid;
+use outbox_core::{Identifier, Pipeline};
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
 use crate::exit::Failure;
@@ -39,10 +41,13 @@ impl Period {
     }
 }
 
-/// A row of the outbox table, without its payload.
+/// A row of the outbox table, without its payload. A part that the table has no column for is empty.
 #[derive(Clone, Debug)]
 pub(super) struct OutboxRow {
+    /// The identity of the event, as records and consumers have it.
     pub(super) id: Uuid,
+    /// The id as the table has it, which may be a number or another text.
+    pub(super) written_id: String,
     pub(super) aggregate_type: String,
     pub(super) aggregate_id: String,
     pub(super) event_type: String,
@@ -51,44 +56,68 @@ pub(super) struct OutboxRow {
     pub(super) topic: Option<String>,
 }
 
-/// Reads the rows of a range of time by the server's clock, the oldest first.
-pub(super) async fn within(client: &Client, pipeline: &Pipeline, period: &Period) -> Result<Vec<OutboxRow>, Failure> {
-    let Some((created_at, zone)) = created_at(pipeline) else {
-        return Err(Failure::usage("the table has no column for the time of an event"));
+/// Shows the rows of a range of time by the server's clock to a visitor, the oldest first. Only one is in memory.
+pub(super) async fn within(
+    client: &Client,
+    pipeline: &Pipeline,
+    period: &Period,
+    mut visitor: impl FnMut(OutboxRow),
+) -> Result<(), Failure> {
+    let Some(created_at) = created_at(pipeline) else {
+        return Err(Failure::usage(
+            "the table has no column for the time of an event: set table.field.event.timestamp",
+        ));
     };
+
     let id = column(pipeline, EventField::Id)?;
-    let [now, from, to] = ["clock_timestamp()", "$3::timestamptz", "$4::timestamptz"].map(|time| zone.of(time));
+    let [now, from, to] =
+        ["clock_timestamp()", "$3::timestamptz", "$4::timestamptz"].map(|time| created_at.bound(time));
+    let time = created_at.expression();
     let sql = format!(
-        "{} WHERE {created_at} >= coalesce({from}, {now} - make_interval(secs => $1))
-             AND {created_at} <= {now} - make_interval(secs => $2) AND {created_at} < coalesce({to}, 'infinity')
-         ORDER BY {created_at}, {id}",
+        "{} WHERE {time} >= coalesce({from}, {now} - make_interval(secs => $1))
+             AND {time} <= {now} - make_interval(secs => $2) AND {time} < coalesce({to}, 'infinity')
+         ORDER BY {time}, {id}",
         select(pipeline)?
     );
     let (last, settled) = (period.last.as_secs_f64(), period.settled.as_secs_f64());
-    let rows = client.query(&sql, &[&last, &settled, &period.from, &period.to]).await.map_err(|e| unread(&e))?;
-    rows.iter().map(|row| of(pipeline, row)).collect()
+    let parameters: [&(dyn ToSql + Sync); 4] = [&last, &settled, &period.from, &period.to];
+    created_at.prepare(client).await.map_err(|e| unread(&e))?;
+    let rows = client.query_raw(&sql, parameters).await.map_err(|e| unread(&e))?;
+
+    let mut rows = std::pin::pin!(rows);
+    while let Some(row) = rows.try_next().await.map_err(|e| unread(&e))? {
+        visitor(of(pipeline, &row)?);
+    }
+    Ok(())
 }
 
-/// Reads the row of an event.
-pub(super) async fn one(client: &Client, pipeline: &Pipeline, id: Uuid) -> Result<Option<OutboxRow>, Failure> {
-    let sql = format!("{} WHERE {}::text = $1", select(pipeline)?, column(pipeline, EventField::Id)?);
-    let row = client.query_opt(&sql, &[&id.to_string()]).await.map_err(|e| unread(&e))?;
-    row.map(|row| of(pipeline, &row)).transpose()
+/// Reads the row of an event, by the text of its id.
+pub(super) async fn one(client: &Client, pipeline: &Pipeline, id: &str) -> Result<Option<OutboxRow>, Failure> {
+    let found = pipeline.layout().columns().iter().find(|column| column.field() == Some(EventField::Id));
+    let column = column(pipeline, EventField::Id)?;
+
+    // As the column's type, so that an index is used.
+    let condition = match found.map(outbox_core::layout::Column::ty) {
+        Some(ColumnType::Uuid) if id.parse::<Uuid>().is_ok() => format!("{column} = $1::text::uuid"),
+        Some(ColumnType::Bigint | ColumnType::Integer) if id.parse::<i64>().is_ok() => {
+            format!("{column} = $1::text::int8")
+        }
+        Some(ColumnType::Varchar(_)) => format!("{column} = $1::text"),
+        _ => format!("{column}::text = $1"),
+    };
+    let row = client.query_opt(&format!("{} WHERE {condition}", select(pipeline)?), &[&id]).await;
+    row.map_err(|e| unread(&e))?.map(|row| of(pipeline, &row)).transpose()
 }
 
 fn select(pipeline: &Pipeline) -> Result<String, Failure> {
-    let created_at = created_at(pipeline).map_or("''".to_owned(), |(name, _)| format!("{name}::text"));
-    let [id, aggregate_type, aggregate_id, event_type] =
-        [EventField::Id, EventField::AggregateType, EventField::AggregateId, EventField::EventType]
-            .map(|field| column(pipeline, field));
-    Ok(format!(
-        "SELECT {}::text, {}::text, {}::text, {}::text, {created_at} FROM {}",
-        id?,
-        aggregate_type?,
-        aggregate_id?,
-        event_type?,
-        pipeline.layout().qualified_name()
-    ))
+    let time = created_at(pipeline).map(|created_at| created_at.column);
+    let parts = [EventField::AggregateType, EventField::AggregateId, EventField::EventType];
+    let parts = parts.map(|field| column(pipeline, field).ok());
+    let [aggregate_type, aggregate_id, event_type, time] = [&parts[0], &parts[1], &parts[2], &time]
+        .map(|column| column.as_ref().map_or("''::text".to_owned(), |column| format!("coalesce({column}::text, '')")));
+    let id = column(pipeline, EventField::Id)?;
+    let table = pipeline.layout().qualified_name();
+    Ok(format!("SELECT {id}::text, {aggregate_type}, {aggregate_id}, {event_type}, {time} FROM {table}"))
 }
 
 /// Returns the column of a part of an event.
@@ -99,29 +128,58 @@ pub(super) fn column(pipeline: &Pipeline, field: EventField) -> Result<String, F
     Ok(found.name().to_string())
 }
 
+/// The column of the event's time.
+struct TimeColumn {
+    column: String,
+    zone: Zone,
+}
+
 /// Whether a column of times has a time zone. One without has the time in UTC.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Zone {
     With,
     Without,
+    /// The column is not in the model.
+    Unknown,
 }
 
-impl Zone {
-    /// Returns the SQL of a `timestamptz` in the column's type.
-    fn of(self, time: &str) -> String {
-        match self {
-            Self::With => time.to_owned(),
-            Self::Without => format!("timezone('utc', {time})"),
+impl TimeColumn {
+    /// Lets the session take a time without a zone for one in UTC.
+    async fn prepare(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
+        match self.zone {
+            Zone::Unknown => client.batch_execute("SET TIME ZONE 'UTC'").await,
+            Zone::With | Zone::Without => Ok(()),
+        }
+    }
+
+    /// Returns the SQL of the column's time.
+    fn expression(&self) -> String {
+        match self.zone {
+            Zone::Unknown => format!("{}::timestamptz", self.column),
+            Zone::With | Zone::Without => self.column.clone(),
+        }
+    }
+
+    /// Returns the SQL of a `timestamptz` in the type of the expression.
+    fn bound(&self, time: &str) -> String {
+        match self.zone {
+            Zone::With | Zone::Unknown => time.to_owned(),
+            Zone::Without => format!("timezone('utc', {time})"),
         }
     }
 }
 
-/// Returns the column of the event's time.
-fn created_at(pipeline: &Pipeline) -> Option<(String, Zone)> {
+/// Returns the column of the event's time: the model's, or that of the router's options.
+fn created_at(pipeline: &Pipeline) -> Option<TimeColumn> {
     let columns = pipeline.layout().columns();
-    let found = columns.iter().find(|column| column.field() == Some(EventField::CreatedAt))?;
-    let zone = if found.ty() == ColumnType::Timestamptz { Zone::With } else { Zone::Without };
-    Some((found.name().to_string(), zone))
+    if let Some(found) = columns.iter().find(|column| column.field() == Some(EventField::CreatedAt)) {
+        let zone = if found.ty() == ColumnType::Timestamptz { Zone::With } else { Zone::Without };
+        return Some(TimeColumn { column: found.name().to_string(), zone });
+    }
+    let mut keys = pipeline.config().iter();
+    let (_, name) = keys.find(|(key, _)| key.ends_with(".table.field.event.timestamp"))?;
+    let column = Identifier::new(name.trim()).ok()?.to_string();
+    Some(TimeColumn { column, zone: Zone::Unknown })
 }
 
 fn of(pipeline: &Pipeline, row: &Row) -> Result<OutboxRow, Failure> {
@@ -132,7 +190,7 @@ fn of(pipeline: &Pipeline, row: &Row) -> Result<OutboxRow, Failure> {
     let identity = event_identity(topic.as_deref().unwrap_or_default(), id.as_bytes());
     let identity = identity.ok_or_else(|| Failure::server("a row of the outbox has no id"))?;
     let (aggregate_id, event_type, created_at) = (text(2)?, text(3)?, text(4)?);
-    Ok(OutboxRow { id: identity, aggregate_type, aggregate_id, event_type, created_at, topic })
+    Ok(OutboxRow { id: identity, written_id: id, aggregate_type, aggregate_id, event_type, created_at, topic })
 }
 
 pub(super) fn unread(error: &tokio_postgres::Error) -> Failure {

@@ -1,3 +1,4 @@
+use outbox_core::record::event_identity;
 use outbox_core::uuid::Uuid;
 use outbox_core::{Identifier, Pipeline};
 use outbox_kafka_consumer::outbox_kafka::Cluster;
@@ -62,7 +63,7 @@ impl Shown {
         cluster: &Cluster,
         pipeline: &Pipeline,
         schema: &Identifier,
-        id: Uuid,
+        id: &str,
         topics: Vec<String>,
     ) -> Result<Self, Failure> {
         let keeps_rows = pipeline.layout().row_life().keeps_rows();
@@ -80,7 +81,7 @@ impl Shown {
         let mut records = Vec::new();
         for topic in &topics {
             let visit = |found: Uuid, place: log::Place| {
-                if found == id {
+                if event_identity(topic, id.as_bytes()) == Some(found) {
                     let timestamp = place.time();
                     let log::Place { partition, offset, wal_position, .. } = place;
                     records.push(ShownRecord { topic: topic.clone(), partition, offset, timestamp, wal_position });
@@ -88,15 +89,17 @@ impl Shown {
             };
             log::read(cluster, topic, visit).await?;
         }
-        let groups = groups(client, schema, id).await?;
+        let identities = topics.iter().filter_map(|topic| event_identity(topic, id.as_bytes()));
+        let groups = groups(client, schema, &identities.map(|id| id.to_string()).collect::<Vec<_>>()).await?;
         let state = match &row {
             Some(_) => RowState::Present,
             None if keeps_rows => RowState::Missing,
             None => RowState::Unknown,
         };
+
         let part = |part: fn(&OutboxRow) -> &String| row.as_ref().map(part).cloned();
         Ok(Self {
-            id: id.to_string(),
+            id: id.to_owned(),
             row: state,
             topics,
             aggregate_type: part(|row| &row.aggregate_type),
@@ -114,21 +117,23 @@ impl Shown {
 }
 
 /// Reads what the groups whose tables are in this database did. Without these tables there are none.
-async fn groups(client: &Client, schema: &Identifier, id: Uuid) -> Result<Vec<GroupState>, Failure> {
+async fn groups(client: &Client, schema: &Identifier, ids: &[String]) -> Result<Vec<GroupState>, Failure> {
     let unread = |e| Failure::server("the consumer's tables cannot be read").caused_by(&e);
     let table = format!("{schema}.consumer_inbox");
     let row = client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table]).await.map_err(unread)?;
+
     if !row.try_get::<_, bool>(0).map_err(unread)? {
         return Ok(Vec::new());
     }
+
     let sql = format!(
         "SELECT i.consumer_group, i.state, coalesce(h.last_failed_at, i.handled_at)::text, h.attempts, h.error
          FROM (SELECT DISTINCT consumer_group FROM {schema}.consumer_position) g
-         JOIN {schema}.consumer_inbox i ON i.consumer_group = g.consumer_group AND i.event_id = $1::text::uuid
+         JOIN {schema}.consumer_inbox i ON i.consumer_group = g.consumer_group AND i.event_id = ANY ($1::text[]::uuid[])
          LEFT JOIN {schema}.consumer_held h ON h.consumer_group = i.consumer_group AND h.event_id = i.event_id
          ORDER BY i.consumer_group"
     );
-    let rows = client.query(&sql, &[&id.to_string()]).await.map_err(unread)?;
+    let rows = client.query(&sql, &[&ids]).await.map_err(unread)?;
     let of = |row: &Row| -> Result<GroupState, tokio_postgres::Error> {
         Ok(GroupState {
             group: row.try_get(0)?,
@@ -156,6 +161,7 @@ impl Report for Shown {
             let place = format!("partition {}, offset {}{wal}", record.partition, record.offset);
             vec![format!("topic {}", record.topic), record.timestamp.clone(), "published".to_owned(), place]
         }));
+
         if self.records.is_empty() {
             let detail = match self.row {
                 RowState::Unknown => "not published yet (outbox slot show), never committed, or removed by retention",
@@ -169,11 +175,13 @@ impl Report for Shown {
                 detail.to_owned(),
             ]);
         }
+
         rows.extend(self.groups.iter().map(|group| {
             let attempts = group.attempts.map(|attempts| format!("after {attempts} attempts: ")).unwrap_or_default();
             let detail = group.error.as_ref().map_or("-".to_owned(), |error| attempts + error);
             vec![format!("group {}", group.group), group.at.clone(), group.state.clone(), detail]
         }));
+
         let aggregate = match (&self.aggregate_type, &self.aggregate_id) {
             (Some(ty), Some(id)) => format!(" of {ty} {id}"),
             _ => String::new(),

@@ -38,6 +38,7 @@ pub(super) fn of_types(pipeline: &Pipeline, types: &[String]) -> Result<Vec<Stri
     let mut topics = types.iter().map(topic).collect::<Result<Vec<_>, _>>()?;
     topics.sort_unstable();
     topics.dedup();
+
     match topics.is_empty() {
         true => Err(Failure::usage("the table has no rows that name topics: give --topic or --aggregate-type")),
         false => Ok(topics),

@@ -41,12 +41,32 @@ struct Event {
     records: usize,
 }
 
-/// The places of the records of a row.
-#[derive(Clone, Copy, Default)]
-struct Seen {
-    records: usize,
+/// A row and its records, as small as they can be: there may be millions.
+struct Compared {
+    id: Uuid,
+    /// The id in the table, if it is no UUID.
+    written_id: Option<Box<str>>,
+    /// The numbers of the topic and of the aggregate within the comparison.
+    topic: u32,
+    aggregate: u32,
+    records: u32,
     /// Of the first record: the order of reading, which is that of the log within a partition.
     order: u64,
+}
+
+/// Numbers in place of texts that occur often.
+#[derive(Default)]
+struct Numbers(HashMap<Box<str>, u32>);
+
+impl Numbers {
+    fn of(&mut self, text: &str) -> u32 {
+        let next = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        if let Some(known) = self.0.get(text) {
+            return *known;
+        }
+        self.0.insert(text.into(), next);
+        next
+    }
 }
 
 impl Verified {
@@ -57,48 +77,99 @@ impl Verified {
         period: &Period,
         listed: usize,
     ) -> Result<Self, Failure> {
-        let rows = rows::within(client, pipeline, period).await?;
-        let mut seen: HashMap<_, _> = rows.iter().map(|row| (row.id, Seen::default())).collect();
+        let (mut rows, mut index) = (Vec::new(), HashMap::new());
+        let (mut topics, mut aggregates) = (Numbers::default(), Numbers::default());
+        rows::within(client, pipeline, period, |row| {
+            index.insert(row.id, rows.len());
+            // A topic's name has no space.
+            let topic = row.topic.as_deref().unwrap_or_default();
+            let aggregate = aggregates.of(&format!("{topic} {}", row.aggregate_id));
+            let written_id = row.written_id.parse::<Uuid>().is_err().then(|| row.written_id.into_boxed_str());
+            rows.push(Compared { id: row.id, written_id, topic: topics.of(topic), aggregate, records: 0, order: 0 });
+        })
+        .await?;
+        drop(aggregates);
+
         let mut order = 0;
-        for topic in rows.iter().filter_map(|row| row.topic.as_deref()).collect::<BTreeSet<_>>() {
+        let names: BTreeSet<_> = topics.0.keys().filter(|name| !name.is_empty()).collect();
+        for topic in names {
             let visit = |id: Uuid, _: log::Place| {
                 order += 1;
-                if let Some(known) = seen.get_mut(&id) {
-                    if known.records == 0 {
-                        known.order = order;
+                if let Some(row) = index.get(&id).and_then(|index| rows.get_mut(*index)) {
+                    if row.records == 0 {
+                        row.order = order;
                     }
-                    known.records += 1;
+                    row.records = row.records.saturating_add(1);
                 }
             };
             log::read(cluster, topic, visit).await?;
         }
 
-        let (mut missing, mut duplicated, mut reordered) = (Found::default(), Found::default(), Found::default());
-        // The latest place of an older event of each aggregate.
-        let mut latest: HashMap<(&str, &str), u64> = HashMap::new();
-        for row in &rows {
-            let found = seen.get(&row.id).copied().unwrap_or_default();
-            match found.records {
-                0 => missing.add(row, found, listed),
-                1 => {}
-                _ => duplicated.add(row, found, listed),
+        let mut verified = Self {
+            rows: Some(rows.len()),
+            records: rows.iter().map(|row| row.records as usize).sum(),
+            missing: Some(Found::default()),
+            duplicated: Found::default(),
+            reordered: Some(Found::default()),
+        };
+        let shown = verified.count(&rows, listed);
+        verified.show(client, pipeline, &shown).await?;
+        Ok(verified)
+    }
+
+    /// Counts the events of each kind. Returns the first ones of each, which are shown.
+    fn count(&mut self, rows: &[Compared], listed: usize) -> Vec<(Kind, String, usize)> {
+        let mut shown = Vec::new();
+        let mut add = |kind: Kind, found: &mut Found, row: &Compared| {
+            found.count += 1;
+            if found.count <= listed {
+                let id = row.written_id.as_deref().map_or_else(|| row.id.to_string(), str::to_owned);
+                shown.push((kind, id, row.records as usize));
             }
-            if found.records > 0 {
-                let before =
-                    latest.entry((row.topic.as_deref().unwrap_or_default(), row.aggregate_id.as_str())).or_default();
-                if found.order < *before {
-                    reordered.add(row, found, listed);
+        };
+        let (mut missing, mut duplicated, mut reordered) = (Found::default(), Found::default(), Found::default());
+
+        // The latest place of an older event of each aggregate.
+        let mut latest: HashMap<(u32, u32), u64> = HashMap::new();
+        for row in rows {
+            match row.records {
+                0 => add(Kind::Missing, &mut missing, row),
+                1 => {}
+                _ => add(Kind::Duplicated, &mut duplicated, row),
+            }
+            if row.records > 0 {
+                let before = latest.entry((row.topic, row.aggregate)).or_default();
+                if row.order < *before {
+                    add(Kind::Reordered, &mut reordered, row);
                 }
-                *before = found.order.max(*before);
+                *before = row.order.max(*before);
             }
         }
-        Ok(Self {
-            rows: Some(rows.len()),
-            records: seen.values().map(|seen| seen.records).sum(),
-            missing: Some(missing),
-            duplicated,
-            reordered: Some(reordered),
-        })
+
+        (self.missing, self.duplicated, self.reordered) = (Some(missing), duplicated, Some(reordered));
+        shown
+    }
+
+    /// Reads the rows of the events that are shown.
+    async fn show(
+        &mut self,
+        client: &Client,
+        pipeline: &Pipeline,
+        shown: &[(Kind, String, usize)],
+    ) -> Result<(), Failure> {
+        for (kind, id, records) in shown {
+            let row = rows::one(client, pipeline, id).await?;
+            let found = match kind {
+                Kind::Missing => self.missing.as_mut(),
+                Kind::Duplicated => Some(&mut self.duplicated),
+                Kind::Reordered => self.reordered.as_mut(),
+            };
+            // Retention may have removed it in the meantime.
+            if let (Some(found), Some(row)) = (found, row) {
+                found.first.push(Event::of(row, *records));
+            }
+        }
+        Ok(())
     }
 
     /// Looks for duplicates among the records of a range of time. Without rows, nothing shows which events there should
@@ -112,6 +183,7 @@ impl Verified {
         if topics.is_empty() {
             return Err(no_topics());
         }
+
         let (mut records, mut duplicated) = (0, Found::default());
         for topic in topics {
             let mut seen: HashMap<Uuid, (log::Place, usize)> = HashMap::new();
@@ -145,18 +217,28 @@ impl Verified {
     }
 }
 
-impl Found {
-    fn add(&mut self, row: &OutboxRow, seen: Seen, listed: usize) {
-        self.add_event(listed, || Event {
-            id: row.id.to_string(),
-            topic: or_dash(row.topic.as_deref()),
-            aggregate_id: row.aggregate_id.clone(),
-            event_type: Some(row.event_type.clone()),
-            created_at: row.created_at.clone(),
-            records: seen.records,
-        });
-    }
+/// The fault of an event that did not arrive as it should.
+#[derive(Clone, Copy)]
+enum Kind {
+    Missing,
+    Duplicated,
+    Reordered,
+}
 
+impl Event {
+    fn of(row: OutboxRow, records: usize) -> Self {
+        Self {
+            id: row.written_id,
+            topic: or_dash(row.topic.as_deref()),
+            aggregate_id: row.aggregate_id,
+            event_type: Some(row.event_type),
+            created_at: row.created_at,
+            records,
+        }
+    }
+}
+
+impl Found {
     fn add_event(&mut self, listed: usize, event: impl FnOnce() -> Event) {
         self.count += 1;
         if self.first.len() < listed {
@@ -178,6 +260,7 @@ impl Report for Verified {
             ("duplicated", Some(&self.duplicated)),
             ("out of order", self.reordered.as_ref()),
         ];
+
         let of = |(kind, found): (&str, Option<&Found>)| {
             let first = found.map(|found| &found.first).into_iter().flatten();
             first.map(|one| row(kind, one)).collect::<Vec<_>>()
@@ -192,11 +275,13 @@ impl Report for Verified {
                 self.records
             ),
         };
+
         let mut parts = Vec::new();
         if !rows.is_empty() {
             let head = &["what", "id", "topic", "aggregate id", "event type", "created at", "records"];
             parts.push(Part::Table { head, rows });
         }
+
         parts.push(Part::Line(total));
         parts
     }

@@ -26,9 +26,11 @@ pub(crate) struct ScriptRoles {
 pub(super) fn script(pipeline: &Pipeline, roles: &ScriptRoles) -> String {
     let layout = pipeline.layout();
     let mut tables = Migrations::outbox(pipeline).script().to_string();
+
     if layout.row_life() == RowLife::Partitioned {
         tables.push_str(&Migrations::maintenance(pipeline).script().to_string());
     }
+
     let slot = literal(pipeline.slot().as_str());
     let is_new = match layout.row_life().has_table() {
         true => format!("SELECT to_regclass({}) IS NULL", literal(&layout.qualified_name())),

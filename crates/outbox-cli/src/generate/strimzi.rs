@@ -30,6 +30,7 @@ pub(super) fn manifests(pipeline: &Pipeline, options: &StrimziOptions) -> String
     let topic = |suffix: &str| quoted(&format!("{name}-connect-{suffix}"));
     let (group, configs, offsets, status) =
         (quoted(&format!("{name}-connect")), topic("configs"), topic("offsets"), topic("status"));
+
     let config = pipeline.config();
     let get = |key: &str, default: &str| quoted(config.get(key).unwrap_or(default));
     let class = get("connector.class", "io.debezium.connector.postgresql.PostgresConnector");
@@ -38,6 +39,7 @@ pub(super) fn manifests(pipeline: &Pipeline, options: &StrimziOptions) -> String
         .filter(|(key, _)| !FIELDS.contains(key))
         .map(|(key, value)| format!("    {}: {}\n", quoted(key), quoted(value)))
         .collect();
+
     let variables: String = ["HOST", "PORT", "NAME", "USER", "PASSWORD"]
         .iter()
         .map(|part| {

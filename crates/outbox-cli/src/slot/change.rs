@@ -48,8 +48,11 @@ pub(crate) async fn change(
     let state = SlotState::get(client, slot).await?;
     state.check_unused()?;
     let to = match change {
-        Change::Advance(Some(to)) => Some(to),
-        Change::Advance(None) => Some(end(client).await?),
+        // Not beyond the present end: events that commit after the count would be lost without being counted.
+        Change::Advance(to) => {
+            let end = end(client).await?;
+            Some(to.map_or(end, |to| to.min(end)))
+        }
         Change::Drop => None,
     };
     if matches!(change, Change::Advance(_)) && state.is_lost() {

@@ -120,6 +120,7 @@ impl SlotCommand {
                 let slot = SlotState::get(&client, &name).await?;
                 let is_readable =
                     !slot.active && !slot.is_lost() && slot.is_in_this_database && slot.plugin == "pgoutput";
+
                 let unpublished = if is_readable {
                     let source = events.source(model)?;
                     let range = Range { slot: &name, source: &source, before: None, listed: events.list };
@@ -132,26 +133,27 @@ impl SlotCommand {
                 Ok(exit)
             }
             Self::Create { name, publication, recreate, failover } => {
-                let config = model.config()?.with("slot.name", name.as_str());
-                let pipeline = model.pipeline_with(match publication {
-                    Some(publication) => config.with("publication.name", publication.as_str()),
-                    None => config,
-                })?;
+                let publication = publication.iter().map(|name| ("publication.name", name.as_str()));
+                let changes: Vec<_> = std::iter::once(("slot.name", name.as_str())).chain(publication).collect();
+                let pipeline = model.pipeline_of(&changes, database, limit).await?;
                 let mut options = SlotOptions::default().patience(limit);
                 if recreate {
                     options = options.recreate();
                 }
+
                 if failover {
                     options = options.failover();
                 }
+
                 let created = options.create(&client, &pipeline).await.map_err(|e| {
                     let message = format!("the slot {name} cannot be created", name = name.as_str());
                     if !e.is_not_ready() {
                         return Failure::server(message).caused_by(&e);
                     }
                     let hint = format!(
-                        "for a slot that was lost, the commands are: outbox slot create {name} --recreate, then outbox replay \
-                         run NAME --missed; a connector of Debezium needs outbox connector offsets CONNECTOR --delete first",
+                        "if a table is missing, run outbox migrate apply. For a slot that was lost, the commands are: outbox slot create \
+                         {name} --recreate, then outbox replay run NAME --missed; a connector of Debezium needs outbox \
+                         connector offsets CONNECTOR --delete first",
                         name = name.as_str()
                     );
                     Failure::refused(message).caused_by(&e).with_hint(&hint)
@@ -241,6 +243,7 @@ impl Report for Shown {
             ("still to send", waiting),
         ])];
         parts.extend(self.unpublished.iter().flat_map(Unpublished::parts));
+
         if slot.is_lost() {
             let remedy = "the slot is invalidated: PostgreSQL has removed WAL that it had still to send. Drop it, create it \
                           again with --recreate, and publish the events in between by outbox replay run NAME --missed";

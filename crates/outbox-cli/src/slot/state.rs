@@ -23,7 +23,7 @@ pub(crate) struct SlotState {
     pub(crate) retained_bytes: Option<i64>,
     /// The WAL that is written and not confirmed.
     pub(crate) lag_bytes: Option<i64>,
-    /// How far the reader is behind, while there is one that is behind.
+    /// The lag of the reader, while one is behind.
     pub(crate) lag_seconds: Option<f64>,
     /// The WAL that can still be written before the slot is lost, with a limit.
     pub(crate) safe_wal_bytes: Option<i64>,
@@ -117,6 +117,7 @@ impl SlotState {
                 "{name} is a physical slot, which a standby reads: it is not touched"
             )));
         }
+
         if !self.is_in_this_database {
             let database = &self.database;
             return Err(Failure::refused(format!(

@@ -20,7 +20,7 @@ const EPOCH: i64 = 946_684_800;
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Unpublished {
     pub(crate) count: u64,
-    /// When the first of them was committed.
+    /// The time at which the first of them was committed.
     pub(crate) oldest_committed_at: Option<String>,
     /// The first of them, up to the limit.
     pub(crate) first: Vec<UnpublishedEvent>,

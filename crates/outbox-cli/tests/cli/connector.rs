@@ -128,8 +128,10 @@ async fn a_supervised_connector_runs_again_as_soon_as_it_can() {
             pauses.push(step["pause_seconds"].as_f64().unwrap());
         }
     }
+
     assert_eq!(pauses, [0.5, 1.0, 2.0, 2.0]);
     repair(&env).await;
+
     loop {
         let step: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
         if step["event"] == "running" {

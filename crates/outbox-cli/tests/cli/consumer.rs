@@ -82,9 +82,13 @@ impl Stock {
     /// Waits until the group holds this many dead letters, and returns them.
     pub(crate) async fn dead(&self, count: usize) -> Vec<Value> {
         eventually(format!("{count} dead letters"), async || {
-            let listed = self.run(&["dead-letters", "list", "stock", "--output", "json"]).await.json(0);
-            let events = listed["events"].as_array().unwrap().clone();
-            if events.len() == count { Ok(events) } else { Err(listed) }
+            let listed = self.run(&["dead-letters", "list", "stock", "--output", "json"]).await;
+            // Before its first start, the group does not exist.
+            if listed.code == 5 {
+                return Err(listed.stderr);
+            }
+            let events = listed.json(0)["events"].as_array().unwrap().clone();
+            if events.len() == count { Ok(events) } else { Err(listed.stdout) }
         })
         .await
     }
@@ -122,7 +126,12 @@ async fn dead_letters_are_listed_filtered_shown_and_retried() {
     let shown = stock.run(&["dead-letters", "show", "stock", &first, "--payload"]).await;
     assert!(shown.text(0).contains("{\"order\":1}"), "{shown:?}");
     assert_eq!(stock.run(&["dead-letters", "show", "stock", "999999999"]).await.code, 5);
-    assert_eq!(stock.run(&["dead-letters", "retry", "stock", "999999999"]).await.code, 3);
+    let unknown = stock.run(&["dead-letters", "retry", "stock", &first, "999999999"]).await;
+    assert!(unknown.code == 5 && unknown.stderr.contains("nothing was asked for"), "{unknown:?}");
+    stock.dead(2).await;
+    for command in [&["list", "stok"][..], &["retry", "stok", "--all"], &["discard", "stok", "--all", "--yes"]] {
+        assert_eq!(stock.run(&[&["dead-letters"], command].concat()).await.code, 5, "{command:?}");
+    }
 
     stock.repair().await;
     let refused = stock.run(&["dead-letters", "discard", "stock", &second]).await;
@@ -167,6 +176,14 @@ async fn a_group_is_shown_with_its_lag_and_its_position_is_moved() {
     let status = stock.run(&["consumer", "status", "stock"]).await;
     assert!(status.text(1).contains("no"), "nobody reads it: {status:?}");
     assert_eq!(stock.run(&["consumer", "move", "stock", topic, "9", "--to", "3"]).await.code, 3);
+    assert_eq!(stock.run(&["consumer", "move", "stok", topic, "0", "--to", "3"]).await.code, 5);
+    // The runbook's SQL does the same.
+    stock.run(&["consumer", "move", "stock", topic, "0", "--to", "2"]).await.text(0);
+    let runbook = include_str!("../../../../docs/operations.md");
+    let sql = runbook.split("-c \"UPDATE outbox.consumer_position").nth(1).unwrap().split('"').next().unwrap();
+    let sql = sql.replace("$GROUP", "stock").replace("$TOPIC", topic).replace("42", "3");
+    let moved = stock.env.client().await.execute(&format!("UPDATE outbox.consumer_position{sql}"), &[]).await;
+    assert_eq!(moved.unwrap(), 1, "{sql}");
     stock.start();
     stock.place(4).await;
     stock.effects(3).await;

@@ -23,6 +23,9 @@ pub(crate) async fn finds(env: &TestEnv, arguments: &[&str], text: &str) {
 
 /// Returns the failed checks and the warnings of a document.
 pub(crate) fn of_json(found: &Value) -> (Vec<String>, Vec<String>) {
+    for name in ["Migrations::", "Republish::", "SlotOptions::", "RowLife::", "_role_sql", "call create_slot"] {
+        assert!(!found.to_string().contains(name), "an operator does not know {name}: {found}");
+    }
     let of = |status: &str| {
         let checks = found["checks"].as_array().unwrap().iter().filter(|check| check["status"] == status);
         let text = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
@@ -157,17 +160,20 @@ async fn a_connector_whose_slot_was_lost_is_found_with_the_steps_that_repair_it(
     env.slot_becomes("NOT active").await;
     run(&["slot", "drop", name, "--lose-events"]).await.text(0);
     env.enqueue(&[order(2)]).await;
+
     let refused = run(&["slot", "create", name]).await;
     assert!(
         refused.code == 3 && refused.stderr.contains(&format!("outbox slot create {name} --recreate")),
         "{refused:?}"
     );
+
     run(&["slot", "create", name, "--recreate"]).await.text(0);
     run(&["connector", "resume", name]).await;
     let failed = eventually("the task has failed", async || {
         let status = run(&["connector", "status", name]).await;
         if status.code == 1 { Ok(status) } else { Err(status) }
     });
+
     assert!(failed.await.stdout.contains("[…], but this is no longer available on the server"));
     fails(
         &env,
@@ -193,6 +199,7 @@ async fn servers_that_do_not_answer_are_found() {
     fails(&env, &["--relay", &nowhere], "relay: ").await;
     fails(&env, &["--connector", "c", "--connect-url", &nowhere], "kafka connect: ").await;
     fails(&env, &["--brokers", &format!("127.0.0.1:{port}")], "kafka: ").await;
+    fails(&env, &["--kafka-config", "/no/such.properties"], "-> check --kafka-config").await;
     let database = format!("postgres://postgres:postgres@127.0.0.1:{port}/none");
     let ran = run(&["doctor"], &[("DATABASE_URL", &database)]).await;
     assert!(ran.text(1).contains("check DATABASE_URL"), "{ran:?}");
@@ -207,6 +214,7 @@ async fn dead_letters_and_partitions_that_nobody_reads_are_found() {
     stock.start();
     stock.place(1).await;
     stock.dead(1).await;
+
     let (_, warnings) = findings(&stock.env, &arguments, 0).await;
     assert!(
         warnings.iter().any(|one| one.contains("1 dead letters -> outbox dead-letters list stock")),

@@ -35,9 +35,15 @@ pub(crate) fn program(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs the program.
+/// Runs the program. What it prints as JSON must be in the document.
 pub(crate) async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
-    ran(program(arguments).envs(variables.iter().copied())).await
+    let ran = ran(program(arguments).envs(variables.iter().copied())).await;
+    if arguments.contains(&"json")
+        && let Ok(json) = serde_json::from_str(&ran.stdout)
+    {
+        crate::documents::check_members(arguments, &json);
+    }
+    ran
 }
 
 pub(crate) async fn ran(command: &mut Command) -> Ran {

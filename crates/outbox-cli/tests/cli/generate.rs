@@ -69,6 +69,7 @@ async fn the_compose_file_sets_up_everything_from_the_model() {
     let services = file["services"].as_object().unwrap();
     let names: BTreeSet<_> = services.keys().map(String::as_str).collect();
     assert_eq!(names, BTreeSet::from(["postgres", "kafka", "setup", "connect", "connector"]));
+
     for (name, service) in services {
         let image = service["image"].as_str().unwrap();
         // The digest of Debezium's image is not known.
@@ -83,6 +84,7 @@ async fn the_compose_file_sets_up_everything_from_the_model() {
         for needed in service["depends_on"].as_object().into_iter().flat_map(serde_json::Map::keys) {
             assert!(services.contains_key(needed), "{name} needs {needed}");
         }
+
         for config in service["configs"].as_array().into_iter().flatten() {
             assert!(file["configs"].get(config["source"].as_str().unwrap()).is_some(), "{config}");
         }

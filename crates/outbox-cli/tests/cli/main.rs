@@ -6,6 +6,8 @@ mod consumer;
 mod doctor;
 mod documents;
 mod events;
+mod existing_table;
+mod faults;
 mod fixture;
 mod generate;
 mod messages;

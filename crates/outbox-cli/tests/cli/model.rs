@@ -51,6 +51,7 @@ async fn completions_and_the_manual_page_are_printed() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(run(&["completions", shell], &[]).await.text(0).contains("connector"), "{shell}");
     }
+
     let page = run(&["man"], &[]).await;
     assert!(page.text(0).contains(".TH outbox 1") && page.stdout.contains("Exit codes"), "{page:?}");
     let directory = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("outbox-manual");

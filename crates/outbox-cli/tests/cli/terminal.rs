@@ -95,6 +95,25 @@ async fn a_password_is_asked_for_and_not_shown() {
 }
 
 #[tokio::test]
+async fn a_password_is_asked_for_once_however_many_connections_need_it() {
+    let env = TestEnv::builder().slot().build().await;
+    let role = format!("{}_role", env.name());
+    let client = env.client().await;
+    client.batch_execute(&format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'hunter2'")).await.unwrap();
+
+    let url = format!("postgres://{role}@{}", env.url().split_once('@').unwrap().1);
+    let brokers = stack().kafka_bootstrap();
+    let mut terminal = Terminal::start(
+        &["doctor", "--group", "a", "--group", "b", "--database-url", &url, "--brokers", &brokers],
+        &[],
+    );
+    terminal.answer("Password for ", "hunter2").await;
+    let (code, shown) = terminal.end().await;
+    assert!(code == 1 && shown.contains("group b"), "{shown}");
+    assert_eq!(shown.matches("Password for ").count(), 1, "{shown}");
+}
+
+#[tokio::test]
 async fn a_deleted_connector_is_cleaned_up_as_far_as_the_user_accepts() {
     let env = TestEnv::builder().slot().kafka().build().await;
     let connector = env.connector();

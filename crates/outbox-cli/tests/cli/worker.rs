@@ -29,6 +29,7 @@ impl Worker {
             .with_no_client_auth()
             .with_single_cert(vec![certificate.into()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
             .unwrap();
+
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://localhost:{}/kafka", listener.local_addr().unwrap().port());
         let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -41,6 +42,7 @@ impl Worker {
                 while !request.ends_with(b"\r\n\r\n") {
                     request.push(stream.read_u8().await.unwrap());
                 }
+
                 let request = String::from_utf8(request).unwrap();
                 let (status, body) = match request.contains(LOGIN) {
                     true if request.starts_with("GET /kafka/connectors?") => ("200 OK", "{}"),

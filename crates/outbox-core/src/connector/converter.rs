@@ -1,7 +1,7 @@
 use super::{ConnectorConfig, NumberConverter};
 use crate::Error;
 
-/// How the record's value is written.
+/// The way in which the record's value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ValueConverter {
     /// `org.apache.kafka.connect.storage.StringConverter`
@@ -12,7 +12,7 @@ pub(crate) enum ValueConverter {
     Bytes,
 }
 
-/// How the record's key is written.
+/// The way in which the record's key is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyConverter {
     String,
@@ -39,15 +39,15 @@ pub(super) const DELEGATE: &str = ".delegate.converter.type";
 
 impl ValueConverter {
     /// Reads the converter of values, which are bytes or something else.
-    pub(crate) fn of(config: &ConnectorConfig, value: Value) -> Result<Self, Error> {
+    pub(crate) fn of(config: &ConnectorConfig, value: ValueKind) -> Result<Self, Error> {
         let key = "value.converter";
         match class(config, key)? {
             STRING => Ok(Self::String),
             JSON => schemas(config, key).map(Self::Json),
             BYTE_ARRAY => Ok(Self::Bytes),
             BINARY_DATA => match (value, config.trimmed(&format!("{key}{DELEGATE}"))) {
-                (Value::Other, Some(STRING)) => Ok(Self::String),
-                (Value::Other, Some(JSON)) => schemas(config, &format!("{key}{DELEGATE}")).map(Self::Json),
+                (ValueKind::Other, Some(STRING)) => Ok(Self::String),
+                (ValueKind::Other, Some(JSON)) => schemas(config, &format!("{key}{DELEGATE}")).map(Self::Json),
                 _ => Ok(Self::Bytes),
             },
             other => Err(unknown(key, other)),
@@ -57,22 +57,22 @@ impl ValueConverter {
 
 /// The form of a value before it is converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Value {
+pub(crate) enum ValueKind {
     Bytes,
     Other,
 }
 
 impl KeyConverter {
     /// Reads the converter of keys, which are bytes or something else.
-    pub(crate) fn of(config: &ConnectorConfig, value: Value) -> Result<Self, Error> {
+    pub(crate) fn of(config: &ConnectorConfig, value: ValueKind) -> Result<Self, Error> {
         let key = "key.converter";
         match class(config, key)? {
             STRING => Ok(Self::String),
             JSON => schemas(config, key).map(Self::Json),
             BYTE_ARRAY => Ok(Self::Bytes),
             BINARY_DATA => match value {
-                Value::Bytes => Ok(Self::Bytes),
-                Value::Other => Self::delegate(config, &format!("{key}{DELEGATE}")),
+                ValueKind::Bytes => Ok(Self::Bytes),
+                ValueKind::Other => Self::delegate(config, &format!("{key}{DELEGATE}")),
             },
             other => NumberConverter::of_class(other).map(Self::Number).ok_or_else(|| unknown(key, other)),
         }

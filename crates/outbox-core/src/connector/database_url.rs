@@ -101,6 +101,7 @@ fn decoded(text: &str) -> Result<String, Error> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut parts = text.split('%');
     bytes.extend_from_slice(parts.next().unwrap_or_default().as_bytes());
+
     for part in parts {
         let (digits, rest) = part.split_at_checked(2).ok_or_else(error)?;
         if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {

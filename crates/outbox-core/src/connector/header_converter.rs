@@ -1,7 +1,7 @@
 use super::{ConnectorConfig, Schemas};
 use crate::Error;
 
-/// How the values of headers are written (`header.converter`).
+/// The way in which the values of headers are written (`header.converter`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeaderConverter {
     /// Kafka Connect's SimpleHeaderConverter, and the StringConverter for the types that it writes alike

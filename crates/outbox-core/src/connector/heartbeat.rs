@@ -3,7 +3,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 use super::transforms::OfHeartbeat;
-use super::{ConnectorConfig, KeyConverter, Schemas, Value, ValueConverter};
+use super::{ConnectorConfig, KeyConverter, Schemas, ValueConverter, ValueKind};
 use crate::{Error, Record};
 
 /// The record that Debezium writes at each heartbeat of a connector (`heartbeat.interval.ms`), as the converters and the
@@ -16,10 +16,10 @@ pub struct HeartbeatRecord {
     headers: Vec<(String, Bytes)>,
 }
 
-/// How a converter writes a struct.
+/// The way in which a converter writes a struct.
 #[derive(Clone, Copy, Debug)]
 enum Form {
-    /// As Java's `Struct.toString`, which the StringConverter calls.
+    /// The form of Java's `Struct.toString`, which the StringConverter calls.
     Text,
     Json(Schemas),
 }
@@ -45,7 +45,7 @@ impl HeartbeatRecord {
     /// A converter cannot write heartbeats, which would stop Debezium's task, or a transformation changes them in a way that is
     /// not modelled.
     pub fn from_config(config: &ConnectorConfig) -> Result<Option<Self>, Error> {
-        let key = match KeyConverter::of(config, Value::Other)? {
+        let key = match KeyConverter::of(config, ValueKind::Other)? {
             KeyConverter::String => Form::Text,
             KeyConverter::Json(schemas) => Form::Json(schemas),
             KeyConverter::Bytes | KeyConverter::Number(_) => {
@@ -54,7 +54,7 @@ impl HeartbeatRecord {
                 return Err(Error::config("key.converter", class, reason));
             }
         };
-        let value = match ValueConverter::of(config, Value::Other)? {
+        let value = match ValueConverter::of(config, ValueKind::Other)? {
             ValueConverter::String => Form::Text,
             ValueConverter::Json(schemas) => Form::Json(schemas),
             ValueConverter::Bytes => {
@@ -116,6 +116,7 @@ impl Struct<'_> {
         let Self { schema, kind, fields } = self;
         let joined = |write: &dyn Fn(&(&str, String)) -> String| fields.iter().map(write).collect::<Vec<_>>().join(",");
         let json = || format!("{{{}}}", joined(&|(name, value)| format!("{}:{value}", text(name))));
+
         match form {
             Form::Text => format!("Struct{{{}}}", joined(&|(name, value)| format!("{name}={value}"))),
             Form::Json(Schemas::Disabled) => json(),

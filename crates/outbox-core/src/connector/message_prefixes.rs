@@ -59,6 +59,7 @@ mod tests {
         for prefix in ["outbox.message", "OUTBOX.Message", "app.orders"] {
             assert!(included.contains(prefix), "{prefix}");
         }
+
         for (prefix, key) in [
             ("outbox.message2", INCLUDED),
             ("", INCLUDED),

@@ -23,7 +23,7 @@ use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub(crate) use self::converter::{KeyConverter, Schemas, Value, ValueConverter};
+pub(crate) use self::converter::{KeyConverter, Schemas, ValueConverter, ValueKind};
 pub(crate) use self::header_converter::HeaderConverter;
 pub use self::heartbeat::HeartbeatRecord;
 pub(crate) use self::java_regex::LetterCase;
@@ -36,11 +36,12 @@ pub(crate) use self::router::{
     EmptyArrays, EmptyPayload, Expansion, MemberNames, MissingColumn, NullMembers, RouterConfig,
 };
 pub use self::table_list::IncludedTables;
+pub use self::transforms::RowDisposition;
 pub(crate) use self::transforms::{AfterRouter, DecodedMessages, Passage, RowSource, SchemaMetadata, Transforms};
-pub use self::transforms::{DroppedBy, RowDisposition};
 pub(crate) use self::value_forms::{BinaryForm, DecimalForm, IntervalForm, JsonForms, TimePrecision, ValueForms};
 
 use crate::Error;
+pub use crate::error::DroppedBy;
 
 /// A connector's configuration: the very JSON object that Kafka Connect takes (`PUT /connectors/NAME/config`).
 ///

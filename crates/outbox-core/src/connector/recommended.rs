@@ -13,11 +13,14 @@ impl ConnectorConfig {
     pub fn recommended(layout: &TableLayout) -> Self {
         let column =
             |field| layout.column_of(field).map(|column| column.name().as_str().to_owned()).unwrap_or_default();
+
         let table =
             format!("{}.{}", java_regex::escape(layout.schema().as_str()), java_regex::escape(layout.table().as_str()));
+
         // The router takes a number only for the event's timestamp. In another form it travels as a header.
         let is_timestamp =
             |column: &Column| matches!(column.ty(), ColumnType::TimestampMillis | ColumnType::TimestampMicros);
+
         let key = layout.column_of(EventField::Key).map_or(EventField::AggregateId, |_| EventField::Key);
         let alias_of = |column: &Column| match column.field()? {
             EventField::Id | EventField::Payload => None,
@@ -34,6 +37,7 @@ impl ConnectorConfig {
                 false => format!("{name}:header:{alias}"),
             })
             .collect();
+
         let is_bytea = layout.column_of(EventField::Payload).is_some_and(|column| column.ty() == ColumnType::Bytea);
         let config = Self { entries: Vec::new() }
             .with("connector.class", "io.debezium.connector.postgresql.PostgresConnector")
@@ -86,6 +90,7 @@ impl ConnectorConfig {
             _ => config,
         };
         let config = config.with("transforms.outbox.table.fields.additional.placement", headers.join(","));
+
         match layout.row_life().has_table() {
             true => config,
             // A message has no default for a member that an older program, which knows no such column, leaves out.
@@ -134,9 +139,11 @@ impl ConnectorConfig {
                 config = config.with(format!("transforms.{ROUTER}.{option}"), value);
             }
         }
+
         if let Some(topics) = topics {
             config = config.with(format!("transforms.{ROUTER}.route.topic.replacement"), topics);
         }
+
         config
             .with(format!("transforms.{ROUTER}.predicate"), ROUTER)
             .with("predicates", predicates)

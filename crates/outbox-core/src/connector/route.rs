@@ -66,7 +66,7 @@ impl TopicRoute {
     }
 
     /// Returns whether a topic reports the routed value again.
-    pub(crate) fn tells_value(&self) -> bool {
+    pub(crate) fn shows_value(&self) -> bool {
         self.affixes.is_some()
     }
 
@@ -91,6 +91,7 @@ fn template(replacement: &str, regex: &JavaRegex) -> Result<Vec<Part>, &'static 
     let mut parts = vec![];
     let mut literal = String::new();
     let mut chars = replacement.chars().peekable();
+
     while let Some(c) = chars.next() {
         let part = match c {
             '\\' => {
@@ -109,6 +110,7 @@ fn template(replacement: &str, regex: &JavaRegex) -> Result<Vec<Part>, &'static 
                 let digit =
                     chars.next().and_then(|c| c.to_digit(10)).ok_or("a $ is followed by a group's number or {name}")?;
                 let mut group = digit as usize;
+
                 // As many digits as still name a group.
                 while let Some(digit) = chars.peek().and_then(|c| c.to_digit(10)) {
                     let longer = group * 10 + digit as usize;
@@ -133,6 +135,7 @@ fn template(replacement: &str, regex: &JavaRegex) -> Result<Vec<Part>, &'static 
         }
         parts.push(part);
     }
+
     if !literal.is_empty() {
         parts.push(Part::Literal(literal));
     }

@@ -119,6 +119,7 @@ impl RouterConfig {
             &text("route.topic.regex", DEFAULT_REGEX),
             &text("route.topic.replacement", DEFAULT_REPLACEMENT),
         ));
+
         let placed = found.take(Placed::list(config, &key("table.fields.additional.placement")));
         let missing = found.take(choice("table.field.additional.missing", ["error", "ignore"]));
         let tombstone = found.take(config.boolean(&key("route.tombstone.on.empty.payload"), false));
@@ -132,6 +133,7 @@ impl RouterConfig {
             nulls: if nulls? == 0 { NullMembers::Ignore } else { NullMembers::OptionalBytes },
             empty_arrays: if arrays? == 0 { EmptyArrays::Ignore } else { EmptyArrays::OptionalString },
         };
+
         Some(Self {
             id: text("table.field.event.id", "id"),
             key: text("table.field.event.key", "aggregateid"),

@@ -119,6 +119,7 @@ fn patterns(list: &str) -> Vec<String> {
             (_, None) => {}
         }
     }
+
     let trimmed = patterns.iter().map(|pattern| pattern.trim().to_owned());
     trimmed.filter(|pattern| !pattern.is_empty()).collect()
 }
@@ -175,6 +176,7 @@ mod tests {
         assert!(tables.contains("shop", "outbox") && tables.contains("billing", "outbox"));
         assert_eq!(tables.left_out_by("public", "outbox"), Some("schema.include.list"));
         assert_eq!(tables.left_out_by("shop", "other"), Some(TABLES));
+
         let tables = included(&[
             (TABLES, ".*"),
             ("table.exclude.list", "shop\\.old_.*, shop.LOG"),

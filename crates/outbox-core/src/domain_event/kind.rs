@@ -2,7 +2,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::variant::{VariantContent, VariantOf};
-use crate::{DecodedEvent, DecodedPayload, Error, IncomingEvent, Payload};
+use crate::{Error, Payload};
 
 /// An event type of a typed event, and the newest schema version of it that the type reads and writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,21 +25,6 @@ impl EventKind {
     #[must_use]
     pub const fn from_variant(position: u32, event_type: &'static str, schema_version: u32) -> Self {
         Self { event_type, schema_version, variant: Some(position) }
-    }
-
-    /// Returns the kind of a variant that holds nothing but an event of the same aggregate type. Another aggregate type
-    /// does not compile if it is evaluated in a constant.
-    ///
-    /// # Panics
-    /// `E` is of another aggregate type, or is an enum of events.
-    #[must_use]
-    pub const fn from_event<E: IncomingEvent>(position: u32, aggregate_type: &str) -> Self {
-        assert!(
-            same(E::AGGREGATE_TYPE, aggregate_type),
-            "the variant's event is of another aggregate type than the enum"
-        );
-        assert!(E::KINDS.len() == 1, "the variant holds an enum of events: only one event belongs in it");
-        Self::from_variant(position, E::EVENT_TYPE, E::SCHEMA_VERSION)
     }
 
     /// Returns the event type.
@@ -88,58 +73,4 @@ pub(super) const fn same(one: &str, other: &str) -> bool {
         (one, other) = (rest_of_one, rest_of_other);
     }
     one.is_empty() && other.is_empty()
-}
-
-impl DecodedEvent {
-    /// Returns which of a typed event's kinds this is: the one of the same event type. A type that is a single event is
-    /// taken for it if the record carries no event type.
-    #[must_use]
-    pub fn kind_in<E: IncomingEvent>(&self) -> Option<EventKind> {
-        match (&self.event_type, E::KINDS) {
-            (Some(name), kinds) => kinds.iter().find(|kind| *name == kind.event_type).copied(),
-            (None, [kind]) => Some(*kind),
-            (None, _) => None,
-        }
-    }
-
-    /// Reads the payload as a typed event; of an enum of events, as the variant of this event type.
-    ///
-    /// ```
-    /// # use outbox_core::record::DecodedEvent;
-    /// # use outbox_core::{DomainEvent, Error};
-    /// #[derive(DomainEvent, serde::Serialize, serde::Deserialize)]
-    /// #[event(aggregate_type = "order")]
-    /// enum OrderEvent {
-    ///     Created { #[event(aggregate_id)] order_id: u64, quantity: u32 },
-    ///     Cancelled { #[event(aggregate_id)] order_id: u64 },
-    /// }
-    ///
-    /// fn ordered(event: &DecodedEvent) -> Result<u32, Error> {
-    ///     Ok(match event.read::<OrderEvent>()? {
-    ///         OrderEvent::Created { quantity, .. } => quantity,
-    ///         OrderEvent::Cancelled { .. } => 0,
-    ///     })
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    /// The event is of another type, or its payload is not the JSON of `E` ([`Error::is_undecodable`]).
-    pub fn read<E: IncomingEvent + DeserializeOwned>(&self) -> Result<E, Error> {
-        match self.kind_in::<E>() {
-            Some(kind) => self.payload.read_as(kind),
-            None => {
-                let reason = format!("it is none of the event types of {}", std::any::type_name::<E>());
-                Err(Error::decode("event_type", reason))
-            }
-        }
-    }
-}
-
-impl DecodedPayload {
-    fn read_as<E: DeserializeOwned>(&self, kind: EventKind) -> Result<E, Error> {
-        kind.read(self.as_bytes()).map_err(|e| {
-            let reason = format!("it is not the JSON of {}", std::any::type_name::<E>());
-            Error::decode("payload", reason).caused_by(e)
-        })
-    }
 }

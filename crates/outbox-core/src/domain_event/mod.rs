@@ -1,4 +1,5 @@
 mod kind;
+mod read;
 mod variant;
 
 pub use self::kind::EventKind;
@@ -242,6 +243,23 @@ impl<E: DomainEvent> IncomingEvent for E {
     const EVENT_TYPE: &'static str = <E as DomainEvent>::EVENT_TYPE;
     const SCHEMA_VERSION: u32 = <E as DomainEvent>::SCHEMA_VERSION;
     const KINDS: &'static [EventKind] = <E as DomainEvent>::KINDS;
+}
+
+impl EventKind {
+    /// Returns the kind of a variant that holds nothing but an event of the same aggregate type. Another aggregate type
+    /// does not compile if it is evaluated in a constant.
+    ///
+    /// # Panics
+    /// `E` is of another aggregate type, or is an enum of events.
+    #[must_use]
+    pub const fn from_event<E: IncomingEvent>(position: u32, aggregate_type: &str) -> Self {
+        assert!(
+            same(E::AGGREGATE_TYPE, aggregate_type),
+            "the variant's event is of another aggregate type than the enum"
+        );
+        assert!(E::KINDS.len() == 1, "the variant holds an enum of events: only one event belongs in it");
+        Self::from_variant(position, E::EVENT_TYPE, E::SCHEMA_VERSION)
+    }
 }
 
 const fn legal(aggregate_type: &str, kinds: &[EventKind]) {

@@ -1,10 +1,31 @@
+use serde::Serialize;
 use time::{Duration, OffsetDateTime, UtcOffset};
 
 use super::{
     AggregateId, AggregateType, CausationId, ContentType, CorrelationId, EventId, EventType, Headers, OutboxEvent,
     OwnColumns, Payload, RecordKey, Traceparent, Tracestate,
 };
-use crate::{ColumnValue, DecodedEvent, Error};
+use crate::{ColumnValue, DecodedEvent, DomainEvent, Error};
+
+impl OutboxEvent {
+    /// Starts an event of the given aggregate type, aggregate id and event type.
+    pub fn builder(
+        aggregate_type: impl Into<String>,
+        aggregate_id: impl Into<String>,
+        event_type: impl Into<String>,
+    ) -> EventBuilder {
+        EventBuilder::new(aggregate_type.into(), aggregate_id.into(), event_type.into())
+    }
+
+    /// Starts an event from a typed one, with the JSON that serde writes for it as payload.
+    pub fn from_event<E: DomainEvent + Serialize>(event: &E) -> EventBuilder {
+        let () = E::LEGAL;
+        let kind = event.kind();
+        Self::builder(E::AGGREGATE_TYPE, event.aggregate_id(), kind.event_type())
+            .schema_version(kind.schema_version())
+            .payload_result(kind.payload_of(event))
+    }
+}
 
 /// Collects the parts of an [`OutboxEvent`]; [`build`](Self::build) checks them all.
 #[derive(Debug)]
@@ -28,7 +49,7 @@ pub struct EventBuilder {
 }
 
 impl EventBuilder {
-    pub(super) fn new(aggregate_type: String, aggregate_id: String, event_type: String) -> Self {
+    fn new(aggregate_type: String, aggregate_id: String, event_type: String) -> Self {
         Self {
             aggregate_type,
             aggregate_id,
@@ -48,7 +69,7 @@ impl EventBuilder {
         }
     }
 
-    pub(super) fn payload_result(self, payload: Result<Payload, Error>) -> Self {
+    fn payload_result(self, payload: Result<Payload, Error>) -> Self {
         Self { payload, ..self }
     }
 
@@ -175,10 +196,12 @@ impl EventBuilder {
         for (name, value) in self.headers {
             headers.insert(name, value)?;
         }
+
         if !(1..=i32::MAX.unsigned_abs()).contains(&self.schema_version) {
             let rule = "it is from 1 to 2147483647, as a PostgreSQL integer holds it";
             return Err(Error::rule("schema_version", &self.schema_version.to_string(), rule));
         }
+
         Ok(OutboxEvent {
             id: self.id.unwrap_or_else(EventId::new),
             aggregate_type: AggregateType::new(self.aggregate_type)?,
@@ -246,11 +269,13 @@ mod tests {
             (builder().key(""), "key"),
             (builder().created_at(datetime!(1969-12-31 23:59:59 UTC)), "created_at"),
         ];
+
         for (builder, field) in cases {
             let error = builder.build().unwrap_err();
             assert_eq!(error.field(), Some(field), "{error}");
             assert!(error.broken_rule().is_some());
         }
+
         let crowded = (0..65).fold(builder(), |event, i| event.header(format!("h{i}"), ""));
         assert_eq!(crowded.build().unwrap_err().field(), Some("headers"));
     }

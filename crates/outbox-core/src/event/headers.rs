@@ -30,6 +30,7 @@ impl Headers {
         if name.chars().any(char::is_control) {
             return refused("a header's name has no control characters");
         }
+
         if value.len() > Self::MAX_VALUE {
             return refused("a header's value has at most 8192 bytes");
         }
@@ -39,6 +40,7 @@ impl Headers {
         if self.0.len() == Self::MAX_COUNT && !self.0.contains_key(&name) {
             return refused("an event has at most 64 headers");
         }
+
         self.0.insert(name, value);
         Ok(())
     }

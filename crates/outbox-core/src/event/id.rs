@@ -31,7 +31,8 @@ impl EventId {
 
 static IDS: Mutex<Ids> = Mutex::new(Ids { context: ContextV7::new(), latest: Duration::ZERO });
 
-/// How far the clock may go back until ids follow it. Corrections are smaller, and partitions are further ahead.
+/// The time by which the clock may go back until ids follow it. Corrections are smaller, and partitions are further
+/// ahead.
 const SETBACK: Duration = Duration::from_secs(60);
 
 /// The ids of a process. The context of `uuid` never goes back: after a moment in which the clock was a year ahead, all ids
@@ -96,6 +97,7 @@ mod tests {
             assert!(id > before, "{id} after {before}");
             before = id;
         }
+
         let day = Duration::from_secs(86_400);
         let ahead = ids.next(now + 365 * day);
         let again = ids.next(now + day);

@@ -12,7 +12,6 @@ mod readable;
 mod traceparent;
 mod tracestate;
 
-use serde::Serialize;
 use time::OffsetDateTime;
 
 pub use self::builder::EventBuilder;
@@ -24,7 +23,7 @@ pub use self::payload::{JsonText, Payload};
 pub use self::traceparent::Traceparent;
 pub use self::tracestate::Tracestate;
 
-use crate::{ColumnValue, DomainEvent, EventField};
+use crate::{ColumnValue, EventField};
 
 /// An event as a producer hands it to the outbox. It exists only if it keeps every rule that holds in all pipelines.
 ///
@@ -58,24 +57,6 @@ pub struct OutboxEvent {
 }
 
 impl OutboxEvent {
-    /// Starts an event of the given aggregate type, aggregate id and event type.
-    pub fn builder(
-        aggregate_type: impl Into<String>,
-        aggregate_id: impl Into<String>,
-        event_type: impl Into<String>,
-    ) -> EventBuilder {
-        EventBuilder::new(aggregate_type.into(), aggregate_id.into(), event_type.into())
-    }
-
-    /// Starts an event from a typed one, with the JSON that serde writes for it as payload.
-    pub fn from_event<E: DomainEvent + Serialize>(event: &E) -> EventBuilder {
-        let () = E::LEGAL;
-        let kind = event.kind();
-        Self::builder(E::AGGREGATE_TYPE, event.aggregate_id(), kind.event_type())
-            .schema_version(kind.schema_version())
-            .payload_result(kind.payload_of(event))
-    }
-
     /// Returns the id, made by [`EventBuilder::build`] unless it was given.
     #[must_use]
     pub fn id(&self) -> EventId {

@@ -128,6 +128,7 @@ pub(crate) const fn topic_legal(text: &str) -> Result<(), &'static str> {
     if text.len() > TOPIC_MAX {
         return Err("it has more than 249 characters");
     }
+
     let mut rest = text.as_bytes();
     while let [byte, tail @ ..] = rest {
         if !(byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')) {
@@ -145,6 +146,7 @@ pub(crate) const fn short_text(text: &str) -> Result<(), &'static str> {
     if text.len() > 255 {
         return Err("it has more than 255 bytes");
     }
+
     let mut rest = text.as_bytes();
     while let [byte, tail @ ..] = rest {
         // U+0080 to U+009F are two bytes in UTF-8.

@@ -81,8 +81,8 @@ impl Payload {
 pub struct JsonText(Box<str>);
 
 impl JsonText {
-    /// How deep arrays and objects may be nested: serde_json, by which typed handlers read payloads, goes no deeper,
-    /// and the parsers of PostgreSQL and Debezium do.
+    /// The depth to which arrays and objects may be nested: serde_json, by which typed handlers read payloads, goes no
+    /// deeper, and the parsers of PostgreSQL and Debezium do.
     pub const MAX_DEPTH: usize = 127;
 
     /// Checks that the text is one JSON value that consumers can read, and keeps it as it is.

@@ -35,12 +35,14 @@ impl fmt::Display for Traceparent {
 fn check(text: &str) -> Result<(), &'static str> {
     let hex =
         |part: &str, len: usize| part.len() == len && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+
     let mut parts = text.splitn(5, '-');
     let (Some(version), Some(trace), Some(parent), Some(flags)) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return Err("it has the form 00-<32 hex>-<16 hex>-<2 hex>");
     };
+
     if !hex(version, 2) || !hex(trace, 32) || !hex(parent, 16) || !hex(flags, 2) {
         Err("it has the form 00-<32 hex>-<16 hex>-<2 hex>, in lower case")
     } else if version == "ff" {

@@ -18,13 +18,16 @@ impl TableLayout {
     pub fn cloud_events(source: impl Into<String>) -> Result<Self, Error> {
         use ColumnType::{Integer, Json, Text, Timestamptz, Uuid};
         let source = source.into();
+
         if source.is_empty() || source.len() > 255 || !source.chars().all(is_of_uri) {
             let rule = "a CloudEvent's source is a URI reference (RFC 3986) of 1 to 255 characters";
             return Err(Error::rule("source", &source, rule));
         }
+
         let of = |field: F, ty| Column::new(field, Identifier::known(field.name()), ty, Nullability::NotNull);
         // As the catalogue reports what outbox-pg's migration says.
         let empty = "''::text";
+
         Ok(Self {
             schema: Identifier::known("outbox"),
             table: Identifier::known("outbox_message"),

@@ -20,6 +20,7 @@ impl ColumnDefault {
         let is_trimmed = !(ty.is_text() || ty.is_json());
         let expression = if is_trimmed { expression.trim() } else { expression };
         let text = if is_generated(expression) { placeholder(ty).to_owned() } else { literal(expression)? };
+
         Some(Self(match ty {
             ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Enum | ColumnType::Json | ColumnType::Jsonb => {
                 ColumnValue::Text(text)
@@ -103,6 +104,7 @@ fn literal(expression: &str) -> Option<String> {
     let Some((_, quoted)) = expression.split_once('\'') else {
         return (!expression.starts_with("NULL::")).then(|| expression.to_owned());
     };
+
     let mut text = String::new();
     let mut chars = quoted.chars();
     while let Some(c) = chars.next() {
@@ -141,6 +143,7 @@ mod tests {
         assert_eq!(default(ColumnType::Integer, "(1 + 1)"), None);
         assert_eq!(default(ColumnType::Boolean, "true"), Some(ColumnValue::Boolean(true)));
         assert_eq!(default(ColumnType::Bytea, "'\\x00'::bytea"), None);
+
         let instant = |at| Some(ColumnValue::Instant(at));
         assert_eq!(
             default(ColumnType::TimestampMicros, "'2026-01-02 03:04:05.678901'::timestamp without time zone"),

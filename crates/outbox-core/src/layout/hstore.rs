@@ -4,6 +4,7 @@
 pub(crate) fn pairs(text: &str) -> Option<Vec<(String, Option<String>)>> {
     let mut pairs = Vec::new();
     let mut rest = text;
+
     while !rest.is_empty() {
         let (key, after) = quoted(rest)?;
         let after = after.strip_prefix("=>")?;

@@ -17,6 +17,7 @@ impl Interval {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut interval = Self::default();
         let mut words = text.split(' ');
+
         while let Some(word) = words.next() {
             if word.contains(':') {
                 interval.clock(word)?;
@@ -43,6 +44,7 @@ impl Interval {
         let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
         let whole: i32 = whole.parse().ok()?;
         let fraction: i32 = format!("{fraction:0<6}").parse().ok()?;
+
         self.hours = sign * hours.parse::<i32>().ok()?;
         self.minutes = sign * minutes.parse::<i32>().ok()?;
         self.micros = sign * whole.checked_mul(1_000_000)?.checked_add(fraction)?;

@@ -53,6 +53,7 @@ impl TableLayout {
             return Err(Error::config("transforms", "", "no EventRouter sees logical decoding messages"));
         };
         let (schema, table) = (Identifier::known(READ.0), Identifier::known(READ.1));
+
         let layout = Self::of_options(config, &router, (schema, table), content.columns())?;
         Ok(Self { row_life: RowLife::Message, ..layout })
     }
@@ -72,6 +73,7 @@ impl TableLayout {
             content.push(':');
             push_value(&mut content, column.ty, value);
         }
+
         content.push_str(if content.is_empty() { "{}" } else { "}" });
         content
     }
@@ -108,6 +110,7 @@ fn push_escaped(content: &mut String, text: &str, is_escaped: impl Fn(u8) -> boo
     while let Some((plain, escaped)) = rest.bytes().position(&is_escaped).and_then(|at| rest.split_at_checked(at)) {
         content.push_str(plain);
         let mut chars = escaped.chars();
+
         match chars.next() {
             Some('"') => content.push_str("\\\""),
             Some('\\') => content.push_str("\\\\"),

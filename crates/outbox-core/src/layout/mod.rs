@@ -1,5 +1,7 @@
 mod cloud_events;
 mod column;
+mod column_type;
+mod column_value;
 mod default;
 mod hstore;
 mod identifier;
@@ -10,9 +12,11 @@ mod row;
 mod text_form;
 mod wire;
 
-pub use self::column::{Column, ColumnType, EventField, Nullability};
+pub use self::column::{Column, EventField, Nullability};
+pub use self::column_type::ColumnType;
+pub use self::column_value::ColumnValue;
 pub use self::identifier::Identifier;
-pub use self::row::{ColumnValue, Row};
+pub use self::row::Row;
 
 pub(crate) use self::hstore::pairs as hstore_pairs;
 pub(crate) use self::interval::Interval;
@@ -112,11 +116,13 @@ impl TableLayout {
             if let Err(reason) = column.check_source() {
                 return refuse(reason);
             }
+
             if let Some(header) = column.event_header()
                 && before.iter().any(|other| other.event_header() == Some(header))
             {
                 return refuse(format!("another column holds the header {header} already"));
             }
+
             let Some(field) = column.field else { continue };
             if before.iter().any(|other| other.field == Some(field)) {
                 return refuse(format!("another column holds {} already", field.name()));
@@ -138,8 +144,10 @@ impl TableLayout {
     pub fn recommended() -> Self {
         use ColumnType::{Integer, Json, Text, TimestampMicros, Uuid};
         use EventField as F;
+
         let of = |field: F, ty| Column::new(field, Identifier::known(field.name()), ty, Nullability::NotNull);
         let nullable = |field: F, ty| Column::new(field, Identifier::known(field.name()), ty, Nullability::Nullable);
+
         // As the catalogue reports what outbox-pg's migration says.
         let (empty, now) = ("''::text", "timezone('utc'::text, clock_timestamp())");
         Self {
@@ -170,6 +178,7 @@ impl TableLayout {
         use EventField as F;
         let of = |field, name, ty, null| Column::new(field, Identifier::known(name), ty, null);
         let name = ColumnType::Varchar(255);
+
         Self {
             schema,
             table,

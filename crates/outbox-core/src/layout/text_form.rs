@@ -133,6 +133,7 @@ pub(crate) fn bits(text: &str) -> Option<Vec<u8>> {
             _ => return None,
         }
     }
+
     while bytes.pop_if(|byte| *byte == 0).is_some() {}
     Some(bytes)
 }
@@ -143,12 +144,15 @@ pub(crate) fn array_elements(text: &str) -> Option<Vec<Option<String>>> {
     let text = if text.starts_with('[') { text.split_once('=')?.1 } else { text };
     let mut rest = text.strip_prefix('{')?.strip_suffix('}')?.chars().peekable();
     let mut elements = Vec::new();
+
     if rest.peek().is_none() {
         return Some(elements);
     }
+
     loop {
         let mut element = String::new();
         let is_quoted = rest.next_if_eq(&'"').is_some();
+
         loop {
             match (rest.next(), is_quoted) {
                 (Some('\\'), _) => element.push(rest.next()?),
@@ -163,6 +167,7 @@ pub(crate) fn array_elements(text: &str) -> Option<Vec<Option<String>>> {
             }
         }
         elements.push((is_quoted || element != "NULL").then_some(element));
+
         match rest.next() {
             Some(',') => {}
             None => return Some(elements),

@@ -32,9 +32,11 @@ impl ColumnType {
     pub fn from_oid(oid: u32, modifier: i32) -> Self {
         // PostgreSQL's own limit of a length, and the precision of a time, if none is given.
         const LONGEST: u32 = 10_485_760;
+
         // The modifier of these types counts four bytes more.
         let length = || modifier.checked_sub(4).and_then(|n| u32::try_from(n).ok());
         let is_coarse = (0..=3).contains(&modifier);
+
         match oid {
             2950 => Self::Uuid,
             // text, char(n), "char", inet, cidr, macaddr, macaddr8, and the ranges.

@@ -33,6 +33,7 @@ pub(super) fn in_disposition(
             format!("no EventRouter sees the rows of {table}: Debezium would write them as change events")
         }
     };
+
     let key = match config.routers().next() {
         Some(router) if disposition == RowDisposition::NotRouted => format!("transforms.{router}.predicate"),
         _ => "transforms".to_owned(),
@@ -55,6 +56,7 @@ pub(super) fn in_headers(
         _ => class != header_converter::STRING || column.ty().is_scalar(),
     };
     let mut headers = router.placed.iter().filter(|placed| placed.placement == Placement::Header);
+
     match headers.find(|placed| layout.column(&placed.column).is_some_and(|column| !is_known(column))) {
         Some(placed) => {
             let reason = format!("it writes the header of the column {} in a form that is not modelled", placed.column);
@@ -116,11 +118,13 @@ pub(super) fn in_messages(
 ) {
     use ColumnType::{Bigint, Boolean, Double, Integer, Json, Text, Uuid, Varchar};
     let refuse = |column: &Column, reason: &str| Error::layout(column.name().as_str(), reason);
+
     if let Some(timestamp) = &router.timestamp {
         let reason = "a message has no timestamp that the router takes: Debezium's task fails at each event; remove it, and \
                       place the member as a header";
         found.add(Error::config(router.key_of("table.field.event.timestamp"), &**timestamp, reason));
     }
+
     for column in layout.columns() {
         let is_payload = column.name().as_str() == router.payload;
         match column.ty() {
@@ -159,6 +163,7 @@ pub(super) fn in_payload(
     let is_bytea = layout.column_of(EventField::Payload).is_some_and(|column| column.ty() == ColumnType::Bytea);
     let binary = is_bytea && forms.binary == BinaryForm::Bytes;
     let refuse = |reason| Err(Error::config("value.converter", format!("{converter:?}"), reason));
+
     match converter {
         ValueConverter::String if losses.contains(&Loss::UnreadableRecords) => {}
         ValueConverter::String if binary => {
@@ -183,6 +188,7 @@ pub(super) fn in_payload(
         }
         _ => {}
     }
+
     // Debezium expands text only, which neither bytes nor their base64 or hexadecimal form are.
     if router.expansion.is_some() && !is_bytea && !losses.contains(&Loss::JsonExpansion) {
         return Err(Error::config(
@@ -206,6 +212,17 @@ pub(super) fn in_dropped_id(after: &AfterRouter, losses: &[Loss]) -> Result<(), 
     }
 }
 
+/// Checks that Debezium has a text for the column by which events are routed.
+pub(super) fn in_route(router: &RouterConfig, forms: ValueForms, layout: &TableLayout) -> Result<(), Error> {
+    match layout.column(&router.route_by) {
+        Some(column) if connect_type(column, forms) != "string" && !matches!(column.ty(), ColumnType::Other(_)) => {
+            let reason = "events are routed by text that is never NULL: Debezium's task fails at any other";
+            Err(Error::config(router.key_of("route.by.field"), &*router.route_by, reason))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Checks that the converter of keys takes the type of the key's column.
 pub(super) fn in_key(
     router: &RouterConfig,
@@ -216,9 +233,11 @@ pub(super) fn in_key(
 ) -> Result<(), Error> {
     let Some(column) = layout.column(&router.key) else { return Ok(()) };
     let kind = connect_type(column, forms);
+
     // A numeric is of the type bytes as well.
     let is_bytes = column.ty() == ColumnType::Bytea && forms.binary == BinaryForm::Bytes;
     let refuse = |reason: &str| Err(Error::config("key.converter", format!("{converter:?}"), reason));
+
     match converter {
         KeyConverter::Number(number) if number.kind() != kind => {
             let taken = number.kind();
@@ -261,6 +280,7 @@ pub(super) fn in_forms(
                       set it to adaptive";
         return Err(Error::config("time.precision.mode", format!("{:?}", forms.time), reason));
     }
+
     let is_struct = |column: &&Column| {
         is_time(column) || matches!(column.ty(), ColumnType::Timestamptz | ColumnType::Timetz | ColumnType::Interval)
     };

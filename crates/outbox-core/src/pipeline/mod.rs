@@ -12,8 +12,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::connector::{
-    AfterRouter, BinaryForm, DecodedMessages, HeaderConverter, JsonForms, KeyConverter, RouterConfig, Transforms, Value,
-    ValueConverter, ValueForms,
+    AfterRouter, BinaryForm, DecodedMessages, HeaderConverter, JsonForms, KeyConverter, RouterConfig, Transforms,
+    ValueConverter, ValueForms, ValueKind,
 };
 use crate::event::names::topic_legal;
 use crate::{
@@ -53,7 +53,7 @@ struct Inner {
     config: ConnectorConfig,
     layout: TableLayout,
     router: RouterConfig,
-    /// How messages are decoded, if there is no table.
+    /// The way in which messages are decoded, if there is no table.
     messages: Option<DecodedMessages>,
     after: AfterRouter,
     key_converter: KeyConverter,
@@ -98,6 +98,7 @@ impl Pipeline {
         if found.is_empty() {
             found.take(contradictions::in_disposition(&config, transforms.disposition(), &layout));
         }
+
         let header_converter = found.take(HeaderConverter::of(&config));
         let key_converter = found.take(KeyConverter::of(&config, key_before(&config, router.as_ref(), &layout)));
         let value_converter = found.take(ValueConverter::of(&config, value_before(&config, router.as_ref(), &layout)));
@@ -110,19 +111,22 @@ impl Pipeline {
         if let (Some(router), Some(converter)) = (&router, value_converter) {
             found.take(contradictions::in_payload(router, converter, forms, &layout, losses));
         }
+
         found.take(contradictions::in_dropped_id(&transforms.after, losses));
         found.take(
             router
                 .as_ref()
                 .map_or(Ok(()), |router| contradictions::in_headers(&config, router, (header_converter, forms), &layout)),
         );
+
         if let (Some(router), Some(key), Some(value)) = (&router, key_converter, value_converter) {
+            found.take(contradictions::in_route(router, forms, &layout));
             found.take(contradictions::in_key(router, key, forms, &layout, losses));
             found.take(contradictions::in_forms(router, (key, value), forms, &layout));
             found.take(contradictions::in_rare_types(&config, router, &layout));
         }
         found.take(contradictions::in_heartbeats(&config));
-        let plan = router.as_ref().and_then(|router| Plan::new(router, (&layout, forms), losses, &mut found));
+        let plan = router.as_ref().and_then(|router| Plan::new(router, &layout, losses, &mut found));
         let slot = found.take(contradictions::slot(&config));
         let publication = found.take(contradictions::publication(&config));
         let record_limit = found.take(contradictions::record_limit(&config)).flatten();
@@ -132,6 +136,7 @@ impl Pipeline {
         let (after, messages) = (transforms.after, transforms.decoded);
         let parts =
             (|| Some((router?, key_converter?, value_converter?, header_converter?, plan?, slot?, publication?)))();
+
         let Some((router, key_converter, value_converter, header_converter, plan, slot, publication)) = parts else {
             return Err(Error::config("(all)", "", "it is contradictory"));
         };
@@ -155,6 +160,7 @@ impl Pipeline {
             uncarried: Vec::new(),
             uncarried_headers: Vec::new(),
         };
+
         if !losses.contains(&Loss::UncarriedParts) {
             let fields = inner.layout.columns().iter().filter_map(crate::Column::field);
             inner.uncarried = fields.filter(|field| !inner.carries(*field)).collect();
@@ -379,7 +385,7 @@ impl Pipeline {
 
 impl Inner {
     fn tells_route(&self) -> bool {
-        self.router.route.tells_value() && self.after.keeps_topics()
+        self.router.route.shows_value() && self.after.keeps_topics()
     }
 
     fn carries_header(&self, name: &str) -> bool {
@@ -399,20 +405,20 @@ impl Inner {
 }
 
 /// Returns what the value is before it is converted.
-fn value_before(config: &ConnectorConfig, router: Option<&RouterConfig>, layout: &TableLayout) -> Value {
+fn value_before(config: &ConnectorConfig, router: Option<&RouterConfig>, layout: &TableLayout) -> ValueKind {
     let has_bytes = ValueForms::of(config).is_ok_and(|forms| forms.binary == BinaryForm::Bytes);
     let is_bytea =
         has_bytes && layout.column_of(EventField::Payload).is_some_and(|column| column.ty() == ColumnType::Bytea);
     let is_payload = router.is_none_or(|router| !router.has_envelope());
-    if is_bytea && is_payload { Value::Bytes } else { Value::Other }
+    if is_bytea && is_payload { ValueKind::Bytes } else { ValueKind::Other }
 }
 
 /// Returns what the key is before it is converted.
-fn key_before(config: &ConnectorConfig, router: Option<&RouterConfig>, layout: &TableLayout) -> Value {
+fn key_before(config: &ConnectorConfig, router: Option<&RouterConfig>, layout: &TableLayout) -> ValueKind {
     let has_bytes = ValueForms::of(config).is_ok_and(|forms| forms.binary == BinaryForm::Bytes);
     let column = router.and_then(|router| layout.column(&router.key));
     let is_bytea = column.is_some_and(|column| column.ty() == ColumnType::Bytea);
-    if has_bytes && is_bytea { Value::Bytes } else { Value::Other }
+    if has_bytes && is_bytea { ValueKind::Bytes } else { ValueKind::Other }
 }
 
 impl fmt::Debug for Pipeline {

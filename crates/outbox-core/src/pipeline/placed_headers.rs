@@ -43,7 +43,7 @@ impl PlacedHeaders {
 
     /// Finds the columns of a record's headers.
     pub(crate) fn lookup(&self, order: HeaderOrder) -> Lookup<'_> {
-        Lookup { headers: self, placed: 0, named: 0, order, met: Met::default() }
+        Lookup { headers: self, placed: 0, named: 0, order, seen: SeenIndexes::default() }
     }
 
     fn position(&self, name: &[u8]) -> Result<usize, usize> {
@@ -66,7 +66,7 @@ impl Deref for PlacedHeaders {
 /// The order in which a record has its headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum HeaderOrder {
-    /// As they are placed.
+    /// The order in which they are placed.
     #[default]
     Placed,
     /// By name.
@@ -80,7 +80,7 @@ pub(crate) struct Lookup<'a> {
     placed: usize,
     named: usize,
     order: HeaderOrder,
-    met: Met,
+    seen: SeenIndexes,
 }
 
 impl<'a> Lookup<'a> {
@@ -94,7 +94,7 @@ impl<'a> Lookup<'a> {
         {
             self.placed = index + 1;
             self.named += 1;
-            return self.met.enter(index).then_some(target);
+            return self.seen.enter(index).then_some(target);
         }
         self.unexpected(name)
     }
@@ -119,18 +119,18 @@ impl<'a> Lookup<'a> {
         self.order = if index == self.placed { HeaderOrder::Placed } else { HeaderOrder::Sorted };
         self.placed = index + 1;
         self.named = headers.behind.get(index).copied()?;
-        if self.met.enter(index) { headers.targets.get(index) } else { None }
+        if self.seen.enter(index) { headers.targets.get(index) } else { None }
     }
 }
 
 /// Small numbers, without memory of their own as long as they are below 64.
 #[derive(Default)]
-struct Met {
+struct SeenIndexes {
     low: u64,
     others: BTreeSet<usize>,
 }
 
-impl Met {
+impl SeenIndexes {
     /// Records the number, and returns `false` if it was there already.
     #[inline]
     fn enter(&mut self, number: usize) -> bool {

@@ -1,7 +1,6 @@
 use super::placed_headers::{PlacedHeaders, Target};
 use super::{Found, Loss};
-use crate::connector::{MissingColumn, Placed, Placement, RouterConfig, ValueForms};
-use crate::record::connect_type;
+use crate::connector::{MissingColumn, Placed, Placement, RouterConfig};
 use crate::{Column, ColumnType, Error, EventField, Nullability, TableLayout};
 
 /// The router's columns, found in the layout: positions in a row, and what each place of a record reports.
@@ -21,14 +20,13 @@ pub(crate) struct Plan {
 impl Plan {
     pub(super) fn new(
         router: &RouterConfig,
-        (layout, forms): (&TableLayout, ValueForms),
+        layout: &TableLayout,
         losses: &[Loss],
         found: &mut Found,
     ) -> Option<Self> {
         let columns = Columns {
             router,
             layout,
-            forms,
             takes_null: losses.contains(&Loss::NullableColumns),
             takes_repeated: losses.contains(&Loss::UnreadableRecords),
         };
@@ -40,6 +38,7 @@ impl Plan {
         let schema_version = found.take(columns.schema_version());
         let is_complete = [id, payload, key, route_by].iter().all(Option::is_some)
             && [timestamp, schema_version].iter().all(Option::is_some);
+
         // Placed columns are checked in any case.
         let mut plan = Self {
             id: id.unwrap_or_default(),
@@ -52,6 +51,7 @@ impl Plan {
             headers: PlacedHeaders::default(),
             envelope: Vec::new(),
         };
+
         for placed in &router.placed {
             found.take(plan.place(&columns, placed));
         }
@@ -66,6 +66,7 @@ impl Plan {
                 MissingColumn::Error => columns.refuse(option, &placed.column, "the table has no such column"),
             };
         };
+
         let (_, column) = columns.named(option, &placed.column)?;
         let target = Target {
             alias: placed.alias.clone(),
@@ -74,6 +75,7 @@ impl Plan {
             field: column.field(),
             header: column.event_header().map(Box::from),
         };
+
         match placed.placement {
             Placement::Header if columns.is_refused_for_null(column) => {
                 let reason = "the column is nullable: NULL becomes a header with a null value, \
@@ -109,7 +111,6 @@ impl Plan {
 struct Columns<'a> {
     router: &'a RouterConfig,
     layout: &'a TableLayout,
-    forms: ValueForms,
     takes_null: bool,
     /// Whether several columns may be headers of one name.
     takes_repeated: bool,
@@ -147,7 +148,7 @@ impl<'a> Columns<'a> {
     fn route_by(&self) -> Result<usize, Error> {
         let (option, name) = ("route.by.field", &self.router.route_by);
         let (route_by, column) = self.named(option, name)?;
-        if connect_type(column, self.forms) != "string" || self.is_refused_for_null(column) {
+        if self.is_refused_for_null(column) {
             let reason = "events are routed by text that is never NULL: Debezium's task fails at any other";
             return self.refuse(option, name, reason);
         }

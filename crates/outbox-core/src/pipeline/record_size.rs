@@ -22,7 +22,7 @@ const JSON_GROWTH: usize = 6;
 /// The bytes that a column takes in the schema that the JsonConverter writes, apart from its name.
 const SCHEMA: usize = 512;
 
-/// How much of a payload is expanded by [`Pipeline::encode`], whatever the limit of a record is.
+/// The part of a payload that is expanded by [`Pipeline::encode`], whatever the limit of a record is.
 const LARGEST_EXPANSION: usize = 16 << 20;
 
 impl Pipeline {
@@ -35,6 +35,7 @@ impl Pipeline {
         if self.size_bound(row).is_some_and(|bound| bound <= self.record_limit()) {
             return Ok(());
         }
+
         let stored = self.as_stored(row)?;
         let record = match self.encode_ref(&stored) {
             Ok(record) => record,
@@ -48,6 +49,7 @@ impl Pipeline {
             Err(error) => return Err(error),
         };
         let size = size(&record);
+
         if size > self.record_limit() {
             let (field, length) = self.largest_part(row, &record);
             let rule = self.limit_rule(&format!("the record has {size} bytes"));
@@ -77,6 +79,7 @@ impl Pipeline {
         if self.header_converter() != HeaderConverter::Text || self.after_router().has_other_headers() {
             return None;
         }
+
         let plan = self.plan();
         let value_growth = match self.value_converter() {
             ValueConverter::Json(_) => JSON_GROWTH,
@@ -87,6 +90,7 @@ impl Pipeline {
             KeyConverter::String | KeyConverter::Bytes | KeyConverter::Number(_) => 1,
         };
         let part = |index: usize, growth: usize| self.length_bound(row, index).saturating_mul(growth);
+
         // Of schemas, the name of the envelope's holds the name of the topic.
         let mut total = BATCH_AND_RECORD + ADDED_HEADERS + 2 * SCHEMA * JSON_GROWTH;
         let mut add = |bytes: usize| total = total.saturating_add(bytes);
@@ -97,6 +101,7 @@ impl Pipeline {
         for target in plan.headers.iter() {
             add(part(target.index, 1) + target.alias.len() + 16);
         }
+
         for target in &plan.envelope {
             add(part(target.index, JSON_GROWTH).saturating_add(2 * JSON_GROWTH * target.alias.len() + SCHEMA));
         }

@@ -139,12 +139,15 @@ impl Schema {
             out.push_str(",\"name\":");
             push_string(out, name);
         }
+
         if let Some(version) = version {
             _ = write!(out, ",\"version\":{version}");
         }
+
         if let Some(default) = default {
             _ = write!(out, ",\"default\":{default}");
         }
+
         if let Some(field) = field {
             out.push_str(",\"field\":");
             push_string(out, field);

@@ -67,6 +67,7 @@ impl Pipeline {
         self.read_id(&mut event, parts.topic, id?)?;
         self.read_value(&mut event, parts.value)?;
         self.read_key(&mut event, parts.key)?;
+
         if let Some(field) = self.field_at(self.plan().route_by)
             && event.slot(field).is_none_or(|slot| slot.is_none())
             && self.tells_route()
@@ -74,9 +75,11 @@ impl Pipeline {
         {
             event.set(field, value)?;
         }
+
         let by_timestamp = self.plan().timestamp.and_then(|index| self.field_at(index));
         // Messages and rows of a table may share a topic, and the timestamp of a row is that of its record.
         let is_timestamp = by_timestamp == Some(EventField::CreatedAt) || self.messages().is_some();
+
         if is_timestamp && event.created_at.is_none() {
             event.created_at = parts.timestamp.and_then(instant::from_millis);
         }
@@ -105,6 +108,7 @@ impl Pipeline {
                 others = event.read_header(target, value, self.forms(), last);
             }
         }
+
         hints.order = lookup.order();
         id.map(|id| others.map(|()| id))
     }
@@ -183,6 +187,7 @@ impl Pipeline {
         if envelope.get() == "null" {
             return Ok(());
         }
+
         let fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(envelope.get())
             .map_err(|e| Error::decode("envelope", "it is not a JSON object").caused_by(e))?;
         let payload = fields.get("payload").ok_or_else(|| Error::decode("envelope", "it has no payload"))?;
@@ -216,6 +221,7 @@ impl Pipeline {
         if json == "null" {
             return Ok(DecodedPayload::Empty);
         }
+
         if json.starts_with('"') {
             let text = scalar_text("payload", payload)?.unwrap_or_default();
             return match self.has_binary_payload() {
@@ -223,6 +229,7 @@ impl Pipeline {
                 false => Ok(DecodedPayload::text(text.into_owned().into())),
             };
         }
+
         let is_nested = self.messages().is_some() && self.payload_type() == ColumnType::Json;
         let is_number = !self.payload_type().is_expandable() && !self.has_binary_payload();
         match is_nested || is_number || self.router().expansion.is_some() {

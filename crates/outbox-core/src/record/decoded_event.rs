@@ -26,7 +26,7 @@ pub struct DecodedEvent {
     pub event_type: Option<ShortText>,
     /// The payload.
     pub payload: DecodedPayload,
-    /// When it happened: milliseconds where the record's timestamp carries it, microseconds from a header.
+    /// The time at which it happened: in milliseconds if the record's timestamp carries it, microseconds from a header.
     pub created_at: Option<OffsetDateTime>,
     /// The version of the payload's schema.
     pub schema_version: Option<u32>,
@@ -195,7 +195,7 @@ pub enum Decoded<R = Record> {
     NotAnEvent(NotAnEvent, R),
 }
 
-/// Why a record is no event.
+/// The reason why a record is no event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotAnEvent {

@@ -60,6 +60,7 @@ impl Pipeline {
         headers.extend(leading.iter().map(|header| (header.name.as_str(), Some(Cow::Borrowed(&*header.value)))));
         headers.push(("id", self.header(row, plan.id)));
         headers.extend(plan.headers.iter().map(|target| (target.alias.as_str(), self.header(row, target.index))));
+
         let mut record = RecordRef {
             topic: self.router().route.topic(route)?,
             partition: plan.partition.and_then(|index| match row.get(index) {
@@ -75,6 +76,7 @@ impl Pipeline {
             Passage::Passed(metadata) => metadata,
             Passage::Dropped(by) => return Err(Error::dropped(by)),
         };
+
         record.value = self.value(row, (route, &metadata), unexpandable)?;
         record.topic = Self::legal_topic(record.topic)?;
         Ok(record)

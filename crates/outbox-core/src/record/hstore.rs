@@ -7,6 +7,7 @@ pub(crate) fn json(mut pairs: Vec<(String, Option<String>)>) -> String {
     let buckets = buckets(pairs.len());
     // Pairs of one bucket keep their order.
     pairs.sort_by_key(|(key, _)| bucket(key, buckets));
+
     let mut json = String::from("{");
     for (index, (key, value)) in pairs.iter().enumerate() {
         if index > 0 {
@@ -19,6 +20,7 @@ pub(crate) fn json(mut pairs: Vec<(String, Option<String>)>) -> String {
             None => json.push_str("null"),
         }
     }
+
     json.push('}');
     json
 }

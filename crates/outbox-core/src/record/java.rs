@@ -14,9 +14,11 @@ fn to_string(value: f64, shortest: &str) -> String {
     if value.is_nan() {
         return "NaN".into();
     }
+
     if value.is_infinite() {
         return if value > 0.0 { "Infinity".into() } else { "-Infinity".into() };
     }
+
     let digits = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
     let nearest = format!("{value:.*e}", digits.max(2) - 1);
     let (mantissa, exponent) = nearest.split_once('e').unwrap_or((&nearest, "0"));
@@ -40,6 +42,7 @@ pub(super) fn decimal_to_string(plain: &str) -> String {
         "" => "0",
         unscaled => unscaled,
     };
+
     // The exponent of the first digit, and where Java begins to write it.
     let Some(zeros) = scale.checked_sub(unscaled.len() - 1).filter(|zeros| *zeros > 6) else {
         return plain.to_owned();

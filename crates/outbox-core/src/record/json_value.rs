@@ -28,6 +28,7 @@ impl Pipeline {
         if !self.router().has_envelope() {
             return Ok(wrapped(json, schema.map(|schema| schema.with(metadata)).as_ref(), schemas));
         }
+
         let mut fields = vec![("payload".to_owned(), schema.unwrap_or(Schema::STRING))];
         let mut envelope = format!("{{\"payload\":{json}");
         for Target { alias, index, ty, .. } in &self.plan().envelope {
@@ -38,11 +39,13 @@ impl Pipeline {
             let schema = self.schema_of(*index, row.get(*index));
             fields.extend(schema.map(|schema| (alias.clone(), schema)));
         }
+
         envelope.push('}');
         let version = self.plan().schema_version.and_then(|index| match row.get(index) {
             ColumnValue::Integer(version) => Some(*version),
             _ => None,
         });
+
         let (table, namespace) = (self.layout().table().as_str(), self.layout().schema().as_str());
         let name = match (self.messages(), self.after_router().schemas_of()) {
             // The schema of a message has no name to derive it from.
@@ -64,6 +67,7 @@ impl Pipeline {
         let name = &self.router().payload;
         let mut json = String::new();
         push_column(&mut json, payload, ty, self.json_forms().value);
+
         let kept = |json| Ok((self.schema_of(self.plan().payload, payload), json));
         let ColumnValue::Text(text) = payload else { return kept(json) };
         let outcome = match (self.messages(), self.router().expansion) {
@@ -79,6 +83,7 @@ impl Pipeline {
             Outcome::KeptWithoutSchema => "an empty array has no schema, which an envelope needs".into(),
             Outcome::Fatal(reason) => reason,
         };
+
         match (unexpandable, schemas) {
             (Unexpandable::Fails, _) => Err(Error::encode(&*self.router().payload, failed)),
             (Unexpandable::Verbatim, Schemas::Disabled) => Ok((None, expand::document(text).to_owned())),

@@ -25,7 +25,7 @@ struct Member {
     value: ColumnValue,
 }
 
-/// How the content of messages is read: by the transformations of a connector.
+/// The way in which the content of messages is read: by the transformations of a connector.
 #[derive(Clone, Debug)]
 pub struct MessageReader {
     /// The members that are used.

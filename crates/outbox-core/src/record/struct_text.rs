@@ -42,6 +42,7 @@ impl Pipeline {
         if !self.router().has_envelope() {
             return Ok(payload.map(into_bytes));
         }
+
         let placed = self.plan().envelope.iter().map(|Target { alias, index, ty, .. }| {
             (alias.as_str(), java_text(self.emitted(row, *index), *ty, self.forms()))
         });
@@ -62,11 +63,13 @@ impl Pipeline {
             return Ok(java_text(payload, self.payload_type(), self.forms()));
         };
         let stored = Ok(Some(Cow::Borrowed(text.as_str())));
+
         // Numbers are no text that is expanded.
         let is_expandable = self.payload_type().is_expandable();
         let Some(options) = self.router().expansion.filter(|_| is_expandable) else {
             return Ok(java_text(payload, self.payload_type(), self.forms()));
         };
+
         match expand::expand_as_text(text, &self.router().payload, options, self.largest_expansion()) {
             Outcome::Expanded { json: text, .. } => Ok(Some(text.into())),
             Outcome::Kept => stored,

@@ -27,6 +27,7 @@ impl InsertSql {
         if let Some(prefix) = layout.message_prefix() {
             return Self::of_messages(layout.clone(), &prefix);
         }
+
         let table = layout.qualified_name();
         let filled = || layout.columns().iter().enumerate().filter(|(_, column)| column.is_filled());
         let columns: Vec<_> = filled().map(|(index, column)| (index, column.ty())).collect();
@@ -35,6 +36,7 @@ impl InsertSql {
         let values = numbered(&|n| format!("${n}"));
         let aliases = numbered(&|n| format!("c{n}"));
         let one = format!("INSERT INTO {table} ({names}) VALUES ({values})");
+
         // Ordered by ordinality: the WAL, and with it every topic, has the events in the caller's order.
         let many = format!(
             "INSERT INTO {table} ({names}) SELECT {aliases} FROM unnest({values}) WITH ORDINALITY AS event ({aliases}, n) \
@@ -55,6 +57,7 @@ impl InsertSql {
     fn of_messages(layout: TableLayout, prefix: &str) -> Self {
         let emit = format!("pg_catalog.pg_logical_emit_message(true, {}, ", literal(prefix));
         let one = format!("SELECT {emit}$1)");
+
         // A volatile function is called after the sort.
         let many = format!("SELECT {emit}content) FROM unnest($1) WITH ORDINALITY AS event (content, n) ORDER BY n");
         Self {
@@ -132,6 +135,7 @@ impl InsertSql {
             length += 1;
             bytes += size;
         }
+
         if length > 0 {
             lengths.push(length);
         }

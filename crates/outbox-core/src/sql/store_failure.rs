@@ -4,8 +4,8 @@ use outbox_net::SqlStateClass;
 
 use crate::{Error, StoreFault};
 
-/// Why PostgreSQL did not store an event, with what to do: the source of an error of enqueue. Below it is the driver's
-/// error `E`.
+/// The reason why PostgreSQL did not store an event, with what to do: the source of an error of enqueue. Below it is
+/// the driver's error `E`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreFailure<E: StdError + 'static> {
@@ -20,7 +20,7 @@ pub enum StoreFailure<E: StdError + 'static> {
     OtherType(#[source] E),
     /// The role may not INSERT.
     #[error("this role may not write the outbox: run the script of application_role_sql, and grant its role")]
-    MissingRight(#[source] E),
+    MissingPrivilege(#[source] E),
     /// The server is a standby, or transactions are read only.
     #[error(
         "this transaction is read only: connect to the primary (target_session_attrs=read-write), or begin it READ WRITE, \
@@ -54,7 +54,7 @@ impl<E: StdError + Send + Sync + 'static> StoreFailure<E> {
             "42P01" | "3F000" => Self::TableMissing,
             "42703" => Self::ColumnMissing,
             "42804" => Self::OtherType,
-            "42501" => Self::MissingRight,
+            "42501" => Self::MissingPrivilege,
             "25006" => Self::ReadOnly,
             "53100" => Self::DiskFull,
             "25P02" => Self::TransactionAborted,

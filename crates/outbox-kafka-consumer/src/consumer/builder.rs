@@ -33,13 +33,14 @@ pub struct Builder<D: Driver = TokioPostgres> {
     pool: Option<Pool>,
     schema: Option<Identifier>,
     statement_caching: StatementCaching,
+    custom_settings: Vec<String>,
     lease: Duration,
     concurrency: Option<NonZeroUsize>,
     options: Options,
     registrations: Vec<Registration>,
     otherwise: Vec<Registered>,
     upcasts: Upcasts,
-    /// Why an upcast cannot be used.
+    /// The reason why an upcast cannot be used.
     refused: Option<String>,
     driver: PhantomData<fn() -> D>,
 }
@@ -71,6 +72,7 @@ impl<D: Driver> Builder<D> {
             pool: None,
             schema: None,
             statement_caching: StatementCaching::Cached,
+            custom_settings: Vec::new(),
             lease: Duration::from_secs(15),
             concurrency: None,
             options: Options {
@@ -142,13 +144,13 @@ impl<D: Driver> Builder<D> {
 
     /// Registers a handler with effects outside of PostgreSQL, which happen at least once. It is the only one of its
     /// event type; use another group for others.
-    pub fn on_at_least_once<M: 'static, H: SideEffectHandler<M>>(self, handler: H) -> Self {
+    pub fn on_side_effect<M: 'static, H: SideEffectHandler<M>>(self, handler: H) -> Self {
         self.register::<H::Event>(&Registered::side_effect(handler))
     }
 
     /// Adds middleware around each call of a handler with effects outside of PostgreSQL. The first layer is the
     /// outermost.
-    pub fn layer_at_least_once<M: 'static, L: SideEffectLayer<M>>(mut self, layer: L) -> Self {
+    pub fn layer_side_effect<M: 'static, L: SideEffectLayer<M>>(mut self, layer: L) -> Self {
         self.options.side_effect_layers.push(side_effect_layer(layer));
         self
     }
@@ -295,7 +297,8 @@ impl<D: Driver> Builder<D> {
 
     /// Sets how many bytes of records this process holds that were fetched and are not handled yet, for all partitions;
     /// 256 MiB by default. A partition that gets nothing of it for a second, because paused topics hold it, reads one
-    /// fetch at a time. What a client library holds while it fetches is not counted.
+    /// fetch at a time. Fetches have, in addition, up to as much memory: 64 MiB for all partitions of the native reader,
+    /// and 4 MiB for each of rskafka, or less if this setting is less.
     pub fn max_memory(mut self, bytes: u32) -> Self {
         self.options.max_memory = bytes.max(1);
         self
@@ -348,8 +351,15 @@ impl<D: Driver> Builder<D> {
         self
     }
 
+    /// Names settings of the database session that PostgreSQL does not list, such as `app.tenant`: the consumer checks
+    /// that handlers change them for their transaction only. None by default.
+    pub fn custom_settings(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.custom_settings.extend(names.into_iter().map(Into::into));
+        self
+    }
+
     /// Sets how long the inbox remembers a handled event; 8 days unless set. It has to be longer than records stay in
-    /// the topics (`retention.ms`, 7 days unless set there).
+    /// the topics (`retention.ms`, 7 days unless set there); the log warns at the start if it is not.
     pub fn inbox_retention(mut self, retention: Duration) -> Self {
         self.options.inbox_retention = retention;
         self
@@ -415,6 +425,7 @@ impl<D: Driver> Builder<D> {
         fn required<T>(part: Option<T>, method: &str) -> Result<T, Error> {
             part.ok_or_else(|| Error::build(format!("call {method} before build")))
         }
+
         if self.brokers.iter().all(|broker| broker.trim().is_empty()) {
             return Err(Error::build("no broker is given: pass at least one host:port"));
         }
@@ -427,6 +438,7 @@ impl<D: Driver> Builder<D> {
         if let Some(reason) = self.refused {
             return Err(Error::build(reason));
         }
+
         let pipeline = required(self.pipeline, "pipeline")?;
         let group = required(self.group.filter(|group| !group.is_empty()), "group")?;
         let pool = required(self.pool, "store")?;
@@ -437,9 +449,10 @@ impl<D: Driver> Builder<D> {
         // One connection is left for what is not a handler's.
         let concurrency = self.concurrency.map_or_else(|| pool.max_size().saturating_sub(1).max(1), NonZeroUsize::get);
 
-        let cluster = Choice::new(self.reader, &Brokers::new(self.brokers, self.security));
+        let cluster = Choice::new(self.reader, &Brokers::new(self.brokers, self.security), self.options.max_memory);
         let registry = Registry::new(&pipeline, self.registrations, self.otherwise.into_iter().next())?;
         let store = Store::new(pool, &schema, group, self.lease, self.statement_caching);
+        let store = store.with_custom_settings(self.custom_settings);
         let shared = Shared::new(cluster, pipeline, registry, self.upcasts, store, self.options, concurrency);
         Ok(Consumer::new(Arc::new(shared)))
     }

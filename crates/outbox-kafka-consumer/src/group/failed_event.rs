@@ -63,7 +63,7 @@ pub struct FailedEvent {
     pub key: Option<Vec<u8>>,
     /// Whether it is parked or a dead letter.
     pub state: EventState,
-    /// How many attempts there were.
+    /// The number of attempts.
     pub attempts: u32,
     /// The kind of the last failure.
     pub kind: FailureKind,
@@ -71,9 +71,9 @@ pub struct FailedEvent {
     pub error: String,
     /// The time of its first failure.
     pub first_failed_at: OffsetDateTime,
-    /// When it failed last.
+    /// The time at which it failed last.
     pub last_failed_at: OffsetDateTime,
-    /// When it is tried again; nothing for a dead letter, and behind another event.
+    /// The time of the next attempt; none for a dead letter, and behind another event.
     pub next_attempt_at: Option<OffsetDateTime>,
 }
 
@@ -173,11 +173,13 @@ impl FailedEventFilter {
         if let Some(event_type) = &self.event_type {
             condition.and("event_type = ?", Type::TEXT, event_type);
         }
+
         match self.kind.map(FailureKind::stored) {
             Some(Some(kind)) => condition.and("kind = ?", Type::TEXT, kind),
             Some(None) => FailureKind::all_stored().for_each(|kind| condition.and("kind <> ?", Type::TEXT, kind)),
             None => {}
         }
+
         if let Some(error) = &self.error {
             condition.and("position(? IN error) > 0", Type::TEXT, error);
         }
@@ -187,6 +189,7 @@ impl FailedEventFilter {
         if let Some(time) = &self.failed_since {
             condition.and("last_failed_at >= ?", Type::TIMESTAMPTZ, time);
         }
+
         if let Some(time) = &self.failed_before {
             condition.and("last_failed_at < ?", Type::TIMESTAMPTZ, time);
         }

@@ -16,15 +16,15 @@ pub struct PartitionStatus {
     /// One after the last record: from Kafka after [`Group::kafka`](super::Group::kafka), or else as a consumer saw it
     /// last.
     pub end: Option<i64>,
-    /// How many events are parked.
+    /// The number of parked events.
     pub parked: u64,
-    /// How many dead letters there are.
+    /// The number of dead letters.
     pub dead: u64,
     /// Whether the group or the topic is paused.
     pub is_paused: bool,
-    /// Why the partition is paused at a record, or waits for Kafka or PostgreSQL.
+    /// The reason why the partition is paused at a record, or waits for Kafka or PostgreSQL.
     pub last_error: Option<String>,
-    /// When the position moved last.
+    /// The time at which the position moved last.
     pub updated_at: OffsetDateTime,
 }
 
@@ -71,9 +71,9 @@ pub struct Pause {
     pub target: PauseTarget,
     /// The reason that was given.
     pub reason: String,
-    /// When the pause began.
+    /// The time at which the pause began.
     pub since: OffsetDateTime,
-    /// When it ends by itself: the [circuit breaker](crate::CircuitBreaker)'s.
+    /// The time at which it ends by itself: the [circuit breaker](crate::CircuitBreaker)'s.
     pub until: Option<OffsetDateTime>,
 }
 
@@ -87,7 +87,7 @@ pub struct Request {
     pub held: i64,
     /// The action that was asked for.
     pub action: RequestAction,
-    /// When it was asked for.
+    /// The time at which it was asked for.
     pub requested_at: OffsetDateTime,
     /// The action of the partition's owner, and its time; `None` as long as it has not.
     pub outcome: Option<(RequestOutcome, OffsetDateTime)>,

@@ -143,7 +143,7 @@ fn other_driver() -> HandlerError {
     "the handler takes a transaction of another driver than the store has".into()
 }
 
-/// How payloads are read.
+/// The way in which payloads are read.
 #[derive(Clone, Copy)]
 pub struct Reading<'a> {
     upcasts: &'a Upcasts,

@@ -13,11 +13,13 @@ use crate::Received;
 #[derive(Clone)]
 pub struct Registered {
     handler: Arc<dyn AnyHandler>,
+    /// The name of its type; of a function that is its path.
+    name: &'static str,
     kind: Kind,
     policy: HandlerPolicy,
 }
 
-/// How events are handled.
+/// The way in which events are handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// One after the other; several may share a transaction.
@@ -29,14 +31,19 @@ pub enum Kind {
 }
 
 impl Registered {
-    fn new(handler: impl AnyHandler + 'static, kind: Kind, policy: HandlerPolicy) -> Self {
-        Self { handler: Arc::new(handler), kind, policy }
+    /// Erases the type of a handler of the type `H`.
+    fn new<H>(handler: impl AnyHandler + 'static, kind: Kind, policy: HandlerPolicy) -> Self {
+        Self { handler: Arc::new(handler), name: user_part(std::any::type_name::<H>()), kind, policy }
     }
 
     /// Returns a handler outside of any transaction.
     pub fn side_effect<M: 'static, H: SideEffectHandler<M>>(handler: H) -> Self {
         let policy = handler.policy();
-        Self::new(Erased::<Outside, H, M>::new(handler), Kind::Outside, policy)
+        Self::new::<H>(Erased::<Outside, H, M>::new(handler), Kind::Outside, policy)
+    }
+
+    pub fn name(&self) -> &'static str {
+        self.name
     }
 
     pub fn kind(&self) -> Kind {
@@ -56,6 +63,25 @@ impl Registered {
     ) -> Call<'a> {
         Call::new(events, layers, &*self.handler, reading)
     }
+}
+
+/// Returns the name of the user's handler within the types of this crate: `with` and policies wrap it, as their last
+/// parameter.
+fn user_part(name: &'static str) -> &'static str {
+    let own = concat!(env!("CARGO_CRATE_NAME"), "::");
+    let Some(parameters) = name.strip_suffix('>').filter(|name| name.starts_with(own)) else { return name };
+    let Some((_, parameters)) = parameters.split_once('<') else { return name };
+
+    let (mut depth, mut last) = (0_usize, 0);
+    for (at, character) in parameters.char_indices() {
+        match character {
+            '<' | '(' | '[' => depth += 1,
+            '>' | ')' | ']' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => last = at + 1,
+            _ => {}
+        }
+    }
+    user_part(parameters.get(last..).unwrap_or(parameters).trim_start())
 }
 
 /// Returns a layer around handlers outside of any transaction.
@@ -118,17 +144,17 @@ macro_rules! erase {
 
         pub fn single<M: 'static, H: Handler<M>>(handler: H) -> Registered {
             let policy = handler.policy();
-            Registered::new(Erased::<Single, H, M>::new(handler), Kind::Each, policy)
+            Registered::new::<H>(Erased::<Single, H, M>::new(handler), Kind::Each, policy)
         }
 
         pub fn batch<M: 'static, H: BatchHandler<M>>(handler: H) -> Registered {
             let policy = handler.policy();
-            Registered::new(Erased::<Batch, H, M>::new(handler), Kind::Together, policy)
+            Registered::new::<H>(Erased::<Batch, H, M>::new(handler), Kind::Together, policy)
         }
 
         pub fn raw<M: 'static, H: RawHandler<M>>(handler: H) -> Registered {
             let policy = handler.policy();
-            Registered::new(Erased::<Raw, H, M>::new(handler), Kind::Each, policy)
+            Registered::new::<H>(Erased::<Raw, H, M>::new(handler), Kind::Each, policy)
         }
 
         pub fn layer<M: 'static, L: Layer<M>>(layer: L) -> Arc<dyn AnyLayer> {
@@ -203,4 +229,23 @@ pub mod sqlx {
     use crate::handler::sqlx::{BatchHandler, Handler, Layer, Next, RawHandler};
 
     erase!(sqlx);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::user_part;
+
+    #[test]
+    fn the_name_of_a_handler_is_the_users_part_of_it() {
+        let own = env!("CARGO_CRATE_NAME");
+        let cases = [
+            ("stock::reserve".to_owned(), "stock::reserve"),
+            ("stock::Reserve<stock::Pool>".to_owned(), "stock::Reserve<stock::Pool>"),
+            (format!("{own}::function::With<(i64, stock::Pool<u8, i8>), stock::reserve>"), "stock::reserve"),
+            (format!("{own}::policy::Configured<{own}::function::With<u8, stock::reserve<u8>>>"), "stock::reserve<u8>"),
+        ];
+        for (name, part) in cases {
+            assert_eq!(user_part(name.leak()), part);
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The result of a handler.
 pub type HandlerResult = Result<(), HandlerError>;
 
-/// Why a handler failed. `?` makes it of any error, and `into()` of text.
+/// The reason why a handler failed. `?` makes it of any error, and `into()` of text.
 ///
 /// The [`RetryPolicy`](crate::RetryPolicy) then decides what comes next. A PostgreSQL error in the chain of sources
 /// adds this: after a serialization failure, a deadlock or a lock that is not available the handler is called again at

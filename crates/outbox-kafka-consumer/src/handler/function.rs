@@ -59,7 +59,7 @@ pub fn with<S, F>(state: S, function: F) -> With<S, F> {
     With { state, function }
 }
 
-/// As [`HandlerFn`], with state before the transaction.
+/// The same as [`HandlerFn`], with state before the transaction.
 pub trait StatefulFn<'a, S, A>: Send + Sync + 'static {
     /// The future that the function returns.
     type Future: Future<Output = HandlerResult> + Send + 'a;

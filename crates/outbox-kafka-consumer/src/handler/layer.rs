@@ -147,7 +147,7 @@ where
 ///
 /// Every `async fn(SideEffectNext<'_>) -> HandlerResult` is one, and so is [`with`](super::with)`(state, f)` for an
 /// `async fn(&State, SideEffectNext<'_>) -> HandlerResult`. Register it with
-/// [`Builder::layer_at_least_once`](crate::Builder::layer_at_least_once).
+/// [`Builder::layer_side_effect`](crate::Builder::layer_side_effect).
 ///
 /// # Delivery
 /// It is called at least once for each event, before the fact is stored that the event was handled. Its result is that
@@ -163,7 +163,7 @@ where
 /// }
 ///
 /// # fn example(builder: Builder) -> Builder {
-/// builder.layer_at_least_once(measured)
+/// builder.layer_side_effect(measured)
 /// # }
 /// ```
 #[diagnostic::on_unimplemented(

@@ -68,7 +68,7 @@ where
     }
 }
 
-/// As [`SideEffectFn`], with state before the argument.
+/// The same as [`SideEffectFn`], with state before the argument.
 pub trait StatefulSideEffectFn<'a, S, A>: Send + Sync + 'static {
     /// The future that the function returns.
     type Future: Future<Output = HandlerResult> + Send + 'a;

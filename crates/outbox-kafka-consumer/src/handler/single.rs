@@ -15,8 +15,11 @@ use crate::Received;
 /// # Delivery
 /// - The handler's statements and the fact that its event was handled commit in one transaction, after it returned
 ///   `Ok`. So each event takes effect once, also where its record comes twice. Do not commit or roll back yourself: a
-///   COMMIT fails, and either pauses the partition at the event. Settings such as role and `search_path` have their
-///   former values again for the next event, also after `SET`. Set them back yourself to keep sharing transactions.
+///   COMMIT fails, and either pauses the partition at the event.
+/// - Change settings such as role and `search_path` by `SET LOCAL` or `set_config(…, true)`. An event whose handler does
+///   gets its own transaction, unless it sets them back. `SET` outlives the transaction: the consumer undoes it, closes
+///   the connection, and pauses the partition after the event. Custom settings such as `app.tenant` are only checked if
+///   [`Builder::custom_settings`](crate::Builder::custom_settings) names them.
 /// - The transaction is shared with other events that came at the same time; what it locks is kept until they are done.
 ///   A statement waits at most 100 ms for a lock while several events share it, and for nearly a quarter of the
 ///   [lease](crate::Builder::lease_ttl) if an event is alone. After a conflict, or if an event fails,
@@ -27,7 +30,8 @@ use crate::Received;
 /// - A statement, or a pause between two, may take nearly half of the [lease](crate::Builder::lease_ttl).
 /// - The future may be dropped at any await when the consumer stops; the transaction is then rolled back.
 /// - A handler must not block its thread, which other tasks of the runtime share, those that renew the leases among
-///   them: use `tokio::task::spawn_blocking`.
+///   them: use `tokio::task::spawn_blocking`. If it blocks for longer than the lease, other consumers take the
+///   partitions over, and the event is handled again.
 ///
 /// # Another event in the same transaction
 /// A handler may enqueue events; they are published if, and only if, its effect commits:

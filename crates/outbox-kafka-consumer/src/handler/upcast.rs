@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::HandlerError;
 
-/// How payloads of older schema versions become events of today, by the typed event and its event type.
+/// The way in which payloads of older schema versions become events of today, by the typed event and its event type.
 #[derive(Default)]
 pub struct Upcasts(HashMap<(TypeId, &'static str), Box<dyn Any + Send + Sync>>);
 

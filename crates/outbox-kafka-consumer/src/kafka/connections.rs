@@ -42,6 +42,7 @@ impl Connections {
         let leader = leader.map_err(|e| Error::kafka(&doing).caused_by(e))?;
         let shared = clients.at(&leader, &brokers.settings().security).await?;
         let opened = shared.partition_client(topic.name(), partition, UnknownTopicHandling::Error);
+
         match bounded(&doing, opened).await {
             Ok(client) => Ok(Opened { client, shared }),
             Err(e) => {

@@ -19,11 +19,16 @@ use crate::source::RecordSource;
 
 /// The brokers of a cluster. Partitions share all connections but the one that rskafka fetches over.
 #[derive(Clone, Debug)]
-pub struct Cluster(Connections);
+pub struct Cluster {
+    connections: Connections,
+    /// The bytes of records of one fetch.
+    fetch: usize,
+}
 
 impl Cluster {
-    pub fn new(brokers: Brokers) -> Self {
-        Self(Connections::new(brokers))
+    /// Creates a cluster whose partitions fetch about this many bytes of records at a time.
+    pub fn new(brokers: Brokers, fetch: usize) -> Self {
+        Self { connections: Connections::new(brokers), fetch }
     }
 }
 
@@ -34,12 +39,12 @@ impl RecordSource for Cluster {
         &self,
         topics: &BTreeSet<String>,
     ) -> Result<BTreeMap<String, Result<BTreeSet<i32>, Error>>, Error> {
-        self.0.brokers().partitions(topics).await
+        self.connections.brokers().partitions(topics).await
     }
 
     async fn open(&self, topic: &str, partition: i32) -> Result<Reader, Error> {
-        let topic = self.0.brokers().topic(topic).await?;
-        let opened = self.0.open(&topic, partition).await?;
-        Ok(Reader::new(self.0.clone(), topic, opened))
+        let topic = self.connections.brokers().topic(topic).await?;
+        let opened = self.connections.open(&topic, partition).await?;
+        Ok(Reader::new(self.connections.clone(), topic, opened, self.fetch))
     }
 }

@@ -22,24 +22,43 @@ pub struct Reader {
     partition: i32,
     /// `None` after a failure.
     opened: Option<Opened>,
+    /// The bytes of the next fetch.
     max_bytes: i32,
+    /// The bytes of a fetch unless one has failed: so many that the records in it, decompressed, have about `most`.
+    usual: i32,
+    most: i32,
 }
 
-/// How long the broker waits for new records before it answers with none.
+/// The time that the broker waits for new records before it answers with none.
 const WAIT: Duration = Duration::from_millis(500);
 const MIN_BYTES: i32 = 1;
+const LEAST_BYTES: i32 = 64 << 10;
+/// What a partition fetches at a time, if the memory of the process allows it.
 const USUAL_BYTES: i32 = 4 << 20;
+/// What a fetch has to be when compaction has left batches without records.
 const MOST_BYTES: i32 = 64 << 20;
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// A broker sends at least one batch.
 const ONE_BATCH: i32 = 1;
-/// By how much a fetch grows after an unreadable one was made small.
+/// By how much a fetch grows at most, also after an unreadable one was made small.
 const GROWTH: i32 = 8;
 
 impl Reader {
-    pub fn new(connections: Connections, topic: Arc<Topic>, opened: Opened) -> Self {
+    /// Creates a reader whose fetches have about `most` bytes of records.
+    pub fn new(connections: Connections, topic: Arc<Topic>, opened: Opened, most: usize) -> Self {
         let partition = opened.client.partition();
-        Self { connections, topic, partition, opened: Some(opened), max_bytes: USUAL_BYTES }
+        let most = i32::try_from(most).unwrap_or(i32::MAX).clamp(LEAST_BYTES, USUAL_BYTES);
+        let usual = (most / GROWTH).max(LEAST_BYTES);
+        Self { connections, topic, partition, opened: Some(opened), max_bytes: usual, usual, most }
+    }
+
+    /// Changes the size of the next fetches by that of the records that one has brought. Compressed ones are larger than
+    /// what was fetched. A fetch that brought less than half of its bytes was not full, and says nothing.
+    fn adapt(&mut self, size: usize) {
+        if self.max_bytes == self.usual {
+            self.usual = fitting(self.usual, self.most, size);
+        }
+        self.max_bytes = self.max_bytes.saturating_mul(GROWTH).min(self.usual);
     }
 
     /// Returns the partition's client; connects to the current leader after a failure.
@@ -83,7 +102,7 @@ impl Reader {
                 return Ok(Fetched::Records { records: Vec::new(), next: offset, end: self.end().await? });
             }
             Ok(Err(e)) if is_malformed(&e) => {
-                self.max_bytes = USUAL_BYTES;
+                self.max_bytes = self.usual;
                 return Ok(Fetched::Unreadable { offset, reason: UNREADABLE.to_owned(), cause: e.into() });
             }
             Ok(Err(e)) => {
@@ -95,11 +114,12 @@ impl Reader {
                 return Err(Error::kafka(format!("{doing} in time")).caused_by(elapsed));
             }
         };
+
         // Records that ended before the offset may come back: rskafka hands out whole batches.
         let Some(last) = records.last().map(|last| last.offset).filter(|last| *last >= offset) else {
-            return match Emptiness::of(offset, self.end().await?, self.max_bytes) {
+            return match Emptiness::of(offset, self.end().await?, self.max_bytes, self.usual) {
                 Emptiness::End => {
-                    self.max_bytes = USUAL_BYTES;
+                    self.max_bytes = self.usual;
                     Ok(Fetched::Records { records: Vec::new(), next: offset, end })
                 }
                 Emptiness::TooSmall => {
@@ -109,8 +129,6 @@ impl Reader {
                 Emptiness::CompactedAway => Ok(Fetched::CompactedAway),
             };
         };
-        self.max_bytes = self.max_bytes.saturating_mul(GROWTH).min(USUAL_BYTES);
-
         // A transaction's marker makes a fetch malformed, so an aborted transaction is only overlooked if it spans the
         // end of the fetch. At the high watermark none does: the broker does not send the records of open ones.
         if last.saturating_add(1) < end
@@ -126,6 +144,7 @@ impl Reader {
         let mut messages = Vec::with_capacity(records.len());
         let records = records.into_iter().filter(|record| record.offset >= offset);
         messages.extend(records.map(|record| (record.offset, record.record.into())));
+        self.adapt(messages.iter().map(|(_, message): &(i64, Message)| message.size()).sum());
         let next = messages.last().map_or(offset, |(last, _): &(i64, Message)| last.saturating_add(1));
         Ok(Fetched::Records { records: messages, next, end })
     }
@@ -169,7 +188,7 @@ impl PartitionReader for Reader {
     }
 }
 
-/// Why a fetch brought nothing.
+/// The reason why a fetch brought nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Emptiness {
     /// There is nothing more.
@@ -181,14 +200,25 @@ enum Emptiness {
 }
 
 impl Emptiness {
-    fn of(offset: i64, end: i64, max_bytes: i32) -> Self {
+    fn of(offset: i64, end: i64, max_bytes: i32, usual: i32) -> Self {
         match max_bytes {
             _ if end <= offset => Self::End,
             // A larger fetch would meet what cannot be read.
-            ..USUAL_BYTES | MOST_BYTES.. => Self::CompactedAway,
+            _ if max_bytes < usual || max_bytes >= MOST_BYTES => Self::CompactedAway,
             _ => Self::TooSmall,
         }
     }
+}
+
+/// Returns how many bytes to fetch so that the records in them have about `most` bytes, after a fetch of `bytes` has
+/// brought records of `size`.
+fn fitting(bytes: i32, most: i32, size: usize) -> i32 {
+    let size = i64::try_from(size).unwrap_or(i64::MAX).max(1);
+    if size < i64::from(bytes / 2) {
+        return bytes;
+    }
+    let fitting = i32::try_from(i64::from(bytes) * i64::from(most) / size).unwrap_or(i32::MAX);
+    fitting.min(bytes.saturating_mul(GROWTH)).clamp(LEAST_BYTES.min(most), most)
 }
 
 const UNREADABLE: &str = "this record, or another one of its batch, is one that rskafka cannot read (a transaction's \
@@ -216,9 +246,21 @@ mod tests {
 
     #[test]
     fn what_compaction_has_emptied_is_got_past() {
-        assert_eq!(Emptiness::of(37, 37, USUAL_BYTES), Emptiness::End);
-        assert_eq!(Emptiness::of(25, 37, USUAL_BYTES), Emptiness::TooSmall);
-        assert_eq!(Emptiness::of(25, 37, MOST_BYTES), Emptiness::CompactedAway);
-        assert_eq!(Emptiness::of(37, 37, MOST_BYTES), Emptiness::End);
+        assert_eq!(Emptiness::of(37, 37, USUAL_BYTES, USUAL_BYTES), Emptiness::End);
+        assert_eq!(Emptiness::of(25, 37, USUAL_BYTES, USUAL_BYTES), Emptiness::TooSmall);
+        assert_eq!(Emptiness::of(25, 37, MOST_BYTES, USUAL_BYTES), Emptiness::CompactedAway);
+        assert_eq!(Emptiness::of(37, 37, MOST_BYTES, USUAL_BYTES), Emptiness::End);
+    }
+
+    #[test]
+    fn fetches_of_compressed_records_are_smaller() {
+        let (first, most) = (USUAL_BYTES / GROWTH, USUAL_BYTES);
+        let size = |bytes: i32, ratio: usize| usize::try_from(bytes).unwrap() * ratio;
+        assert_eq!(fitting(first, most, size(first, 1)), most);
+        assert_eq!(fitting(first, most, size(first, 4)), most / 4);
+        assert_eq!(fitting(most, most, size(most, 16)), most / 16);
+        assert_eq!(fitting(most, most, size(most, 1_000)), LEAST_BYTES);
+        // It brought what there was.
+        assert_eq!((fitting(first, most, 0), fitting(first, most, 100)), (first, first));
     }
 }

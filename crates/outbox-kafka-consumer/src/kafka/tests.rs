@@ -81,7 +81,7 @@ async fn discovery_connects_no_client_of_rskafka_and_partitions_share_connection
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(logged.clone()));
     let broker = Broker::builder().start().await.unwrap();
     broker.create_topic(TOPIC, 20).unwrap();
-    let cluster = Cluster::new(Brokers::new(vec![broker.address()], Security::new()));
+    let cluster = Cluster::new(Brokers::new(vec![broker.address()], Security::new()), 4 << 20);
     for _ in 0..5 {
         assert_eq!(cluster.partitions(&[TOPIC.to_owned()].into()).await.unwrap().len(), 1);
     }
@@ -102,8 +102,9 @@ async fn the_default_reader_bounds_the_connections_of_a_process() {
     const PARTITIONS: i32 = 60;
     let broker = Broker::builder().start().await.unwrap();
     broker.create_topic(TOPIC, PARTITIONS).unwrap();
+
     let brokers = Brokers::new(vec![broker.address()], Security::new());
-    let choice = crate::source::Choice::new(crate::Reader::default(), &brokers);
+    let choice = crate::source::Choice::new(crate::Reader::default(), &brokers, 256 << 20);
     let opened = futures_util::future::join_all((0..PARTITIONS).map(|partition| choice.open(TOPIC, partition))).await;
     let read = opened.into_iter().map(|reader| async {
         let mut reader = reader.unwrap();
@@ -121,7 +122,8 @@ async fn a_bootstrap_address_that_drops_packets_is_got_around() {
     let broker = Broker::builder().start().await.unwrap();
     broker.create_topic(TOPIC, 1).unwrap();
     let dropping = Dropping::listen().await;
-    let cluster = Cluster::new(Brokers::new(vec![dropping.address.clone(), broker.address()], Security::new()));
+    let cluster =
+        Cluster::new(Brokers::new(vec![dropping.address.clone(), broker.address()], Security::new()), 4 << 20);
     let mut reader = cluster.open(TOPIC, 0).await.unwrap();
     assert_eq!(reader.end().await.unwrap(), 0);
 
@@ -135,7 +137,7 @@ async fn a_bootstrap_address_that_drops_packets_is_got_around() {
 #[tokio::test]
 async fn a_topic_that_does_not_exist_is_not_created() {
     let broker = Broker::builder().start().await.unwrap();
-    let cluster = Cluster::new(Brokers::new(vec![broker.address()], Security::new()));
+    let cluster = Cluster::new(Brokers::new(vec![broker.address()], Security::new()), 4 << 20);
     broker.create_topic("other", 1).unwrap();
     assert!(cluster.open(TOPIC, 0).await.unwrap_err().is_transient());
     assert!(cluster.open("other", 1).await.unwrap_err().is_transient());
@@ -148,7 +150,7 @@ async fn a_topic_that_does_not_exist_is_not_created() {
 async fn a_reader_gets_over_a_leader_that_moves_and_connections_that_break() {
     let broker = Broker::builder().start().await.unwrap();
     broker.create_topic(TOPIC, 1).unwrap();
-    let cluster = Cluster::new(Brokers::new(vec![broker.address()], Security::new()));
+    let cluster = Cluster::new(Brokers::new(vec![broker.address()], Security::new()), 4 << 20);
     let mut reader = cluster.open(TOPIC, 0).await.unwrap();
     let moved = broker.faults().inject(Fault::not_leader().on(TOPIC, 0).times(3));
     assert!(matches!(reader.fetch(0).await.unwrap(), Fetched::Records { .. }));

@@ -1,4 +1,5 @@
-/// How many events share a transaction: fewer after a conflict with another transaction, and slowly more again.
+/// The number of events that share a transaction: fewer after a conflict with another transaction, and slowly more
+/// again.
 ///
 /// Events of different aggregates may change the same rows. The more of them a transaction holds, the more often two
 /// transactions wait for each other.
@@ -6,7 +7,7 @@
 pub struct BatchSize {
     most: usize,
     now: usize,
-    /// How many transactions of this size have committed in a row.
+    /// The number of transactions of this size that have committed in a row.
     commits: u32,
 }
 
@@ -57,10 +58,12 @@ mod tests {
         for _ in 0..COMMITS {
             size.committed(49);
         }
+
         assert_eq!(size.get(), 50, "smaller transactions do not count");
         for _ in 0..COMMITS {
             size.committed(50);
         }
+
         assert_eq!(size.get(), 53);
         size.conflicted(1);
         assert_eq!(size.get(), 1);

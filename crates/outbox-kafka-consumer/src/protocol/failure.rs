@@ -4,7 +4,7 @@ use std::fmt;
 use deadpool_postgres::tokio_postgres;
 use outbox_net::SqlStateClass;
 
-/// Why an event was not handled. A [`RetryPolicy`](crate::RetryPolicy) receives it.
+/// The reason why an event was not handled. A [`RetryPolicy`](crate::RetryPolicy) receives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FailureKind {

@@ -1,4 +1,4 @@
-/// Why a position is not moved.
+/// The reason why a position is not moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MoveRefused {
     /// The inbox has forgotten events from there on: they would take effect again.

@@ -34,10 +34,12 @@ pub fn assign(seats: &[PartitionLease], members: &[Member]) -> BTreeMap<(String,
             *load.entry(owner).or_default() += 1;
         }
     }
+
     let lightest = |load: &BTreeMap<Uuid, usize>, topic: &str| {
         let readers = members.iter().filter(|member| member.topics.contains(topic));
         readers.map(|member| (load.get(&member.id).copied().unwrap_or(0), member.id)).min()
     };
+
     for seat in &seats {
         let place = (seat.topic.clone(), seat.partition);
         if let (false, Some((_, id))) = (assigned.contains_key(&place), lightest(&load, &seat.topic)) {
@@ -45,6 +47,7 @@ pub fn assign(seats: &[PartitionLease], members: &[Member]) -> BTreeMap<(String,
             *load.entry(id).or_default() += 1;
         }
     }
+
     // Each move makes the shares more even, so this ends.
     while let Some((place, to)) = assigned.iter().find_map(|(place, owner)| {
         let (least, id) = lightest(&load, &place.0)?;
@@ -58,11 +61,12 @@ pub fn assign(seats: &[PartitionLease], members: &[Member]) -> BTreeMap<(String,
     assigned
 }
 
-/// When a lease is renewed, and when it counts as lost by its owner's own clock. Times are since some fixed instant.
+/// The times at which a lease is renewed, and counts as lost by its owner's own clock. Times are since some fixed
+/// instant.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseClock {
     ttl: Duration,
-    /// When the last renewal that succeeded was begun: the store's time for it is that or later.
+    /// The time at which the last renewal that succeeded was begun: the store's time for it is that or later.
     renewed: Duration,
 }
 

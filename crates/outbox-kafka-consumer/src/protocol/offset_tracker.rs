@@ -43,6 +43,11 @@ impl OffsetTracker {
         self.open.first().copied().unwrap_or(self.seen)
     }
 
+    /// Returns the position as it is in the store, as far as is known.
+    pub fn position(&self) -> i64 {
+        self.stored
+    }
+
     /// Returns where the position in the store may move; `None` if it is there already.
     pub fn to_store(&self) -> Option<i64> {
         Some(self.done()).filter(|done| *done > self.stored)
@@ -71,6 +76,7 @@ mod tests {
         for offset in [10, 11, 13, 15] {
             prefix.deal(offset);
         }
+
         prefix.committed(&[11, 15]);
         assert_eq!(prefix.to_store(), None, "10 is open");
         prefix.committed(&[10]);
@@ -112,6 +118,7 @@ mod tests {
                 }
                 prop_assert!(open.iter().all(|offset| *offset >= prefix.done()));
             }
+
             prefix.committed(&open);
             prop_assert_eq!(prefix.done(), dealt.last().map_or(0, |last| last + 1));
         }

@@ -42,6 +42,7 @@ impl Pieces {
             }
         };
         let (first, behind) = (piece.start + first, piece.start + behind);
+
         for part in [behind..piece.end, first..behind, piece.start..first] {
             if !part.is_empty() {
                 self.0.push_front(part);

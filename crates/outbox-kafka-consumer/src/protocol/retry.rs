@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::FailureKind;
 
-/// When an event that failed is tried again: a pure function of the failed attempt.
+/// The time at which a failed event is tried again: a pure function of the failed attempt.
 ///
 /// The default doubles from 1 s to 5 min, each delay shortened by up to a half at random, and gives up after 12
 /// attempts (about half an hour). What was rejected, and data that PostgreSQL refuses (SQLSTATE class 22), is given up

@@ -22,6 +22,7 @@ pub fn stages(events: &[Staged<'_>]) -> Vec<Stage> {
     let mut stages: Vec<Stage> = Vec::new();
     // The stage of each key's last event: a later event of the key is not before it.
     let mut last: HashMap<&[u8], usize> = HashMap::new();
+
     for (index, key, together) in events {
         let first = key.and_then(|key| last.get(key)).copied().unwrap_or(0);
         let fitting = stages.iter_mut().enumerate().skip(first).find(|(_, stage)| stage.together == *together);
@@ -35,6 +36,7 @@ pub fn stages(events: &[Staged<'_>]) -> Vec<Stage> {
                 stages.len() - 1
             }
         };
+
         if let Some(key) = key {
             last.insert(key, at);
         }

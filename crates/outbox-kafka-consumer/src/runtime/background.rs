@@ -15,17 +15,19 @@ use super::{Shared, TopicPartition};
 use crate::Error;
 use crate::store::{HeldEventTask, Progress};
 
-/// How often positions are moved. Until then a restart reads known events again.
+/// The interval at which positions are moved. Until then a restart reads known events again.
 const ADVANCE: Duration = Duration::from_secs(1);
 /// For how long requests are kept that were carried out.
 const REQUESTS: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How often what is old is looked for.
+/// The interval at which old rows are looked for.
 const PURGE: Duration = Duration::from_secs(60);
 /// Every how many purges the heads of blocked keys are looked at.
 const HEADS: u32 = 10;
-/// How often positions are mirrored.
+/// The interval at which positions are mirrored.
 const MIRROR: Duration = Duration::from_secs(5);
-/// How long the last positions may take at shutdown.
+/// The number of rounds after which all positions are mirrored, and not only those that were moved.
+const MIRROR_ALL: u32 = 6;
+/// The time that the last positions may take at shutdown.
 const LAST_MIRROR: Duration = Duration::from_secs(2);
 
 /// A partition is looked after as long as this lives.
@@ -70,6 +72,7 @@ impl Shared {
                 looked = self.store_progress().await;
                 advanced = polled;
             }
+
             match looked {
                 Ok(()) => backoff.reset(),
                 Err(e) => {
@@ -100,6 +103,7 @@ impl Shared {
         if behind.is_empty() {
             return Ok(());
         }
+
         let progress: Vec<Progress> = behind.iter().map(|(_, progress)| *progress).collect();
         let stored = self.in_time(self.store.advance(&progress)).await?;
         for (in_flight, progress) in behind {
@@ -122,12 +126,14 @@ impl Shared {
         loop {
             tokio::time::sleep(PURGE).await;
             round = round.wrapping_add(1);
+
             let purged = async {
                 let events = self.store.purge(self.options.inbox_retention, &mut from).await?;
                 self.store.purge_others(REQUESTS, self.options.dead_letter_retention).await?;
                 let freed = if round.is_multiple_of(HEADS) { self.store.free_heads().await? } else { 0 };
                 Ok::<_, Error>((events, freed))
             };
+
             match purged.await {
                 Ok((0, 0)) => {}
                 Ok((events, freed)) => {
@@ -142,11 +148,16 @@ impl Shared {
 }
 
 impl Shared {
-    /// Commits the positions that were moved, every few seconds.
+    /// Commits the positions that were moved, every few seconds, and all of them now and then: Kafka forgets those of
+    /// idle partitions (`offsets.retention.minutes`), and a tool may have reset them.
     pub async fn mirror(self: Arc<Self>) -> Result<(), Error> {
-        let mut failing = None;
+        let (mut failing, mut round) = (None, 0_u32);
         loop {
             tokio::time::sleep(MIRROR).await;
+            round = round.wrapping_add(1);
+            if round.is_multiple_of(MIRROR_ALL) {
+                self.upkeep.note_all_stored();
+            }
             self.mirror_moved(&mut failing).await;
         }
     }
@@ -165,12 +176,14 @@ impl Shared {
         if moved.is_empty() {
             return;
         }
+
         let offset = |((topic, partition), offset): (&TopicPartition, &i64)| GroupOffset {
             topic: topic.clone(),
             partition: *partition,
             offset: *offset,
         };
         let offsets: Vec<GroupOffset> = moved.iter().map(offset).collect();
+
         match self.cluster.brokers().cluster().commit_offsets(&self.store.group, &offsets).await {
             Ok(()) => *failing = None,
             Err(e) => {

@@ -1,13 +1,12 @@
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::failed::{Aborted, Failed, Fault};
+use super::failed::{Aborted, Fault};
 use super::item::Item;
 use super::lane::{Lane, behind};
 use super::measure;
-use crate::protocol::FailureKind;
-use crate::store::{Connection, Disposition, Entry, NewlyHeld, PgError, Transaction};
+use super::session::Calls;
+use crate::store::{CommitError, Connection, Disposition, Entry, NewlyHeld, PgError, Transaction};
 use crate::{Error, EventState, Isolation};
 
 impl Lane {
@@ -34,7 +33,8 @@ impl Lane {
         let started = store.in_time(client.transaction()).await;
         let mut tx = started.map_err(|e| Fault::of_store("begin a transaction", e))?;
         let entries: Vec<Entry> = items.iter().map(Item::entry).collect();
-        let taken = store.begin(&mut tx, self.in_flight.fence, &self.in_flight.topic, &entries, isolation).await;
+        let check = self.settings_check(items);
+        let taken = store.begin(&mut tx, self.in_flight.fence, &self.in_flight.topic, &entries, isolation, check).await;
         let taken = taken.map_err(|e| Fault::of_store("take events into the inbox", e))?;
         let mut taken = taken.ok_or_else(|| Fault::Store(Error::fenced()))?;
         let (mut fresh, mut parked, mut duplicates) = (Vec::new(), Vec::new(), 0);
@@ -47,24 +47,26 @@ impl Lane {
                 fresh.push(index);
             }
         }
+
         tx = self.handle(tx, items, &fresh).await?;
-        let (handled, parked) = (fresh.len() as u64, parked.iter().filter_map(|&index| items.get(index)));
-        let parked: Vec<&Item> = parked.collect();
-        if !parked.is_empty() && handled > 0 {
-            let changed = self.after_handlers(&mut tx).await?;
-            self.check_shared(&changed, items.len())?;
+        let mut calls = Calls::of(items, &fresh, check);
+        let of = |places: &[usize]| places.iter().filter_map(|&index| items.get(index)).collect();
+        let (handled, parked): (Vec<&Item>, Vec<&Item>) = (of(&fresh), of(&parked));
+        if !parked.is_empty() && !handled.is_empty() {
+            calls.changed = self.after_handlers(&mut tx, check).await?;
+            self.check_shared(&calls)?;
         }
+
         let is_parked = self.park_behind(&mut tx, &parked).await;
         if !is_parked.map_err(|e| Fault::of_store("park events behind their key", e))? {
             return Err(Fault::freed().into());
         }
+
         let offsets: Vec<i64> = items.iter().map(|item| item.offset).collect();
-        self.finish(tx, &offsets, isolation).await?;
-        fresh.iter().filter_map(|&index| items.get(index)).for_each(|item| {
-            self.shared.succeeded(&self.in_flight.topic, item.event_type());
-        });
-        measure::batch(&self.in_flight.topic, handled, duplicates, begun.elapsed());
-        Ok(())
+        let remained = self.finish_handled(tx, &offsets, isolation, calls).await?;
+        handled.iter().for_each(|item| self.shared.succeeded(&self.in_flight.topic, item.event_type()));
+        measure::batch(&self.in_flight.topic, handled.len() as u64, duplicates, begun.elapsed());
+        Ok(self.check_session(&handled, check, &remained)?)
     }
 
     /// Returns whether the keys are still blocked.
@@ -73,6 +75,7 @@ impl Lane {
         if ids.is_empty() {
             return Ok(true);
         }
+
         let store = &self.shared.store;
         let keys: BTreeSet<&[u8]> = parked.iter().filter_map(|item| item.message.key()).collect();
         if !store.keep_blocked(tx, &self.in_flight.topic, &keys).await? {
@@ -99,36 +102,14 @@ impl Lane {
         }
     }
 
-    /// Restores the session after handlers, before the consumer's own statements. Returns the names of the settings
-    /// that were changed.
-    pub async fn after_handlers(&self, tx: &mut Transaction<'_>) -> Result<Vec<String>, Fault> {
-        let restored = self.shared.store.after_handlers(tx).await;
-        restored.map_err(|e| Fault::after_handlers("restore the session", e))?.ok_or(Fault::Ended)
-    }
-
-    /// Checks that no handler of a batch has changed the session that they share. Otherwise the events run again, and an
-    /// event whose handler changes settings gets its own transaction.
-    fn check_shared(&self, changed: &[String], events: usize) -> Result<(), Fault> {
-        if changed.is_empty() || events == 1 {
-            return Ok(());
-        }
-        let settings = changed.join(", ");
-        if !self.in_flight.has_changed_settings.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                target: "outbox.consumer", topic = &*self.in_flight.topic, partition = self.in_flight.partition, settings,
-                "handler changes settings of its session: its events run one by one, unless it sets them back"
-            );
-        }
-        let error = format!("a handler of the batch changed {settings}");
-        Err(Fault::Event(Failed::new(FailureKind::Failed, error)))
-    }
-
     /// Leaves nothing of a failed attempt in the connection.
     pub async fn clean_up(&self, mut client: Connection, fault: Fault) -> Fault {
         match fault {
             // What the handler set after its COMMIT or ROLLBACK cannot be distinguished from earlier values, and after
             // a store fault the connection may only seem to be open.
             Fault::Ended | Fault::Store(_) => client.discard(),
+            // It has its settings back, but what else the handler left is not known.
+            Fault::SessionChanged(_) => client.discard(),
             _ if client.is_unclean() => client.discard(),
             // A rollback undoes everything else.
             _ => self.shared.store.unlock(&mut client).await,
@@ -136,23 +117,48 @@ impl Lane {
         fault
     }
 
-    /// Commits. The position follows later.
+    /// Commits a transaction without calls of handlers. The position follows later.
     pub async fn finish(&self, tx: Transaction<'_>, offsets: &[i64], isolation: Isolation) -> Result<(), Fault> {
-        self.commit(tx, offsets.len(), isolation).await?;
-        self.prefix().committed(offsets);
-        Ok(())
+        self.finish_handled(tx, offsets, isolation, Calls::default()).await.map(drop)
     }
 
-    async fn commit(&self, mut tx: Transaction<'_>, events: usize, isolation: Isolation) -> Result<(), Fault> {
-        let closed = self.shared.store.close_guard(&mut tx, self.in_flight.fence, isolation).await;
+    /// Commits as [`finish`](Self::finish) does, after these calls of handlers. Returns the settings that they have
+    /// changed for longer than the transaction; the session has its own ones back.
+    pub async fn finish_handled(
+        &self,
+        tx: Transaction<'_>,
+        offsets: &[i64],
+        isolation: Isolation,
+        calls: Calls,
+    ) -> Result<Vec<String>, Fault> {
+        let remained = self.commit(tx, isolation, calls).await?;
+        self.prefix().committed(offsets);
+        Ok(remained)
+    }
+
+    async fn commit(
+        &self,
+        mut tx: Transaction<'_>,
+        isolation: Isolation,
+        mut calls: Calls,
+    ) -> Result<Vec<String>, Fault> {
+        let store = &self.shared.store;
+        let closed = store.close_guard(&mut tx, self.in_flight.fence, isolation, calls.check).await;
         let changed = closed.map_err(|e| Fault::after_handlers("close the guard", e))?;
-        self.check_shared(&changed.ok_or_else(|| Fault::Store(Error::fenced()))?, events)?;
-        match self.shared.store.in_time(tx.commit()).await {
-            Ok(()) => Ok(()),
-            // PostgreSQL has not committed, because of a deferred constraint or a foreign server, for example.
-            Err(e) if e.is_rejected_commit() => Err(Fault::of_commit(e)),
-            // Whether it has is not known: position and inbox are read again before anything else is done.
-            Err(e) => Err(Fault::of_store("report whether it has committed", e)),
-        }
+        calls.changed.extend(changed.ok_or_else(|| Fault::Store(Error::fenced()))?);
+        self.check_shared(&calls)?;
+
+        let committed = if calls.changed.is_empty() {
+            store.commit(tx).await.map(|()| Vec::new())
+        } else {
+            store.commit_and_reset(tx, &calls.changed).await
+        };
+        let remained = committed.map_err(|e| match e {
+            CommitError::NotCommitted(e) => Fault::of_commit(e),
+            // Position and inbox are read again before anything else is done.
+            CommitError::Unknown(e) => Fault::of_store("report whether it has committed", e),
+        })?;
+        self.note_settings(&calls.changed, &remained);
+        Ok(remained)
     }
 }

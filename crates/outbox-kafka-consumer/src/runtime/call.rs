@@ -194,6 +194,7 @@ impl Lane {
         if !item.is_outside() {
             return Ok(());
         }
+
         let _slot = self.shared.slots.acquire().await;
         let store = &self.shared.store;
         let is_known = match item.id {
@@ -240,6 +241,7 @@ impl Lane {
             offset: item.offset,
             delivery: item.delivery,
         };
+
         item.delivery.is_redelivery = true;
         Ok(Some((Received::new((), *event, place), Arc::clone(route))))
     }
@@ -328,6 +330,7 @@ impl Lane {
             event.r#type = event.event_type.as_deref(),
             traceparent = event.traceparent.as_ref().map(|traceparent| traceparent.as_str()),
         );
+
         if let Some(hook) = &self.shared.options.span {
             // Neither the event nor its worker suffers from it.
             if catch_unwind(AssertUnwindSafe(|| hook(&span, event))).is_err() {
@@ -341,7 +344,7 @@ impl Lane {
 /// An event with its handlers.
 pub type Delivered = (Received<()>, Arc<Route>);
 
-/// Why a call of a handler failed, and which of its events is the cause if it is known.
+/// The reason why a call of a handler failed, and which of its events is the cause if it is known.
 struct CallFault {
     fault: Fault,
     event: Option<usize>,

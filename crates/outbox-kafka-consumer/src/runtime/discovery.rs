@@ -9,9 +9,9 @@ use crate::Error;
 use crate::source::RecordSource as _;
 use outbox_net::{Backoff, ErrorChain};
 
-/// How often new topics and partitions are looked for.
+/// The interval at which new topics and partitions are looked for.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// How often a topic is looked for that never existed: its first event creates it and waits for this.
+/// The interval at which a topic is looked for that never existed: its first event creates it and waits for this.
 const EARLY_INTERVAL: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// After how many answers without it a topic counts as deleted. A broker that has just started may not know it yet.
@@ -24,6 +24,7 @@ impl Shared {
     pub async fn discover(&self, found: watch::Sender<Found>) -> Result<(), Error> {
         let mut discovery = Discovery::new(self.registry.topics().into_iter().map(str::to_owned).collect());
         let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE);
+        let mut checked = BTreeSet::new();
         loop {
             match self.cluster.partitions(&discovery.topics).await {
                 Ok(answer) => {
@@ -34,6 +35,7 @@ impl Shared {
                         found.clone_from(&discovery.found);
                         is_new
                     });
+                    self.check_new(&discovery, &mut checked).await;
                     self.until_topic_appears(&discovery, Instant::now() + INTERVAL).await;
                 }
                 Err(e) => {
@@ -42,6 +44,15 @@ impl Shared {
                     self.set_rejected(Some(e));
                     sleep(pause).await;
                 }
+            }
+        }
+    }
+
+    /// Checks the topics that were not found before.
+    async fn check_new(&self, discovery: &Discovery, checked: &mut BTreeSet<String>) {
+        for topic in discovery.topics.difference(&discovery.awaited) {
+            if checked.insert(topic.clone()) {
+                self.check_retention(topic).await;
             }
         }
     }
@@ -64,7 +75,7 @@ impl Shared {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     pub places: BTreeSet<TopicPartition>,
-    /// How many partitions each topic has by the last answer about it; 0 if it does not exist.
+    /// The number of partitions of each topic by the last answer about it; 0 if it does not exist.
     pub partitions: BTreeMap<String, i32>,
     /// The same, of the topics for which several answers in a row agree.
     pub settled: BTreeMap<String, i32>,
@@ -88,9 +99,9 @@ struct Discovery {
     /// The topics that no answer had so far.
     awaited: BTreeSet<String>,
     found: Found,
-    /// How many answers in a row had the same number of partitions.
+    /// The number of answers in a row with the same number of partitions.
     agreeing: BTreeMap<String, u32>,
-    /// How many answers in a row did not have a topic.
+    /// The number of answers in a row without a topic.
     missing: BTreeMap<String, u32>,
     /// The error of each topic that cannot be described, as it was logged.
     failing: BTreeMap<String, String>,

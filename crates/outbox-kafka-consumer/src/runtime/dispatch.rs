@@ -33,7 +33,8 @@ pub struct Dispatcher {
     /// Sorted, and waiting for room.
     next: Option<Item>,
     earlier: EarlierAttempts,
-    /// How many offsets are isolated after the first event that the inbox does not know; `None` behind that one.
+    /// The number of offsets that are isolated after the first event that the inbox does not know; `None` behind that
+    /// one.
     isolated: Option<i64>,
 }
 
@@ -68,12 +69,12 @@ pub struct EarlierAttempts {
     pub attempt_owner: Uuid,
 }
 
-/// How many events the inbox is asked about at a time.
+/// The number of events that the inbox is asked about at a time.
 const LOOK_AHEAD: usize = 1_000;
 
 /// The bytes of records of one partition that may be in flight. A lane's transactions add what the handlers hold.
 const BUDGET: usize = 8 << 20;
-/// How many records may be in flight for each event of a batch.
+/// The number of records that may be in flight for each event of a batch.
 const BATCHES_AHEAD: usize = 2;
 
 /// Returns how many records may be in flight: what a successor is careful with.
@@ -165,6 +166,7 @@ impl Dispatcher {
             if !self.sort_next()? || self.is_next_alone() || self.is_paused() {
                 return Ok(());
             }
+
             let Some(item) = &self.next else { return Ok(()) };
             let (cost, index) = (self.cost(item), lane_of(item.message.key(), item.offset, self.lanes.len()));
             let Some(lane) = self.lanes.get(index) else { return Ok(()) };
@@ -176,12 +178,14 @@ impl Dispatcher {
                 _ => break,
             }
         }
+
         // There is no room at the moment.
         let Some(item) = &self.next else { return Ok(()) };
         let index = lane_of(item.message.key(), item.offset, self.lanes.len());
         let permit = Arc::clone(&self.budget).acquire_many_owned(self.cost(item)).await;
         let Some(lane) = self.lanes.get(index) else { return Ok(()) };
         let (Ok(permit), Ok(room)) = (permit, lane.reserve().await) else { return Ok(()) };
+
         match self.tasks.take(index) {
             Some(task) => room.send(Work::HeldEventTask(task)),
             None => hand_over(&self.in_flight, &mut self.next, &mut self.memory, permit, room),
@@ -217,6 +221,7 @@ impl Dispatcher {
         if item.offset >= self.earlier.isolate_until || pauses.is_paused(&self.in_flight.topic, item.event_type()) {
             return Ok(());
         }
+
         // The process that ended may have called the handler.
         item.delivery.is_redelivery = true;
         if matches!(item.todo, Todo::Handle { .. }) {
@@ -226,6 +231,7 @@ impl Dispatcher {
                 item.todo = Todo::Poison;
             }
         }
+
         let lane = lane_of(item.message.key(), item.offset, self.lanes.len());
         let cost = self.next.as_ref().map_or(1, |item| self.cost(item));
         let permit = Arc::clone(&self.budget).acquire_many_owned(cost).await;
@@ -241,10 +247,12 @@ impl Dispatcher {
     async fn skip_known(&mut self) -> Result<(), Error> {
         let mut known = HashSet::new();
         let mut asked_until = i64::MIN;
+
         loop {
             if !self.sort_next()? {
                 return Ok(());
             }
+
             let Some(item) = &self.next else { return Ok(()) };
             let (offset, id) = (item.offset, item.id);
             if offset >= asked_until {
@@ -257,11 +265,13 @@ impl Dispatcher {
             }
             self.next = None;
             self.in_flight.prefix().pass(offset);
+
             if let Some(isolated) = self.isolated {
                 self.earlier.isolate_until =
                     self.earlier.isolate_until.max(offset.saturating_add(1).saturating_add(isolated));
             }
         }
+
         self.isolated = None;
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::registry::Route;
 use crate::store::{Disposition, Paused, PgError};
 use crate::{Error, EventState, HandlerError};
 
-/// Why an event was not handled, and what may come next.
+/// The reason why an event was not handled, and what may come next.
 #[derive(Debug)]
 pub struct Failed {
     pub kind: FailureKind,
@@ -26,7 +26,7 @@ pub struct Failed {
     policy: Option<HandlerPolicy>,
 }
 
-/// Why a transaction came to nothing.
+/// The reason why a transaction came to nothing.
 #[derive(Debug)]
 pub enum Fault {
     /// One of its events failed.
@@ -41,9 +41,13 @@ pub enum Fault {
     Stop(Box<dyn StdError + Send + Sync>),
     /// A handler has ended it with COMMIT or ROLLBACK.
     Ended,
+    /// A handler has changed settings that other events of the transaction need as they were.
+    NotShared(Error),
+    /// It is committed, and a handler has changed settings of the session for longer than that.
+    SessionChanged(Error),
 }
 
-/// Why the transaction of a batch came to nothing, and which of its events may be the cause.
+/// The reason why the transaction of a batch came to nothing, and which of its events may be the cause.
 #[derive(Debug)]
 pub struct Aborted {
     pub fault: Fault,
@@ -118,7 +122,7 @@ impl Fault {
     /// Converts into an error that blames no event.
     pub fn into_error(self) -> Error {
         match self {
-            Self::Store(e) | Self::Conflict(e) | Self::Locked(e) => e,
+            Self::Store(e) | Self::Conflict(e) | Self::Locked(e) | Self::NotShared(e) | Self::SessionChanged(e) => e,
             Self::Event(failed) => Error::store("keep an event that failed", failed.error),
             Self::Stop(e) => Error::store("keep an event that failed", e),
             Self::Ended => Error::store("keep a transaction", ENDED),
@@ -310,6 +314,7 @@ impl Shared {
             FailureKind::Locked => return failed.until_unlocked(attempts, random),
             _ => {}
         }
+
         let policy = failed.policy.as_ref().or(route.and_then(Route::policy));
         let retry = policy.and_then(|policy| policy.retry.as_ref()).unwrap_or(&self.options.retry);
         let on_failure = policy.and_then(|policy| policy.on_failure).unwrap_or(self.options.on_failure);
@@ -325,6 +330,7 @@ impl Shared {
             (Some(_), RetryHint::RetryAfter(delay)) => Some(delay.min(LONGEST_DELAY)),
             (Some(delay), _) => Some(RetryPolicy::jittered(delay.min(LONGEST_DELAY), random)),
         };
+
         Disposition {
             state: if next_attempt.is_some() { EventState::Parked } else { EventState::Dead },
             blocks: next_attempt.is_some() || on_failure == DeadLetterMode::BlockKey,
@@ -336,9 +342,9 @@ impl Shared {
     }
 }
 
-/// How long an event waits for a lock before it is parked: this part of the lease at least.
+/// The time that an event waits for a lock before it is parked: this part of the lease at least.
 const SHORT_WAIT: u32 = 8;
-/// How long an event is parked that did not get a lock.
+/// The time that an event is parked that did not get a lock.
 const LOCKED_PAUSE: Duration = Duration::from_secs(5);
 /// Of the second between two looks at an event that nobody can take yet.
 const MOST_DOUBLINGS: u32 = 5;

@@ -7,13 +7,14 @@ use super::failed::{Failed, Fault};
 use super::item::{Item, Todo};
 use super::lane::{CONFLICTS, Lane, pause_after, random};
 use super::measure;
+use super::session::Calls;
 use crate::protocol::FailureKind;
 use crate::received::Delivery;
 use crate::registry::Route;
-use crate::store::{Action, Connection, HeldEvent, HeldEventTask, Transaction};
+use crate::store::{Action, Connection, HeldEvent, HeldEventTask, SettingsCheck, Transaction};
 use crate::{Error, Isolation};
 
-/// How many held events of one key are handled before the lane continues with others.
+/// The number of held events of one key that are handled before the lane continues with others.
 const IN_A_ROW: usize = 100;
 
 /// An attempt at a held event.
@@ -29,6 +30,7 @@ impl Lane {
     pub async fn run_task(&self, task: &HeldEventTask) -> Result<(), Error> {
         let _slot = self.shared.slots.acquire().await;
         let mut next = Some(task.held);
+
         match task.action {
             Action::Due if self.shared.pauses.is_paused(&self.in_flight.topic, task.event_type()) => {
                 return self.shared.store.postpone(task.held).await;
@@ -40,6 +42,7 @@ impl Lane {
                 next = None;
             }
         }
+
         for _ in 0..IN_A_ROW {
             let Some(held) = next else { break };
             next = self.retry(held).await?;
@@ -65,6 +68,7 @@ impl Lane {
         let doing = |e| Error::store("carry out a discard", e);
         let mut client = store.connection().await?;
         let mut tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
+
         if let Some(event) = store.held(&mut tx, &self.in_flight.topic, held).await.map_err(doing)?
             && store.done(&mut tx, request, "discarded").await.map_err(doing)?
         {
@@ -100,10 +104,12 @@ impl Lane {
                 return self.hold_again(held, &failed, None, attempts).await;
             }
         };
+
         item.delivery = Delivery {
             attempt: u32::try_from(attempts).unwrap_or(1),
             is_redelivery: event.was_tried || event.was_started,
         };
+
         let route = item.route().cloned();
         let route = route.as_deref();
         let misfit = match &item.todo {
@@ -111,9 +117,11 @@ impl Lane {
             Todo::Hold(why) => Some(Failed::new(FailureKind::Unhandled, why.clone())),
             _ => None,
         };
+
         if let Some(failed) = misfit {
             return self.hold_again(held, &failed, route, attempts).await;
         }
+
         let mut conflicts = 0;
         let outcome = loop {
             let begun = Instant::now();
@@ -126,6 +134,7 @@ impl Lane {
                 outcome => break outcome,
             }
         };
+
         match outcome {
             Ok(next) => {
                 measure::retried(&self.in_flight.topic);
@@ -133,6 +142,11 @@ impl Lane {
                 Ok(next)
             }
             Err(Fault::Store(e)) => Err(e),
+            Err(Fault::SessionChanged(e)) => {
+                measure::retried(&self.in_flight.topic);
+                self.shared.succeeded(&self.in_flight.topic, item.event_type());
+                Err(e)
+            }
             Err(Fault::Ended) => Err(self.ended(event.offset)),
             Err(Fault::Event(failed)) => self.hold_again(held, &failed, route, attempts).await,
             Err(Fault::Locked(e)) => self.hold_again(held, &Failed::locked(&e), route, attempts).await,
@@ -156,6 +170,7 @@ impl Lane {
         else {
             return Ok(Attempt::None);
         };
+
         if event.was_started {
             let failed = Failed::new(FailureKind::Crashed, "the process ended during the last attempt");
             let route = self.shared.route(&self.in_flight.topic, &event.message);
@@ -169,6 +184,7 @@ impl Lane {
                 return Ok(Attempt::None);
             }
         }
+
         store.start_attempt(&mut tx, held).await.map_err(doing)?;
         self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)?;
         Ok(Attempt::Begun(event))
@@ -198,13 +214,15 @@ impl Lane {
         is_known: bool,
     ) -> Result<Option<i64>, Fault> {
         let (store, isolation) = (&self.shared.store, self.shared.options.isolation);
-        let mut tx = self.begin(client, isolation).await.map_err(Fault::Store)?;
+        let check = self.settings_check(std::slice::from_ref(item));
+        let mut tx = self.begin_checked(client, isolation, check).await.map_err(Fault::Store)?;
         // Locked until the commit: another partition's owner may have it too, after the number of partitions was
         // raised.
         let found = store.held(&mut tx, &self.in_flight.topic, held).await;
         if found.map_err(|e| Fault::of_store("lock a held event", e))?.is_none() {
             return Ok(None);
         }
+
         // What could not be decoded when it was held is taken in now; its event may have come as another record since.
         let is_new = match item.id {
             Some(id) if !is_known => {
@@ -213,23 +231,31 @@ impl Lane {
             }
             _ => true,
         };
+
+        let mut calls = Calls { check, ..Calls::default() };
         if is_new {
             let handled = self.handle(tx, std::slice::from_mut(item), &[0]).await;
             tx = handled.map_err(|aborted| aborted.fault)?;
             // What follows must not be stored by itself, nor as another role.
-            self.after_handlers(&mut tx).await?;
+            calls.changed = self.after_handlers(&mut tx, check).await?;
         }
-        self.released(tx, held, item.id, isolation).await
+        let (next, remained) = self.released(tx, held, item.id, isolation, calls).await?;
+        if is_new {
+            self.check_session(&[item], check, &remained)?;
+        }
+        Ok(next)
     }
 
-    /// Records that the event is done: in the inbox, and no longer held.
+    /// Records that the event is done: in the inbox, and no longer held. Returns the next one of its key, and the
+    /// settings that handlers have changed for longer than the transaction.
     async fn released(
         &self,
         mut tx: Transaction<'_>,
         held: i64,
         id: Option<outbox_core::uuid::Uuid>,
         isolation: Isolation,
-    ) -> Result<Option<i64>, Fault> {
+        calls: Calls,
+    ) -> Result<(Option<i64>, Vec<String>), Fault> {
         let store = &self.shared.store;
         let ended = async {
             if let Some(id) = id {
@@ -239,14 +265,15 @@ impl Lane {
         };
         let released = ended.await.map_err(|e| Fault::after_handlers("release a held event", e))?;
         let next = released.ok_or_else(|| Fault::Store(Error::fenced()))?.next;
-        self.finish(tx, &[], isolation).await?;
-        Ok(next)
+        let remained = self.finish_handled(tx, &[], isolation, calls).await?;
+        Ok((next, remained))
     }
 
     async fn skip_held(&self, held: i64, id: Option<outbox_core::uuid::Uuid>) -> Result<Option<i64>, Error> {
         let mut client = self.shared.store.connection().await?;
         let tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
-        self.released(tx, held, id, Isolation::ReadCommitted).await.map_err(Fault::into_error)
+        let released = self.released(tx, held, id, Isolation::ReadCommitted, Calls::default()).await;
+        released.map(|(next, _)| next).map_err(Fault::into_error)
     }
 
     async fn hold_again(
@@ -263,9 +290,11 @@ impl Lane {
         let mut tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
         let event = store.held(&mut tx, &self.in_flight.topic, held).await.map_err(doing)?;
         store.hold_again(&mut tx, held, &disposition).await.map_err(doing)?;
+
         if let Some(id) = event.and_then(|event| event.id) {
             store.set_state(&mut tx, &[id], disposition.state.name()).await.map_err(doing)?;
         }
+
         self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)?;
         self.expect(&disposition);
         measure::held(&self.in_flight.topic, disposition.state);
@@ -278,9 +307,18 @@ impl Lane {
 
     /// Begins a transaction with its bounds set.
     async fn begin<'a>(&self, client: &'a mut Connection, isolation: Isolation) -> Result<Transaction<'a>, Error> {
+        self.begin_checked(client, isolation, SettingsCheck::Listed).await
+    }
+
+    async fn begin_checked<'a>(
+        &self,
+        client: &'a mut Connection,
+        isolation: Isolation,
+        check: SettingsCheck,
+    ) -> Result<Transaction<'a>, Error> {
         let doing = |e| Error::store("begin a transaction", e);
         let mut tx = self.shared.store.in_time(client.transaction()).await.map_err(doing)?;
-        match self.shared.store.begin_bounded(&mut tx, self.in_flight.fence, isolation).await.map_err(doing)? {
+        match self.shared.store.begin_bounded(&mut tx, self.in_flight.fence, isolation, check).await.map_err(doing)? {
             true => Ok(tx),
             false => Err(Error::fenced()),
         }

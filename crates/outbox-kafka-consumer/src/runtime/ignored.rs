@@ -23,7 +23,7 @@ struct Kind {
     version: Option<u32>,
 }
 
-/// That many kinds are kept in mind: types come from outside.
+/// The number of kinds that are kept in mind: types come from outside.
 const MOST: usize = 1_000;
 
 impl Ignored {
@@ -45,6 +45,7 @@ impl Ignored {
             Found::Nothing => None,
         };
         measure::ignored(topic, if newest.is_some() { "newer" } else { "unknown" });
+
         let (event_type, version) = (event.event_type.as_deref(), newest.and(event.schema_version));
         let kind = Kind { topic: topic.to_owned(), event_type: event_type.map(str::to_owned), version };
         {
@@ -53,6 +54,7 @@ impl Ignored {
                 return;
             }
         }
+
         match newest {
             Some(newest) => tracing::warn!(
                 target: "outbox.consumer", topic, event_type, version, newest,

@@ -18,8 +18,10 @@ pub struct InFlight {
     pub progress: Notify,
     /// Transactions share it. One that loses every conflict has it to itself.
     pub turns: RwLock<()>,
-    /// A handler has changed settings of its session, and the log says so.
+    /// A handler has changed settings that its events do not share, and the log says so.
     pub has_changed_settings: AtomicBool,
+    /// A handler has changed a setting, and it is not known yet whether for longer than its transaction.
+    pub checks_all_settings: AtomicBool,
     /// One after the last record, as of the last fetch and as it is in the store; negative before the first one.
     end: AtomicI64,
     stored_end: AtomicI64,
@@ -38,6 +40,7 @@ impl InFlight {
             progress: Notify::new(),
             turns: RwLock::new(()),
             has_changed_settings: AtomicBool::new(false),
+            checks_all_settings: AtomicBool::new(false),
             end: AtomicI64::new(-1),
             stored_end: AtomicI64::new(-1),
             called_until: AtomicI64::new(0),

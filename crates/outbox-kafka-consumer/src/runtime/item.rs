@@ -15,7 +15,7 @@ use crate::registry::Route;
 use crate::source::Message;
 use crate::store::{Entry, HeldEventTask};
 
-/// Why a record is undecodable.
+/// The reason why a record is undecodable.
 const FOREIGN: &str = "the record is not of this pipeline";
 const NO_ID: &str = "it has no header `id`, as records of the outbox have";
 
@@ -28,7 +28,7 @@ pub enum Work {
 /// A record that asks for something to be done.
 pub struct Item {
     pub offset: i64,
-    /// As it was received, to be kept where it cannot be handled.
+    /// The record as it was received, to be kept if it cannot be handled.
     pub message: Message,
     pub id: Option<Uuid>,
     pub event_type: Option<ShortText>,
@@ -133,10 +133,12 @@ impl Shared {
             }
             _ => self.options.on_unknown_event,
         };
+
         if policy == RecordPolicy::Skip && !matches!(found, Found::Route(_)) {
             self.ignored.note(topic, &decoded, &found);
             return Ok(None);
         }
+
         let why = match found {
             Found::Route(route) => {
                 let todo = Todo::Handle { event: Some(decoded), route: Arc::clone(route) };
@@ -153,6 +155,7 @@ impl Shared {
                 )
             }
         };
+
         match policy {
             RecordPolicy::Stop => Err(stop(why)),
             RecordPolicy::Park => Ok(item(message, id, event_type, Todo::Hold(why))),

@@ -12,7 +12,7 @@ use super::in_flight::InFlight;
 use super::item::{Item, Todo, Work};
 use super::{Shared, measure};
 use crate::protocol::{BatchSize, FailureKind, Pieces};
-use crate::store::Disposition;
+use crate::store::{Disposition, SettingsCheck};
 use crate::{Error, EventState, Isolation};
 
 /// Applies the events of its keys, in batches of one transaction each, in order.
@@ -22,8 +22,8 @@ pub struct Lane {
     pub stop: CancellationToken,
 }
 
-/// How often a single event that lost against another transaction is tried again at once. The other one has
-/// made progress, so an event without a fault gets through.
+/// The number of times that a single event that lost against another transaction is tried again at once. The other one
+/// has made progress, so an event without a fault gets through.
 pub const CONFLICTS: u32 = 20;
 const LONGEST_CONFLICT_PAUSE: u32 = 100;
 
@@ -35,7 +35,7 @@ pub async fn pause_after(conflicts: u32) {
 
 /// After that many conflicts an event runs while no other transaction of its partition does.
 const APART_AFTER: u32 = 3;
-/// How long it waits for the others.
+/// The time that it waits for the others.
 const APART_WAIT: Duration = Duration::from_secs(1);
 
 /// The permits that a transaction holds while it runs.
@@ -75,18 +75,22 @@ impl Lane {
                 () = self.stop.cancelled() => return Ok(()),
                 count = work.recv_many(&mut taken, most) => count,
             };
+
             if count == 0 {
                 return Ok(());
             }
+
             let mut queue: VecDeque<Work> = taken.drain(..).collect();
             while let Some(next) = queue.pop_front() {
                 let is_going = match &next {
                     Work::Event(item) => self.until_resumed(item).await,
                     Work::HeldEventTask(_) => !self.stop.is_cancelled(),
                 };
+
                 if !is_going {
                     return Ok(());
                 }
+
                 match next {
                     Work::HeldEventTask(task) => {
                         let done = self.run_task(&task).await;
@@ -128,8 +132,14 @@ impl Lane {
                 size.committed(events);
                 continue;
             };
+
             match &fault {
-                Fault::Store(_) => return Err(fault.into_error()),
+                Fault::Store(_) | Fault::SessionChanged(_) => return Err(fault.into_error()),
+                Fault::NotShared(_) => {
+                    measure::split(topic, "settings");
+                    size.conflicted(events);
+                    pieces.put_back(piece);
+                }
                 Fault::Conflict(_) | Fault::Locked(_) => {
                     measure::conflict(topic);
                     measure::split(topic, "conflict");
@@ -141,6 +151,7 @@ impl Lane {
                     pieces.split(piece, &suspects);
                 }
             }
+
             let error = fault.into_error();
             tracing::debug!(target: "outbox.consumer", topic, error = %ErrorChain::new(&error), events, "batch split");
         }
@@ -180,7 +191,7 @@ impl Lane {
         let mut conflicts = 0;
         loop {
             match fault {
-                Fault::Store(e) => return Err(e),
+                Fault::Store(e) | Fault::SessionChanged(e) | Fault::NotShared(e) => return Err(e),
                 Fault::Stop(e) => {
                     let (topic, partition) = (&*self.in_flight.topic, self.in_flight.partition);
                     let reason = "the payload is not what the handler's event says";
@@ -228,10 +239,14 @@ impl Lane {
         let topic = &*self.in_flight.topic;
         let mut client = store.connection().await?;
         let mut tx = store.in_time(client.transaction()).await.map_err(doing)?;
-        let begun = store.begin(&mut tx, self.in_flight.fence, topic, &[item.entry()], Isolation::ReadCommitted).await;
+        let begun = {
+            let (fence, entry, level) = (self.in_flight.fence, item.entry(), Isolation::ReadCommitted);
+            store.begin(&mut tx, fence, topic, &[entry], level, SettingsCheck::Listed).await
+        };
         let begun = begun.map_err(doing)?.ok_or_else(Error::fenced)?;
         let is_new = item.id.is_none_or(|id| begun.new.contains(&id));
         let is_behind = item.message.key().is_some_and(|key| begun.blocked.contains(key));
+
         if is_new {
             // If the key has been freed meanwhile, the event is the first one of it to fail.
             let key = item.message.key().filter(|_| is_behind);
@@ -241,9 +256,11 @@ impl Lane {
             };
             let held = self.newly_held(item, if is_behind { behind() } else { disposition });
             store.hold(&mut tx, &held).await.map_err(doing)?;
+
             if let Some(id) = item.id {
                 store.set_state(&mut tx, &[id], held.disposition.state.name()).await.map_err(doing)?;
             }
+
             measure::held(topic, held.disposition.state);
             self.expect(&held.disposition);
             tracing::warn!(

@@ -17,7 +17,7 @@ pub fn batch(topic: &str, handled: u64, duplicates: u64, took: Duration) {
     histogram!("outbox_consumer_batch_seconds", "topic" => topic()).record(took.as_secs_f64());
 }
 
-/// Counts a split batch; `reason` is `failed` or `conflict`.
+/// Counts a split batch; `reason` is `failed`, `conflict` or `settings`.
 pub fn split(topic: &str, reason: &'static str) {
     counter!("outbox_consumer_batches_split_total", "topic" => topic.to_owned(), "reason" => reason).increment(1);
 }

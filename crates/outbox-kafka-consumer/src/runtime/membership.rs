@@ -112,6 +112,7 @@ impl Membership {
             self.client = None;
             self.shared.store.discard_idle();
         }
+
         if self.clock.is_lost(self.began.elapsed()) {
             for (place, owned) in self.owned.drain() {
                 tracing::warn!(target: "outbox.consumer", topic = place.0, partition = place.1, "lease expired: releasing the partition");
@@ -128,12 +129,14 @@ impl Membership {
         if self.client.as_ref().is_none_or(|client| client.is_closed()) {
             self.client = Some(store.own_connection().await?);
         }
+
         let Some(client) = &mut self.client else { return Ok(()) };
         let begun = self.began.elapsed();
         if !self.is_member || self.clock.is_due(begun) {
             let still = store.renew(client, self.owner, &self.topics, &self.handles).await?;
             self.is_member = true;
             self.clock.renewed(begun);
+
             self.owned.retain(|place, owned| {
                 let is_ours = still.contains(place);
                 if !is_ours {
@@ -145,6 +148,7 @@ impl Membership {
                 is_ours
             });
         }
+
         let mut survey = store.survey(client, &self.topics).await?;
         let known: BTreeSet<TopicPartition> =
             survey.seats.iter().map(|seat| (seat.topic.clone(), seat.partition)).collect();
@@ -156,16 +160,20 @@ impl Membership {
             store.subscribe(client, &first).await?;
             self.subscribed.extend(first.into_keys());
         }
+
         let missing: BTreeSet<TopicPartition> = existing.difference(&known).cloned().collect();
         if !missing.is_empty() {
             store.add_seats(client, &missing).await?;
             survey = store.survey(client, &self.topics).await?;
         }
+
         let is_gone =
             |seat: &PartitionLease| settled.get(&seat.topic).is_some_and(|partitions| seat.partition >= *partitions);
+
         if survey.seats.iter().any(is_gone) {
             store.forget_partitions(client, self.owner, &settled).await?;
         }
+
         // To open such a partition could create the topic again.
         survey.seats.retain(|seat| existing.contains(&(seat.topic.clone(), seat.partition)));
         let shares = assign(&survey.seats, &survey.members);
@@ -175,6 +183,7 @@ impl Membership {
                 owned.stop.cancel();
             }
         }
+
         let is_free = |place: &TopicPartition| {
             let seat = survey.seats.iter().find(|seat| seat.topic == place.0 && seat.partition == place.1);
             seat.is_some_and(|seat| seat.owner.is_none_or(|owner| owner == self.owner))
@@ -192,6 +201,7 @@ impl Membership {
         if wanted.is_empty() {
             return Ok(());
         }
+
         let claimed = store.claim(client, self.owner, &wanted).await?;
         if self.owned.is_empty() {
             self.clock.renewed(begun);
@@ -223,6 +233,7 @@ impl Membership {
         if self.owned.get(&place).is_none_or(|owned| owned.abort.id() != id) {
             return None;
         }
+
         self.owned.remove(&place);
         if let Err(e) = ended {
             tracing::error!(target: "outbox.consumer", topic = place.0, partition = place.1, error = %e, "task of a partition ended");
@@ -248,6 +259,7 @@ impl Membership {
         for owned in self.owned.values() {
             owned.stop.cancel();
         }
+
         let deadline = Instant::now() + self.shared.options.shutdown_timeout;
         while !self.workers.is_empty() {
             tokio::select! {
@@ -258,6 +270,7 @@ impl Membership {
                 }
             }
         }
+
         let left: Vec<TopicPartition> = self.owned.drain().map(|(place, _)| place).collect();
         for place in left {
             self.give_back(&place).await;

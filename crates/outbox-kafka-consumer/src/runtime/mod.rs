@@ -16,7 +16,10 @@ mod membership;
 mod partition;
 mod pauses;
 mod reader;
+mod session;
+mod settings_checks;
 mod shared;
+mod topic_retention;
 mod try_out;
 mod upkeep;
 

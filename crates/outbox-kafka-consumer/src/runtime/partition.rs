@@ -14,7 +14,7 @@ use super::in_flight::InFlight;
 use super::item::Work;
 use super::lane::Lane;
 use super::measure::PartitionGauges;
-use super::reader::{Chunk, Feed};
+use super::reader::{Chunk, ReadTask};
 use super::upkeep::News;
 use super::{Shared, TopicPartition, measure};
 use crate::Error;
@@ -30,16 +30,16 @@ pub struct Partition {
     owner: Uuid,
     /// Its last owner let the lease run out, maybe with the process.
     was_abandoned: bool,
-    /// How many times in a row the lanes lost their connections before the position moved.
+    /// The number of times in a row that the lanes lost their connections before the position moved.
     losses: u32,
     _gauges: PartitionGauges,
 }
 
-/// How often offsets without work are counted as done, and the lag is measured.
+/// The interval at which offsets without work are counted as done, and the lag is measured.
 const TICK: Duration = Duration::from_millis(250);
 /// After that many losses of connections an event may be their cause: it is looked for as one that ends the process is.
 const LOSSES: u32 = 5;
-/// How long a partition is stopped at a record that nobody can get past, before it is looked at again.
+/// The time that a partition is stopped at a record that nobody can get past, before it is looked at again.
 const STOPPED: Duration = Duration::from_secs(30);
 
 impl Partition {
@@ -64,6 +64,7 @@ impl Partition {
             if error.is_store() {
                 self.shared.store.discard_idle();
             }
+
             let (topic, partition) = (&*self.topic, self.partition);
             let pause = if error.is_transient() {
                 let retry_in = backoff.delay();
@@ -77,6 +78,7 @@ impl Partition {
                 self.report_stopped(error).await;
                 STOPPED
             };
+
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(pause) => {}
@@ -107,13 +109,16 @@ impl Partition {
         let Opened { mut dispatch, queues, mut chunks, reader } = opened;
         let mut registration = Registration::new(&self.shared, dispatch.in_flight());
         let (mut lanes, lanes_stop) = (JoinSet::new(), CancellationToken::new());
+
         for queue in queues {
             let lane = Lane::new(Arc::clone(&self.shared), Arc::clone(dispatch.in_flight()), lanes_stop.clone());
             lanes.spawn(lane.run(queue));
         }
+
         let first = dispatch.in_flight().prefix().done();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+
         // Whether the reader reads, as far as is known.
         let (mut has_read, mut is_interrupted) = (false, false);
         let ended = loop {
@@ -139,6 +144,7 @@ impl Partition {
                         backoff.reset();
                         self.report_running().await;
                     }
+
                     if let Some(end) = dispatch.in_flight().end() {
                         measure::lag(&self.topic, self.partition, (end - done).max(0));
                     }
@@ -185,9 +191,11 @@ impl Partition {
                 },
             }
         };
+
         lanes_stop.cancel();
         drop(reader);
         dispatch.close_lanes();
+
         if ended.is_ok() {
             // The handlers that run may finish; an impatient caller drops this future.
             while let Some(lane) = lanes.join_next().await {
@@ -255,9 +263,11 @@ impl Partition {
             };
             store.begin_position(&self.topic, self.partition, first, reader.topic_id()).await?;
         }
+
         let abandoned = self.was_abandoned.then(|| window(options.partition_concurrency, options.max_batch_size));
         let taken = store.take(&self.topic, self.partition, self.owner, reader.topic_id(), abandoned).await?;
         self.was_abandoned = false;
+
         let in_flight = InFlight::new(Arc::clone(&self.topic), self.partition, taken.fence, taken.next_offset);
         in_flight.set_end(end);
         let earlier = EarlierAttempts {
@@ -276,7 +286,7 @@ impl Partition {
             let earliest = reader.earliest().await?;
             let _ = sender.try_send(Chunk::Failed(self.recreated(taken.next_offset, earliest)));
         } else {
-            let feed = Feed::new(Arc::clone(&self.shared), Arc::clone(dispatch.in_flight()), reader.topic_id());
+            let feed = ReadTask::new(Arc::clone(&self.shared), Arc::clone(dispatch.in_flight()), reader.topic_id());
             readers.spawn(feed.run(reader, taken.next_offset, sender));
         }
         Ok(Opened { dispatch, queues, chunks, reader: readers })
@@ -304,12 +314,14 @@ impl Partition {
         if error.is_transient() {
             return Err(error);
         }
+
         while !dispatch.in_flight().prefix().is_idle() {
             tokio::select! {
                 Some(lane) = lanes.join_next() => joined(lane)?,
                 () = dispatch.in_flight().progress.notified() => {}
             }
         }
+
         self.store_progress(dispatch.in_flight()).await?;
         if let (Some(earliest), OnOffsetOutOfRange::Earliest) =
             (error.lost_position(), self.shared.options.on_offset_out_of_range)

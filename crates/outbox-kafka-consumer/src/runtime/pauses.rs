@@ -65,7 +65,7 @@ impl Pauses {
     }
 }
 
-/// How many events of each topic and type failed one after the other.
+/// The number of events of each topic and type that failed one after the other.
 #[derive(Default)]
 pub struct Breakers(Mutex<HashMap<(String, String), u32>>);
 

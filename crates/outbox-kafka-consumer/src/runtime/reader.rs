@@ -39,8 +39,8 @@ pub struct Memory {
     total: u32,
 }
 
-/// How long a partition waits for memory that others may hold for long, as a paused topic does. Then it continues with
-/// one chunk, so that no partition starves.
+/// The time that a partition waits for memory that others may hold for long, as a paused topic does. Then it continues
+/// with one chunk, so that no partition starves.
 const STARVING: Duration = Duration::from_secs(1);
 
 impl Memory {
@@ -55,13 +55,13 @@ impl Memory {
     }
 }
 
-/// Why a reader has ended, and where the next one is to begin.
+/// The reason why a reader has ended, and where the next one is to begin.
 pub struct Interrupted {
     pub next: i64,
     pub error: Error,
 }
 
-/// How often the end of a partition is read while nothing is fetched, because handlers are slow or paused.
+/// The interval at which the end of a partition is read while nothing is fetched, because handlers are slow or paused.
 const END_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Waits for room for another chunk, and passes on the end of the partition meanwhile. `None` if nobody takes chunks.
@@ -110,6 +110,7 @@ pub async fn read(
             Err(e) => (Chunk::Failed(e), None),
         };
         room.send(chunk);
+
         match next {
             Some(next) => offset = next,
             None => return None,
@@ -122,13 +123,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Reads a partition for as long as it is owned. If Kafka fails, the handlers of what was read continue, and a new
 /// reader takes up at the next offset.
-pub struct Feed {
+pub struct ReadTask {
     shared: Arc<Shared>,
     in_flight: Arc<InFlight>,
     topic_id: Option<Uuid>,
 }
 
-impl Feed {
+impl ReadTask {
     pub fn new(shared: Arc<Shared>, in_flight: Arc<InFlight>, topic_id: Option<Uuid>) -> Self {
         Self { shared, in_flight, topic_id }
     }
@@ -152,10 +153,12 @@ impl Feed {
                     target: "outbox.consumer", topic, partition, offset,
                     error = %ErrorChain::new(&error), ?retry_in, "reading interrupted"
                 );
+
                 if chunks.send(Chunk::Interrupted(error)).await.is_err() {
                     return;
                 }
                 tokio::time::sleep(retry_in).await;
+
                 match self.reopen(offset).await {
                     Ok(Reopened::Same(reader)) => break *reader,
                     Ok(Reopened::Recreated(chunk)) => {

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::ignored::Ignored;
 use super::pauses::{Breakers, Pauses};
+use super::settings_checks::SettingsChecks;
 use super::upkeep::Upkeep;
 use crate::handler::{AnyLayer, Registered, Upcasts};
 use crate::policy::{CircuitBreaker, DeadLetterMode, InitialOffset, Isolation, OnOffsetOutOfRange, RecordPolicy};
@@ -33,12 +34,13 @@ pub struct Shared {
     pub options: Options,
     /// The partitions that stop, and why.
     pub stopped: Mutex<BTreeMap<TopicPartition, Error>>,
-    /// Why Kafka rejects this client, if it does.
+    /// The reason why Kafka rejects this client, if it does.
     pub rejected: Mutex<Option<Error>>,
     pub ignored: Ignored,
     pub upkeep: Upkeep,
     pub pauses: Pauses,
     pub breakers: Breakers,
+    pub settings_checks: SettingsChecks,
     /// A permit for each transaction or call of a handler at a time.
     pub slots: Semaphore,
     /// A permit for each byte of records that were fetched and are not handled.
@@ -101,6 +103,7 @@ impl Shared {
             upkeep: Upkeep::default(),
             pauses: Pauses::default(),
             breakers: Breakers::default(),
+            settings_checks: SettingsChecks::default(),
             slots: Semaphore::new(concurrency),
             memory: Arc::new(Semaphore::new(memory)),
         }

@@ -48,15 +48,18 @@ impl Shared {
                 }
                 _ => {}
             }
+
             item.delivery = *delivery;
             let lane = self.lane_without_partition(&topic);
             let taken = lane.delivered(&mut item).map_err(|fault| self.not_tried_out(fault, None, 1))?;
+
             if let Some((event, route)) = taken {
                 delivered.push(event);
                 attempt = i32::try_from(delivery.attempt).unwrap_or(i32::MAX);
                 handlers = Some((lane, route));
             }
         }
+
         let Some((lane, route)) = handlers else { return Ok(TriedOut::Ignored) };
         match lane.call_all(tx, &route, delivered).await {
             Ok(()) => Ok(TriedOut::Handled),

@@ -12,7 +12,7 @@ use super::in_flight::InFlight;
 use super::pauses::Pauses;
 use crate::store::{Due, HeldEventTask, Progress, Wanted};
 
-/// How often due events and requests are looked for while nothing is known to be due.
+/// The interval at which due events and requests are looked for while nothing is known to be due.
 pub const POLL: Duration = Duration::from_millis(500);
 /// The shortest time between two polls.
 pub const PAUSE: Duration = Duration::from_millis(50);
@@ -88,6 +88,16 @@ impl Upkeep {
     pub fn note_stored(&self, in_flight: &InFlight, position: i64) {
         let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
         moved.insert((in_flight.topic.to_string(), in_flight.partition), position);
+    }
+
+    /// Notes the positions of all partitions as if they were moved.
+    pub fn note_all_stored(&self) {
+        let positions: Moved = {
+            let place = |in_flight: &InFlight| (in_flight.topic.to_string(), in_flight.partition);
+            let position = |in_flight: &InFlight| (place(in_flight), in_flight.prefix().position());
+            self.lock().values().map(|registered| position(&registered.in_flight)).collect()
+        };
+        self.put_back(positions);
     }
 
     /// Notes how far handlers of a partition may have been called.

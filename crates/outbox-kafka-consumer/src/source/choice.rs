@@ -19,13 +19,16 @@ pub struct Choice {
     auto: Arc<Semaphore>,
 }
 
-/// How many partitions of a process [`Reader::Auto`] reads by rskafka at a time, which has a connection and fetches for
-/// each of them.
+/// The number of partitions of a process that [`Reader::Auto`] reads by rskafka at a time, which has a connection and
+/// fetches for each of them.
 const MOST_BY_RSKAFKA: usize = 16;
 
 impl Choice {
-    pub fn new(reader: Reader, brokers: &Brokers) -> Self {
-        let (rskafka, native) = (kafka::Cluster::new(brokers.clone()), native::Source::new(brokers.clone()));
+    /// Creates a source that fetches into about this much memory, in bytes.
+    pub fn new(reader: Reader, brokers: &Brokers, memory: u32) -> Self {
+        let memory = usize::try_from(memory).unwrap_or(usize::MAX);
+        let rskafka = kafka::Cluster::new(brokers.clone(), memory / MOST_BY_RSKAFKA);
+        let native = native::Source::new(brokers.clone(), memory);
         Self { reader, brokers: brokers.clone(), rskafka, native, auto: Arc::new(Semaphore::new(MOST_BY_RSKAFKA)) }
     }
 
@@ -103,6 +106,7 @@ impl Auto {
             target: "outbox.consumer", topic = self.topic, partition = self.partition, offset, reason, error,
             "native reader continues the partition"
         );
+
         metrics::counter!("outbox_consumer_native_reader_total", "topic" => self.topic.clone(), "reason" => reason)
             .increment(1);
         Ok(None)
@@ -153,6 +157,7 @@ impl PartitionReader for Chosen {
         if let Some(fetched) = auto.fetch(offset).await? {
             return Ok(fetched);
         }
+
         let mut native = auto.native().await?;
         let fetched = native.fetch(offset).await;
         *self = Self::Native(native);

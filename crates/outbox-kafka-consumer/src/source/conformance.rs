@@ -62,8 +62,10 @@ async fn records_come_once_in_order_and_whole(source: &impl RecordSource, broker
         let n = i64::try_from(n).unwrap();
         produce(broker, n * 10..n * 10 + 10, compression).await;
     }
+
     let mut reader = source.open(TOPIC, 0).await.unwrap();
     assert_eq!((reader.earliest().await.unwrap(), reader.end().await.unwrap()), (0, 50));
+
     // From within a batch too.
     for from in [0, 7, 49] {
         let records = read(&mut reader, from, 50).await;
@@ -90,8 +92,10 @@ async fn the_end_is_waited_at_for_a_moment_and_what_comes_wakes(source: &impl Re
 async fn an_offset_that_is_not_there_is_told_with_what_is(source: &impl RecordSource) {
     let mut reader = source.open(TOPIC, 0).await.unwrap();
     let end = reader.end().await.unwrap();
-    let Fetched::OutOfRange { earliest, end: told } = reader.fetch(end + 5).await.unwrap() else { panic!("in range") };
-    assert_eq!((earliest, told), (0, end));
+    let Fetched::OutOfRange { earliest, end: reported } = reader.fetch(end + 5).await.unwrap() else {
+        panic!("in range")
+    };
+    assert_eq!((earliest, reported), (0, end));
 }
 
 async fn what_does_not_exist_is_an_error(source: &impl RecordSource) {
@@ -134,20 +138,20 @@ async fn conforms(broker: &Broker, source: impl RecordSource) {
 #[tokio::test]
 async fn rskafka_conforms() {
     let broker = broker().await;
-    conforms(&broker, kafka::Cluster::new(Brokers::new(vec![broker.address()], Security::new()))).await;
+    conforms(&broker, kafka::Cluster::new(Brokers::new(vec![broker.address()], Security::new()), 4 << 20)).await;
 }
 
 #[tokio::test]
 async fn the_native_reader_conforms() {
     let broker = broker().await;
-    conforms(&broker, native::Source::new(Brokers::new(vec![broker.address()], Security::new()))).await;
+    conforms(&broker, native::Source::new(Brokers::new(vec![broker.address()], Security::new()), 64 << 20)).await;
 }
 
 #[tokio::test]
 async fn the_automatic_choice_conforms() {
     let broker = broker().await;
     let brokers = Brokers::new(vec![broker.address()], Security::new());
-    conforms(&broker, Choice::new(Reader::Auto, &brokers)).await;
+    conforms(&broker, Choice::new(Reader::Auto, &brokers, 256 << 20)).await;
 }
 
 /// Reads from each imitation of another broker with each reader, and compares the reported gaps.
@@ -170,7 +174,7 @@ async fn other_brokers_are_read_and_what_they_lack_is_reported() {
             broker.create_topic(TOPIC, 2).unwrap();
             produce(&broker, 0..10, Compression::NoCompression).await;
             let brokers = Brokers::new(vec![broker.address()], Security::new());
-            let source = Choice::new(reader, &brokers);
+            let source = Choice::new(reader, &brokers, 256 << 20);
 
             assert_eq!(source.partitions(&[TOPIC.to_owned()].into()).await.unwrap().len(), 1, "{shown}");
             let mut partition = source.open(TOPIC, 0).await.unwrap();

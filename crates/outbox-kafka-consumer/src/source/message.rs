@@ -9,7 +9,7 @@ use outbox_core::{Error, Pipeline};
 /// A record of a partition, in the memory that the reader has allocated for it: there are many of them, and each copy
 /// is felt. `Debug` shows sizes only.
 pub enum Message {
-    /// As the native reader returns it.
+    /// The record that the native reader returns.
     Native(outbox_kafka::Record),
     /// Out of parts with memory of their own.
     Composed {
@@ -23,9 +23,9 @@ pub enum Message {
 
 /// The headers of a record, in the form of their source.
 pub enum Headers {
-    /// As rskafka returns them.
+    /// The headers that rskafka returns.
     ByName(BTreeMap<String, Vec<u8>>),
-    /// As the store returns them.
+    /// The headers that the store returns.
     Listed(Vec<(String, Option<Bytes>)>),
 }
 

@@ -24,6 +24,7 @@ impl Store {
         filter.narrow(&mut condition);
         condition.types.push(Type::INT8);
         condition.values.push(&limit);
+
         let last = condition.values.len();
         let text = format!(
             "SELECT {HELD} FROM {}.consumer_held WHERE {} ORDER BY id LIMIT ${last}",
@@ -45,8 +46,10 @@ impl Store {
         let mut condition = Condition::new(&self.group);
         filter.narrow(&mut condition);
         condition.types.push(Type::TEXT);
+
         let action = action.name();
         condition.values.push(&action);
+
         let text = format!(
             "WITH asked AS (
                  INSERT INTO {s}.consumer_request (consumer_group, topic, partition, held_id, action)
@@ -95,8 +98,10 @@ impl Store {
         if are_alive.map_err(unread)?.contains(&true) {
             return Err(Error::refused("a consumer of the group runs: stop it, or wait until its lease has ended"));
         }
+
         executor.query(&self.statements.operator.remove_group, &[&self.group]).await.map_err(failed)?;
         let mut after = Uuid::nil();
+
         loop {
             let row = executor
                 .query_opt(&self.statements.operator.remove_events, &[&self.group, &after])
@@ -148,9 +153,11 @@ impl Store {
                 return Err(Error::refused(format!("{place} is not moved to {to}, before {horizon}: {why}")));
             }
         }
+
         let sql = &self.statements.position.move_position;
         let moved =
             executor.query_opt(sql, &[&self.group, &topic, &partition, &to, &is_forced]).await.map_err(failed)?;
+
         moved
             .map(drop)
             .ok_or_else(|| Error::refused(format!("{place} is not moved: the inbox is forgetting what is there")))
@@ -201,6 +208,7 @@ fn request(row: &Row) -> Result<Request, PgError> {
         Some("discarded") => RequestOutcome::Discarded,
         _ => RequestOutcome::NotHeld,
     };
+
     Ok(Request {
         id: row.try_get("id")?,
         held: row.try_get("held_id")?,

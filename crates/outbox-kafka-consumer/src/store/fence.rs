@@ -4,8 +4,8 @@ use deadpool_postgres::tokio_postgres::error::SqlState;
 use deadpool_postgres::tokio_postgres::types::ToSql;
 
 use super::driver::Command;
-use super::session::{SETTINGS, UNLOCK, record_as};
-use super::{Connection, Fence, PgError, Row, Store, Transaction};
+use super::session::{ChangedSettings, SETTINGS, SettingsCheck, UNLOCK, record_as, record_custom, record_others};
+use super::{Connection, Fence, PgError, Store, Transaction};
 use crate::{Error, Isolation};
 
 /// Opens a cursor that a COMMIT tries to keep, which fails and rolls back: a handler cannot commit. Its absence shows
@@ -17,10 +17,11 @@ const GUARD: &str = "DECLARE outbox_guard NO SCROLL CURSOR WITH HOLD FOR \
 const UNBOUNDED: &str = "SELECT set_config(name, '0', true) FROM (VALUES ('transaction_timeout')) AS bound (name) \
      WHERE current_setting(name, true) <> '0'";
 const FIND_GUARD: &str = "MOVE 0 IN outbox_guard";
-/// Notifications that a handler listens to would otherwise come to every later user of the session.
-const CLOSE_GUARD: &str = "CLOSE outbox_guard; UNLISTEN *";
+/// Notifications that a handler listens to would otherwise come to every later user of the session, and a cursor WITH
+/// HOLD would stay open.
+const CLOSE_GUARD: &str = "CLOSE outbox_guard; CLOSE ALL; UNLISTEN *";
 
-/// How far a partition is done, to be stored.
+/// The position of a partition, to be stored.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     pub fence: Fence,
@@ -60,13 +61,13 @@ impl Store {
     /// transaction reads after it has the lock is the epoch of its commit, and no row is locked or written for that.
     /// The epoch is read by another statement: at `READ COMMITTED`, whatever the default of the database or the role
     /// is, that one sees what was committed while this one waited. The settings that handlers change are restored
-    /// at the end.
+    /// at the end, as `check` says.
     ///
     /// The statements of a batch wait for other locks for 100 ms. Two batches that wait for each other then end before
     /// PostgreSQL looks for a deadlock, which it does after 1 s, and their events are handled in smaller ones. A single
     /// event waits for half of the time that its statement has, unless the session has a bound: so PostgreSQL reports
     /// that a lock is held, and not only that the statement took too long.
-    pub fn bounds(&self, fence: Fence, isolation: Isolation, events: usize) -> String {
+    pub fn bounds(&self, fence: Fence, isolation: Isolation, events: usize, check: SettingsCheck) -> String {
         let each =
             (self.lease / 2).saturating_sub(Duration::from_millis(250)).max(Duration::from_millis(250)).as_millis();
         let locks = if events > 1 {
@@ -78,13 +79,15 @@ impl Store {
             )
         };
         format!(
-            "SET TRANSACTION ISOLATION LEVEL {}; {}; {}; \
+            "SET TRANSACTION ISOLATION LEVEL {}; {}; {}; {}{}\
              SET LOCAL statement_timeout = {each}; SET LOCAL idle_in_transaction_session_timeout = {each}; \
              {UNBOUNDED}; SET LOCAL application_name = '{}'; {}; \
              SELECT pg_advisory_xact_lock_shared(hashtextextended({}, {})); {locks}; {}",
             isolation.sql(),
             UNLOCK,
             record_as("session"),
+            record_others(check),
+            record_custom(&self.custom_settings),
             fence.backend_name(),
             GUARD,
             self.fence,
@@ -105,22 +108,32 @@ impl Store {
 
     /// Prepares the statements that follow handlers: a role that a handler has set may not prepare them, and what is
     /// prepared is sent in the order of the calls.
-    pub async fn prepare_end(&self, tx: &mut Transaction<'_>, isolation: Isolation) -> Result<(), PgError> {
-        let mut executor = self.in_transaction(tx);
+    pub async fn prepare_end(
+        &self,
+        tx: &mut Transaction<'_>,
+        isolation: Isolation,
+        check: SettingsCheck,
+    ) -> Result<(), PgError> {
+        let (mut executor, restore) = (self.in_transaction(tx), self.restore(check));
         match isolation {
-            Isolation::ReadCommitted => executor.prepare(&[&self.statements.restore]).await,
-            _ => executor.prepare(&[&self.statements.restore, &self.statements.position.lock_fence]).await,
+            Isolation::ReadCommitted => executor.prepare(&[restore]).await,
+            _ => executor.prepare(&[restore, &self.statements.position.lock_fence]).await,
         }
     }
 
-    /// Undoes what handlers have changed of the session, and returns the names of the settings. `None` if a handler has
-    /// ended the transaction with COMMIT or ROLLBACK. In a transaction that an error has aborted it fails.
-    pub async fn after_handlers(&self, tx: &mut Transaction<'_>) -> Result<Option<Vec<String>>, PgError> {
+    /// Undoes what handlers have changed of the session, until the transaction ends, and returns the settings. `None` if
+    /// a handler has ended the transaction with COMMIT or ROLLBACK. In a transaction that an error has aborted it fails.
+    pub async fn after_handlers(
+        &self,
+        tx: &mut Transaction<'_>,
+        check: SettingsCheck,
+    ) -> Result<Option<ChangedSettings>, PgError> {
         let settings: &[&str] = &SETTINGS;
-        let commands = [Command::Script(FIND_GUARD), Command::Statement(&self.statements.restore, &[&settings])];
+        let settings: [&(dyn ToSql + Sync); 2] = [&settings, &self.custom_settings];
+        let commands = [Command::Script(FIND_GUARD), Command::Statement(self.restore(check), &settings)];
         let mut answers = self.in_transaction(tx).send_all(&commands).await;
         match answers.next() {
-            Ok(_) => changed_settings(&answers.next()?).map(Some),
+            Ok(_) => ChangedSettings::from_rows(&answers.next()?).map(Some),
             Err(e) if e.is_state(&SqlState::INVALID_CURSOR_NAME) => Ok(None),
             Err(e) => Err(e),
         }
@@ -143,17 +156,18 @@ impl Store {
         tx: &mut Transaction<'_>,
         fence: Fence,
         isolation: Isolation,
-    ) -> Result<Option<Vec<String>>, PgError> {
+        check: SettingsCheck,
+    ) -> Result<Option<ChangedSettings>, PgError> {
         let (settings, owner): (&[&str], [&(dyn ToSql + Sync); 2]) = (&SETTINGS, [&fence.position, &fence.epoch]);
-        let restored: [&(dyn ToSql + Sync); 1] = [&settings];
-        let (restore, close) = (Command::Statement(&self.statements.restore, &restored), Command::Script(CLOSE_GUARD));
+        let restored: [&(dyn ToSql + Sync); 2] = [&settings, &self.custom_settings];
+        let (restore, close) = (Command::Statement(self.restore(check), &restored), Command::Script(CLOSE_GUARD));
         let lock = Command::Statement(&self.statements.position.lock_fence, &owner);
         let is_checked = isolation == Isolation::ReadCommitted;
         let commands: &[Command<'_>] = if is_checked { &[restore, close] } else { &[restore, lock, close] };
 
         // Those behind the first error only say that the transaction is aborted.
         let mut answers = self.in_transaction(tx).send_all(commands).await;
-        let changed = changed_settings(&answers.next()?)?;
+        let changed = ChangedSettings::from_rows(&answers.next()?)?;
         let is_ours = is_checked || !answers.next()?.is_empty();
         answers.next()?;
         Ok(is_ours.then_some(changed))
@@ -174,10 +188,4 @@ impl Store {
         let rows = rows.map_err(|e| Error::store("move positions", e))?;
         rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(super::lease::unread)
     }
-}
-
-/// Returns the names of the settings that a statement has restored.
-fn changed_settings(restored: &[Row]) -> Result<Vec<String>, PgError> {
-    let names = restored.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?;
-    Ok(names.into_iter().filter(|name| !name.is_empty()).collect())
 }

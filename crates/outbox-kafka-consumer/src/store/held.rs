@@ -60,6 +60,7 @@ impl Store {
         let NewlyHeld { topic, message, partition, offset, id, event_type, disposition } = held;
         let (names, values): (Vec<_>, Vec<_>) =
             message.headers().into_iter().map(|(name, value)| (self.storable(name), value)).unzip();
+
         let error = self.storable(disposition.error);
         let event_type = event_type.map(|name| self.storable(name));
         let (key, value) = (message.key(), message.value());

@@ -5,7 +5,7 @@ use outbox_core::bytes::Bytes;
 use outbox_core::uuid::Uuid;
 
 use super::driver::Command;
-use super::{Fence, PgError, Store, Transaction};
+use super::{Fence, PgError, SettingsCheck, Store, Transaction};
 use crate::{Error, Isolation};
 
 /// An event on its way into the inbox.
@@ -36,12 +36,13 @@ impl Store {
         topic: &str,
         entries: &[Entry],
         isolation: Isolation,
+        check: SettingsCheck,
     ) -> Result<Option<Begun>, PgError> {
         let (ids, offsets): (Vec<Uuid>, Vec<i64>) =
             entries.iter().filter_map(|entry| Some((entry.id?, entry.offset))).unzip();
         let keys: BTreeSet<&[u8]> = entries.iter().filter_map(|entry| entry.key.as_deref()).collect();
         let keys: Vec<&[u8]> = keys.into_iter().collect();
-        let bounds = self.bounds(fence, isolation, entries.len());
+        let bounds = self.bounds(fence, isolation, entries.len(), check);
         let (take_in, blocked) = (&self.statements.inbox.take_in, &self.statements.inbox.blocked);
         let events: [&(dyn ToSql + Sync); 5] = [&self.group, &"handled", &fence.position, &ids, &offsets];
         let owner: [&(dyn ToSql + Sync); 2] = [&fence.position, &fence.epoch];
@@ -53,13 +54,15 @@ impl Store {
             Command::Statement(blocked, &keys),
         ];
         let mut answers = self.in_transaction(tx).send_all(&commands).await;
+
         // The error of the first one, because it aborts the transaction for the others.
         answers.next()?;
         if answers.next()?.is_empty() {
             return Ok(None);
         }
+
         let (new, blocked) = (answers.next()?, answers.next()?);
-        self.prepare_end(tx, isolation).await?;
+        self.prepare_end(tx, isolation, check).await?;
 
         Ok(Some(Begun {
             new: new.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
@@ -73,14 +76,15 @@ impl Store {
         tx: &mut Transaction<'_>,
         fence: Fence,
         isolation: Isolation,
+        check: SettingsCheck,
     ) -> Result<bool, PgError> {
-        let bounds = self.bounds(fence, isolation, 1);
+        let bounds = self.bounds(fence, isolation, 1, check);
         let owner: [&(dyn ToSql + Sync); 2] = [&fence.position, &fence.epoch];
         let commands = [Command::Script(&bounds), Command::Statement(&self.statements.position.read_fence, &owner)];
         let mut answers = self.in_transaction(tx).send_all(&commands).await;
         answers.next()?;
         let is_ours = !answers.next()?.is_empty();
-        self.prepare_end(tx, isolation).await?;
+        self.prepare_end(tx, isolation, check).await?;
         Ok(is_ours)
     }
 

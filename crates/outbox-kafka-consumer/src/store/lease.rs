@@ -9,7 +9,7 @@ use crate::protocol::{Member, PartitionLease};
 /// Topic and partition.
 type TopicPartition = (String, i32);
 
-/// Who is alive, and who has what.
+/// The members that are alive, and the partitions that each has leased.
 #[derive(Debug)]
 pub struct GroupView {
     pub members: Vec<Member>,
@@ -65,10 +65,12 @@ impl Store {
             let member = Member { id: row.try_get(0)?, topics: topics.into_iter().collect() };
             Ok(is_alive.then_some(member))
         };
+
         let handles = |row: &Row| row.try_get::<_, Vec<String>>(2);
         let seat = |row: &Row| {
             Ok(PartitionLease { topic: row.try_get(0)?, partition: row.try_get(1)?, owner: row.try_get(2)? })
         };
+
         Ok(GroupView {
             members: members
                 .iter()

@@ -36,10 +36,11 @@ pub use self::position::Fence;
 pub use self::purge::PurgeFrom;
 pub use self::request::{Action, Due, HeldEventTask, Wanted};
 pub use self::schema::migrations;
+pub use self::session::{ChangedSettings, CommitError, SettingsCheck};
 use self::statements::Statements;
 use crate::Error;
 
-/// How long a [`Group`](crate::Group) waits for an answer.
+/// The time that a [`Group`](crate::Group) waits for an answer.
 const OPERATORS_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The tables of one group.
@@ -48,6 +49,8 @@ pub struct Store {
     pub group: String,
     pub lease: Duration,
     schema: Identifier,
+    /// The settings that PostgreSQL does not list and that are checked after handlers.
+    custom_settings: Vec<String>,
     /// The name of its partitions' locks, as SQL has it.
     fence: String,
     statements: Statements,
@@ -64,11 +67,17 @@ impl Store {
             group,
             lease,
             schema: schema.clone(),
+            custom_settings: Vec::new(),
             fence,
             statements: Statements::new(schema),
             sending,
             has_all_characters: AtomicBool::new(true),
         }
+    }
+
+    /// Checks these settings after handlers, in addition to those that PostgreSQL lists.
+    pub fn with_custom_settings(self, names: Vec<String>) -> Self {
+        Self { custom_settings: names, ..self }
     }
 
     pub fn migrations(&self) -> Migrations {

@@ -71,6 +71,7 @@ async fn no_statement_reads_a_whole_table_that_grows_with_events() {
     let schema = Identifier::new("outbox").unwrap();
     migrations(&schema).apply(&mut client).await.unwrap();
     client.batch_execute(FILL).await.unwrap();
+
     // The plan that a cached statement has after a few calls, whatever the values are.
     client.batch_execute("SET plan_cache_mode = force_generic_plan").await.unwrap();
     let statements = Statements::new(&schema);
@@ -82,6 +83,7 @@ async fn no_statement_reads_a_whole_table_that_grows_with_events() {
             bad.push(format!("{name}:\n{plan}"));
         }
     }
+
     assert!(bad.is_empty(), "{}", bad.join("\n"));
     check_pages(&client, &statements).await;
 }
@@ -92,6 +94,7 @@ async fn check_pages(client: &Client, statements: &Statements) {
     let Statements { held, inbox, retention, .. } = statements;
     let forever = "1000000000, 5000";
     let never = format!("'g', '1970-01-01', {forever}");
+
     for (name, sql, values, most) in [
         ("due", &held.due, "'g', ARRAY[2], ARRAY[0], ARRAY[true]", 60),
         ("forget", &retention.forget, &*never, 40),

@@ -30,7 +30,7 @@ pub struct Taken {
     pub topic_id: Option<Uuid>,
 }
 
-/// How long the take-over waits for a lock before it terminates the backends that hold it.
+/// The time that the take-over waits for a lock before it terminates the backends that hold it.
 const LOCK_WAIT: Duration = Duration::from_millis(500);
 
 impl Store {
@@ -71,9 +71,11 @@ impl Store {
     ) -> Result<Taken, Error> {
         let failed = |e| Error::store("take the partition over", e);
         let mut client = self.connection().await?;
+
         if abandoned_window.is_some() {
             self.end_backends(&mut client, topic, partition).await;
         }
+
         let window = abandoned_window.map_or(0, |window| i64::try_from(window).unwrap_or(i64::MAX));
         loop {
             let mut tx = self.in_time(client.read_committed_transaction()).await.map_err(failed)?;
@@ -94,11 +96,13 @@ impl Store {
                 }
                 Err(e) => return Err(failed(e)),
             };
+
             if abandoned_window.is_none() {
                 // The process continues, so the attempts that it began did not end with it.
                 let undo = &self.statements.held.undo_attempts;
                 executor.query(undo, &[&self.group, &topic, &partition]).await.map_err(failed)?;
             }
+
             let taken = (|| {
                 Ok(Taken {
                     fence: Fence { position: row.try_get(0)?, epoch: row.try_get(1)? },
@@ -108,6 +112,7 @@ impl Store {
                 })
             })()
             .map_err(unread)?;
+
             self.in_time(tx.commit()).await.map_err(failed)?;
             return Ok(taken);
         }
@@ -173,10 +178,11 @@ mod tests {
 
     use super::*;
     use crate::Isolation;
-    use crate::store::{Entry, Pool, Progress, migrations};
+    use crate::store::{Entry, Pool, Progress, SettingsCheck, migrations};
 
     const PLACE: (&str, i32) = ("t", 0);
     const LEVEL: Isolation = Isolation::ReadCommitted;
+    const CHECK: SettingsCheck = SettingsCheck::Listed;
 
     /// A group with one partition, whose lease anybody may take.
     struct Group {
@@ -232,7 +238,8 @@ mod tests {
             let entry = Entry { id: Some(Uuid::now_v7()), offset: 0, key: None };
             let mut client = group.store.connection().await.unwrap();
             let mut tx = client.transaction().await.unwrap();
-            let begun = group.store.begin(&mut tx, first, PLACE.0, std::slice::from_ref(&entry), LEVEL).await.unwrap();
+            let begun =
+                group.store.begin(&mut tx, first, PLACE.0, std::slice::from_ref(&entry), LEVEL, CHECK).await.unwrap();
             assert!(begun.is_none(), "the fence holds");
             tx.rollback().await.unwrap();
             let moved = |fence| [Progress { fence, position: 5, end: Some(7) }];
@@ -241,9 +248,14 @@ mod tests {
 
             // One that does not end keeps the lock: the next owner of the partition ends it.
             let mut tx = client.transaction().await.unwrap();
-            group.store.begin(&mut tx, second, PLACE.0, std::slice::from_ref(&entry), LEVEL).await.unwrap().unwrap();
+            group
+                .store
+                .begin(&mut tx, second, PLACE.0, std::slice::from_ref(&entry), LEVEL, CHECK)
+                .await
+                .unwrap()
+                .unwrap();
             let third = group.take(Uuid::now_v7()).await;
-            let error = group.store.close_guard(&mut tx, second, LEVEL).await.unwrap_err();
+            let error = group.store.close_guard(&mut tx, second, LEVEL, CHECK).await.unwrap_err();
             assert!(!error.is_rejected_commit(), "{error:?}");
             drop(tx);
             assert!(group.store.known(&[entry.id.unwrap()]).await.unwrap().is_empty());
@@ -264,9 +276,9 @@ mod tests {
 
             let mut client = theirs.store.connection().await.unwrap();
             let mut tx = client.transaction().await.unwrap();
-            assert!(theirs.store.begin_bounded(&mut tx, b, LEVEL).await.unwrap());
+            assert!(theirs.store.begin_bounded(&mut tx, b, LEVEL, CHECK).await.unwrap());
             ours.take(Uuid::now_v7()).await;
-            theirs.store.close_guard(&mut tx, b, LEVEL).await.unwrap();
+            theirs.store.close_guard(&mut tx, b, LEVEL, CHECK).await.unwrap();
             tx.commit().await.unwrap();
         }
     }

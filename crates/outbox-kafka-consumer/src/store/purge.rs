@@ -7,7 +7,7 @@ use super::lease::unread;
 use super::{Row, Store, seconds};
 use crate::Error;
 
-/// How many rows one transaction deletes at most.
+/// The largest number of rows that one transaction deletes.
 const BATCH: i64 = 5_000;
 
 /// The beginning of the next purge. Before it, the index may only have entries of rows that were deleted.
@@ -39,11 +39,13 @@ impl Store {
             if seen < BATCH {
                 break;
             }
+
             if gone == 0 {
                 // All of the same transactions, and all to be kept.
                 at += Duration::from_micros(1);
             }
         }
+
         from.0 = kept.unwrap_or(at);
         Ok(purged)
     }
@@ -109,6 +111,7 @@ mod tests {
         let schema = Identifier::new("outbox").unwrap();
         let mut client = pool.get().await.unwrap();
         migrations(&schema).apply(&mut client).await.unwrap();
+
         // Offsets 0 to 11999 are old, the position is 9000, every 100th is dead, one partition is gone, and 5 belong to
         // another group.
         client
@@ -127,6 +130,7 @@ mod tests {
             )
             .await
             .unwrap();
+
         let store = Store::new(
             Pool::TokioPostgres(pool.clone()),
             &schema,
@@ -163,6 +167,7 @@ mod tests {
         let schema = Identifier::new("outbox").unwrap();
         let mut client = pool.get().await.unwrap();
         migrations(&schema).apply(&mut client).await.unwrap();
+
         client
             .batch_execute(
                 "INSERT INTO outbox.consumer_held (consumer_group, topic, partition, record_offset, state, blocks,
@@ -179,6 +184,7 @@ mod tests {
             )
             .await
             .unwrap();
+
         let store = Store::new(
             Pool::TokioPostgres(pool.clone()),
             &schema,
@@ -186,14 +192,17 @@ mod tests {
             Duration::from_secs(9),
             StatementCaching::Cached,
         );
+
         for _ in 0..2 {
             store.purge_others(DAY * 2 + DAY / 2, Some(DAY * 2 - DAY / 2)).await.unwrap();
         }
+
         let ids = async |sql: &str| -> Vec<i64> {
             client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
         };
         let asked =
             "SELECT held_id FROM outbox.consumer_request WHERE action = 'discard' AND done_at IS NULL ORDER BY 1";
+
         assert_eq!(ids(asked).await, [2, 3], "each once, and no parked event");
         assert_eq!(
             ids("SELECT held_id FROM outbox.consumer_request WHERE done_at IS NOT NULL ORDER BY 1").await,
@@ -209,6 +218,7 @@ mod tests {
         let schema = Identifier::new("outbox").unwrap();
         let mut client = pool.get().await.unwrap();
         migrations(&schema).apply(&mut client).await.unwrap();
+
         // Three keys with three events each; the first event of the third is a dead letter.
         client
             .batch_execute(
@@ -220,6 +230,7 @@ mod tests {
             )
             .await
             .unwrap();
+
         let store = Store::new(
             Pool::TokioPostgres(pool.clone()),
             &schema,
@@ -229,6 +240,7 @@ mod tests {
         );
         assert_eq!(store.free_heads().await.unwrap(), 2);
         assert_eq!(store.free_heads().await.unwrap(), 0);
+
         let sql = "SELECT record_offset FROM outbox.consumer_held WHERE next_attempt_at IS NOT NULL ORDER BY 1";
         let due: Vec<i64> = client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
         assert_eq!(due, [1, 2]);

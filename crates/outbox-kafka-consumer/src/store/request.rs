@@ -19,7 +19,7 @@ pub struct HeldEventTask {
 }
 
 impl HeldEventTask {
-    /// How many of a kind one answer has at most for a partition.
+    /// The largest number of events of a kind in one answer for a partition.
     pub const MOST: usize = 200;
 
     /// Returns the type of the held event; empty if it is not known.
@@ -95,10 +95,12 @@ impl Due {
             "retry" => Action::Retry(request),
             _ => Action::Due,
         };
+
         let key: Option<Vec<u8>> = row.try_get("record_key")?;
         let (held, offset) = (row.try_get("held")?, row.try_get("record_offset")?);
         let errand =
             HeldEventTask { action, held, key: key.map(Bytes::from), offset, event_type: row.try_get("event_type")? };
+
         self.errands.entry(position).or_default().push(errand);
         Ok(())
     }

@@ -52,6 +52,7 @@ pub fn migrations(schema: &Identifier) -> Migrations {
             PRIMARY KEY (consumer_group, topic, partition)
         ) WITH (fillfactor = 50)"
     );
+
     let events = format!(
         "CREATE TABLE {schema}.consumer_inbox (
             consumer_group text NOT NULL,
@@ -103,15 +104,18 @@ pub fn migrations(schema: &Identifier) -> Migrations {
         CREATE INDEX consumer_request_open ON {schema}.consumer_request (consumer_group, topic, partition)
             WHERE done_at IS NULL"
     );
+
     let starters = format!(
         "ALTER TABLE {schema}.consumer_position
             ADD COLUMN alone_starters uuid[] NOT NULL DEFAULT '{{}}', DROP COLUMN alone_starts"
     );
+
     let lives_of_a_topic = format!(
         "ALTER TABLE {schema}.consumer_held
             DROP CONSTRAINT consumer_held_consumer_group_topic_partition_record_offset_key;
         CREATE INDEX consumer_held_record ON {schema}.consumer_held (consumer_group, topic, partition, record_offset)"
     );
+
     let subscriptions = format!(
         "ALTER TABLE {schema}.consumer_member ADD COLUMN handles text[] NOT NULL DEFAULT '{{}}';
         CREATE TABLE {schema}.consumer_subscription (
@@ -121,6 +125,7 @@ pub fn migrations(schema: &Identifier) -> Migrations {
             PRIMARY KEY (consumer_group, topic)
         )"
     );
+
     let retention = format!(
         "CREATE INDEX IF NOT EXISTS consumer_inbox_retention ON {schema}.consumer_inbox (consumer_group, handled_at)
             WHERE state = 'handled';

@@ -1,8 +1,20 @@
-//! The settings of its database session that a handler may change, and how that is undone before others use the
-//! session.
+//! The settings of its database session that a handler may change, and how that is undone and found out before others
+//! use the session.
+//!
+//! SET and SET LOCAL look the same until the transaction ends. So changed settings are put back for the rest of the
+//! transaction, and only if there are any, `COMMIT AND CHAIN` ends it: the values that SET LOCAL had given are gone
+//! then, and those that remain were given by SET. The chained transaction is on the same server also behind a pooler.
 
-/// The settings that change what later statements do, who runs them or how long they may take. The first one resets the
-/// second one.
+use std::borrow::Cow;
+
+use deadpool_postgres::tokio_postgres::types::ToSql;
+
+use super::driver::Command;
+use super::statements::{Sql, literal};
+use super::{PgError, Row, Store, Transaction};
+
+/// The settings that change what later statements do, who runs them or how long they may take. Every transaction checks
+/// them. The first one resets the second one.
 pub const SETTINGS: [&str; 17] = [
     "session_authorization",
     "role",
@@ -26,7 +38,34 @@ pub const SETTINGS: [&str; 17] = [
 /// Releases the advisory locks that an earlier handler of the session has left.
 pub const UNLOCK: &str = "SELECT pg_advisory_unlock_all()";
 
-/// Returns the statement that records the settings as they are in a setting of this name, until the transaction ends.
+/// Ends the transaction, and begins another one at once.
+const NEXT_TRANSACTION: &str = "COMMIT AND CHAIN";
+
+/// The settings that a transaction checks after its handlers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SettingsCheck {
+    /// [`SETTINGS`], and the custom settings of the builder.
+    #[default]
+    Listed,
+    /// All that PostgreSQL lists, which takes it about a millisecond.
+    All,
+}
+
+/// The settings that handlers have changed within a transaction.
+#[derive(Debug, Default)]
+pub struct ChangedSettings {
+    names: Vec<String>,
+    /// The values that the session had before; `None` is the default value.
+    before: Vec<Option<String>>,
+    /// A handler has reset all of them, and their values before are not known.
+    are_reset: bool,
+}
+
+/// In place of the names of settings that RESET ALL has changed.
+const ALL_SETTINGS: &str = "all settings (RESET ALL)";
+
+/// Returns the statement that records the listed settings as they are in a setting of this name, until the transaction
+/// ends.
 pub fn record_as(name: &str) -> String {
     let settings = SETTINGS.join(",");
     format!(
@@ -35,16 +74,132 @@ pub fn record_as(name: &str) -> String {
     )
 }
 
-/// The statement that undoes what handlers have changed, and selects the names of those settings.
-///
-/// SET and SET LOCAL look the same until the transaction ends. Therefore a changed setting gets the value that the
-/// session had before the transaction, and within the transaction the value that the consumer had set. Advisory locks
-/// of the session are released; those of the transaction stay.
-pub const RESTORE: &str = "
-    SELECT '' AS name, pg_advisory_unlock_all()::text
-    UNION ALL
-    SELECT name, set_config(name, session, false)
-                 || CASE WHEN bounded <> session THEN set_config(name, bounded, true) ELSE '' END
-    FROM unnest($1::text[], nullif(current_setting('outbox.session', true), '')::text[],
-                nullif(current_setting('outbox.bounded', true), '')::text[]) AS setting (name, session, bounded)
-    WHERE current_setting(name) <> bounded";
+/// Returns the statement that records the other settings that the session has changed before, if they are checked.
+pub fn record_others(check: SettingsCheck) -> Cow<'static, str> {
+    if check == SettingsCheck::Listed {
+        return Cow::Borrowed("");
+    }
+    let settings = SETTINGS.join(",");
+    let record = format!(
+        "SELECT set_config('outbox.others', (SELECT coalesce(jsonb_object_agg(name, setting), '{{}}')::text \
+         FROM pg_catalog.pg_settings WHERE source = 'session' AND name <> ALL ('{{{settings}}}')), true); "
+    );
+    Cow::Owned(record)
+}
+
+/// Returns the statement that records custom settings, which need not exist, until the transaction ends.
+pub fn record_custom(names: &[String]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
+    format!(
+        "SELECT set_config('outbox.custom', ARRAY(SELECT coalesce(current_setting(name, true), '') \
+         FROM unnest(ARRAY[{}]) AS name)::text, true); ",
+        names.join(",")
+    )
+}
+
+impl ChangedSettings {
+    /// Reads the rows of the statement that restores the session.
+    pub fn from_rows(rows: &[Row]) -> Result<Self, PgError> {
+        let mut changed = Self::default();
+        for row in rows {
+            let name: String = row.try_get(0)?;
+            let before: Option<String> = row.try_get(1)?;
+            if name.is_empty() {
+                changed.are_reset = before.is_none();
+            } else {
+                changed.names.push(name);
+                changed.before.push(before);
+            }
+        }
+        Ok(changed)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty() && !self.are_reset
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str).chain(self.are_reset.then_some(ALL_SETTINGS))
+    }
+
+    /// Returns whether the setting of this name changes what any later statement of the transaction does.
+    pub fn is_listed(name: &str) -> bool {
+        name == ALL_SETTINGS || SETTINGS.contains(&name)
+    }
+
+    /// Adds what was found later in the same transaction.
+    pub fn extend(&mut self, later: Self) {
+        self.are_reset |= later.are_reset;
+        for (name, before) in later.names.into_iter().zip(later.before) {
+            if !self.names.contains(&name) {
+                self.names.push(name);
+                self.before.push(before);
+            }
+        }
+    }
+}
+
+impl Store {
+    /// Returns the statement that undoes what handlers have changed of the session, until the transaction ends.
+    pub fn restore(&self, check: SettingsCheck) -> &Sql {
+        match check {
+            SettingsCheck::Listed => &self.statements.restore,
+            SettingsCheck::All => &self.statements.restore_all,
+        }
+    }
+
+    /// Commits a transaction in which handlers have changed settings. Then gives the session its settings back, and
+    /// returns the names of those that SET had changed: SET LOCAL does not outlive the transaction.
+    ///
+    /// With tokio-postgres all statements are sent at once, so that a caller that stops waiting changes nothing. sqlx
+    /// closes a connection whose transaction is open then.
+    pub async fn commit_and_reset(
+        &self,
+        mut tx: Transaction<'_>,
+        changed: &ChangedSettings,
+    ) -> Result<Vec<String>, CommitError> {
+        let mut executor = self.in_transaction(&mut tx);
+        executor.prepare(&[&self.statements.reset]).await.map_err(CommitError::NotCommitted)?;
+        let ChangedSettings { names, before, are_reset } = changed;
+        let settings: [&(dyn ToSql + Sync); 2] = [names, before];
+        let commands = [
+            Command::Script(NEXT_TRANSACTION),
+            Command::Statement(&self.statements.reset, &settings),
+            Command::Script(NEXT_TRANSACTION),
+        ];
+        let mut answers = executor.send_all(&commands).await;
+
+        answers.next().map_err(|e| match e.is_rejected_commit() {
+            true => CommitError::NotCommitted(e),
+            false => CommitError::Unknown(e),
+        })?;
+        let remained = answers.next().map_err(CommitError::Unknown)?;
+        answers.next().map_err(CommitError::Unknown)?;
+        let remained: Result<Vec<String>, _> = remained.iter().map(|row| row.try_get(0)).collect();
+        let mut remained = remained.map_err(CommitError::Unknown)?;
+        remained.extend(are_reset.then(|| ALL_SETTINGS.to_owned()));
+        self.in_time(tx.commit()).await.map_err(CommitError::Unknown)?;
+        Ok(remained)
+    }
+
+    /// Commits.
+    pub async fn commit(&self, tx: Transaction<'_>) -> Result<(), CommitError> {
+        match self.in_time(tx.commit()).await {
+            Ok(()) => Ok(()),
+            Err(e) if e.is_rejected_commit() => Err(CommitError::NotCommitted(e)),
+            Err(e) => Err(CommitError::Unknown(e)),
+        }
+    }
+}
+
+/// The reason why a transaction was not committed, as far as is known.
+#[derive(Debug)]
+pub enum CommitError {
+    /// PostgreSQL has not committed, because of a deferred constraint or a foreign server, for example.
+    NotCommitted(PgError),
+    /// Whether it has is not known, or not whether the session is clean.
+    Unknown(PgError),
+}

@@ -76,7 +76,8 @@ const INSPECT: &str = "
         ARRAY(SELECT privilege FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
               WHERE NOT has_table_privilege(class.oid, privilege)),
         coalesce(has_schema_privilege(namespace.oid, 'USAGE'), true), quote_ident(current_user), current_database()::text,
-        current_setting('server_encoding') IN ('UTF8', 'SQL_ASCII')
+        current_setting('server_encoding') IN ('UTF8', 'SQL_ASCII'),
+        current_setting('transaction_read_only')::bool AND NOT pg_is_in_recovery()
     FROM unnest($2::text[], $3::text[]) AS wanted (name, field)
     LEFT JOIN pg_catalog.pg_namespace AS namespace ON nspname = $1
     LEFT JOIN pg_catalog.pg_class AS class ON relnamespace = namespace.oid AND relname = wanted.name
@@ -95,6 +96,8 @@ struct Findings {
     has_all_characters: bool,
     role: String,
     has_usage: bool,
+    /// A default of the role or the database, not a standby, which may be promoted.
+    is_read_only: bool,
     /// Tables, and columns of tables that exist.
     missing: Vec<String>,
     /// The tables on which the role lacks a privilege, and which.
@@ -164,7 +167,7 @@ impl Findings {
         let (is_missing, columns, lacking): (bool, Vec<String>, Vec<String>) =
             (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
         (self.has_usage, self.role, self.database) = (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?);
-        self.has_all_characters = row.try_get(7)?;
+        (self.has_all_characters, self.is_read_only) = (row.try_get(7)?, row.try_get(8)?);
 
         if is_missing {
             self.missing.push(table);
@@ -179,12 +182,21 @@ impl Findings {
 
     fn problems(&self, schema: &str) -> Vec<String> {
         let (role, mut problems) = (&self.role, Vec::new());
+        if self.is_read_only {
+            problems.push(format!(
+                "transactions of role {role} are read-only (set default_transaction_read_only = off by ALTER ROLE or \
+                 ALTER DATABASE {}, wherever it is on)",
+                self.database
+            ));
+        }
         if !self.missing.is_empty() {
             problems.push(format!("{} missing", self.missing.join(", ")));
         }
+
         if !self.has_usage {
             problems.push(format!("role {role} lacks USAGE (run GRANT USAGE ON SCHEMA {schema} TO {role})"));
         }
+
         if !self.lacking.is_empty() {
             let each: Vec<_> =
                 self.lacking.iter().map(|(table, lacks)| format!("{} on {table}", lacks.join(", "))).collect();

@@ -42,7 +42,7 @@ pub struct Trial<'a, D: Driver = TokioPostgres> {
     shared: Arc<Shared>,
     tx: Transaction<'a>,
     handled: HashSet<Uuid>,
-    /// How many attempts failed, and whether a handler was called.
+    /// The number of attempts that failed, and whether a handler was called.
     before: HashMap<Uuid, Delivery>,
     next_offset: i64,
     driver: PhantomData<fn() -> D>,
@@ -60,7 +60,7 @@ pub enum Delivered {
     Ignored,
 }
 
-/// Why an event was not handled. Its effects were rolled back.
+/// The reason why an event was not handled. Its effects were rolled back.
 #[derive(Debug)]
 pub struct DeliveryFailed {
     kind: FailureKind,

@@ -26,7 +26,7 @@ pub struct Watch {
 }
 
 const POLL: Duration = Duration::from_millis(50);
-/// How many parked events are looked at; more of them are work in any case.
+/// The number of parked events that are looked at; more of them are work in any case.
 const PARKED: u32 = 10_000;
 
 impl Watch {

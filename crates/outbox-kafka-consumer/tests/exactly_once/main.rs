@@ -117,6 +117,7 @@ async fn environment(brokers: String) -> TestEnv {
     migrations(&Identifier::new("outbox").unwrap()).apply(&mut client).await.unwrap();
     let effect =
         "CREATE TABLE effect (n bigint GENERATED ALWAYS AS IDENTITY, reader text, order_id bigint, step bigint)";
+
     client.batch_execute(effect).await.unwrap();
     env
 }
@@ -220,6 +221,7 @@ fn assert_measures(snapshotter: &Snapshotter, topic: &str, events: i64) {
         });
         counters.sum()
     };
+
     assert_eq!(total("outbox_consumer_handled_total"), u64::try_from(2 * events).unwrap());
     assert_eq!(total("outbox_consumer_duplicates_total"), 0);
     assert!(total("outbox_consumer_native_reader_total") >= 1, "the native reader continued");

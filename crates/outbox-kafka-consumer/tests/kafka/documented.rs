@@ -26,6 +26,7 @@ async fn set_up(env: &TestEnv) -> Group {
          SELECT 'g', 'outbox.events.order', 0, n, 'OrderCreated', 'dead', false, '{}', '{}', 1, 'failed',
                 CASE WHEN n > 15 THEN 'the gateway is down' ELSE 'no' END
          FROM generate_series(1, 17) AS n";
+
     client.batch_execute(rows).await.unwrap();
     Group::new(pool(env.url(), 2), &schema, "g")
 }

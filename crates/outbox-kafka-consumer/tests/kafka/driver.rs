@@ -9,7 +9,7 @@ use outbox_kafka_consumer::{HandlerError, HandlerResult, Received};
 #[cfg(feature = "sqlx")]
 use sqlx::{PgPool, Postgres, Row as _};
 
-use crate::bench::OrderCreated;
+use crate::env::OrderCreated;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Driver {
@@ -123,11 +123,11 @@ pub(crate) fn all(
     Arc::new(handle)
 }
 
-/// Makes a consumer whose store is the pool: `consumer!(pool, bench, on(handler), retry(policy), …)`.
+/// Makes a consumer whose store is the pool: `consumer!(pool, env, on(handler), retry(policy), …)`.
 macro_rules! consumer {
-    ($pool:expr, $bench:expr, $register:ident($handler:expr) $(, $setting:ident($($value:expr),*))* $(,)?) => {
+    ($pool:expr, $env:expr, $register:ident($handler:expr) $(, $setting:ident($($value:expr),*))* $(,)?) => {
         match &$pool {
-            $crate::driver::Pool::TokioPostgres(pool) => $bench
+            $crate::driver::Pool::TokioPostgres(pool) => $env
                 .consumer()
                 .pool(pool.clone())
                 $(.$setting($($value),*))*
@@ -135,7 +135,7 @@ macro_rules! consumer {
                 .build()
                 .unwrap(),
             #[cfg(feature = "sqlx")]
-            $crate::driver::Pool::Sqlx(pool) => $bench
+            $crate::driver::Pool::Sqlx(pool) => $env
                 .sqlx_consumer()
                 .pool(pool.clone())
                 $(.$setting($($value),*))*

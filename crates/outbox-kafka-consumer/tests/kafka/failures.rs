@@ -7,8 +7,8 @@ use outbox_kafka_consumer::{
     DeadLetterMode, EventState, FailureKind, HandlerError, HandlerResult, Received, RecordPolicy, RetryPolicy, with,
 };
 
-use crate::bench::{Fixture, OrderCreated, Running};
 use crate::driver::{self, DRIVERS, Driver, Each, Tx, consumer, each};
+use crate::env::{ConsumerEnv, OrderCreated, Running};
 use crate::faults::shared;
 use crate::positions::store;
 
@@ -39,24 +39,24 @@ fn of(steps: &[(i64, i64)], order: i64) -> Vec<i64> {
     steps.iter().filter(|(found, _)| *found == order).map(|(_, step)| *step).collect()
 }
 
-async fn produce_orders(bench: &Fixture) {
+async fn produce_orders(env: &ConsumerEnv) {
     for step in 0..4 {
-        bench.produce_step(0, 13, step).await;
-        bench.produce_step(0, 7, step).await;
+        env.produce_step(0, 13, step).await;
+        env.produce_step(0, 7, step).await;
     }
 }
 
 #[tokio::test]
 async fn an_event_that_fails_is_tried_again_and_its_key_keeps_its_order() {
     for driver in DRIVERS {
-        let bench = Fixture::with_partitions(1).await;
-        let pool = driver.pool(bench.url(), 16);
-        produce_orders(&bench).await;
-        let running = Running::start(consumer!(pool, bench, on(flaky_times(3))));
-        let steps = bench.steps(8).await;
+        let env = ConsumerEnv::with_partitions(1).await;
+        let pool = driver.pool(env.url(), 16);
+        produce_orders(&env).await;
+        let running = Running::start(consumer!(pool, env, on(flaky_times(3))));
+        let steps = env.steps(8).await;
         assert_eq!((of(&steps, 13), of(&steps, 7)), (vec![0, 1, 2, 3], vec![0, 1, 2, 3]));
-        bench.held(EventState::Parked, 0).await;
-        bench.position(0, 8).await;
+        env.held(EventState::Parked, 0).await;
+        env.position(0, 8).await;
         running.stop().await.unwrap();
     }
 }
@@ -75,13 +75,13 @@ async fn slow_and_flaky(left: &AtomicU32, tx: &Transaction<'_>, event: Received<
 #[tokio::test]
 async fn retries_and_requests_get_their_turn_in_a_backlog() {
     const ORDERS: i64 = 800;
-    let bench = Fixture::with_partitions(1).await;
-    bench.produce_order(0, 13).await;
-    crate::batches::produce_orders(&bench, 100..100 + ORDERS).await;
+    let env = ConsumerEnv::with_partitions(1).await;
+    env.produce_order(0, 13).await;
+    crate::batches::produce_orders(&env, 100..100 + ORDERS).await;
     let one = std::num::NonZeroUsize::MIN;
-    let consumer = bench.consumer().partition_concurrency(one).max_batch_size(one);
+    let consumer = env.consumer().partition_concurrency(one).max_batch_size(one);
     let running = Running::start(consumer.on(with(AtomicU32::new(2), slow_and_flaky)).build().unwrap());
-    let steps = bench.steps(1 + usize::try_from(ORDERS).unwrap()).await;
+    let steps = env.steps(1 + usize::try_from(ORDERS).unwrap()).await;
     let place = steps.iter().position(|(order, _)| *order == 13).unwrap();
     assert!(place < usize::try_from(ORDERS).unwrap() / 2, "after {place} of {ORDERS} events");
     running.stop().await.unwrap();
@@ -89,22 +89,24 @@ async fn retries_and_requests_get_their_turn_in_a_backlog() {
 
 #[tokio::test]
 async fn attempts_are_counted_over_restarts_and_end() {
-    let bench = Fixture::with_partitions(1).await;
-    bench.produce_order(0, 13).await;
+    let env = ConsumerEnv::with_partitions(1).await;
+    env.produce_order(0, 13).await;
     let policy = RetryPolicy::exponential(Duration::from_millis(600), Duration::from_millis(600), 3);
     for attempts in [1, 2] {
-        let pool = DRIVERS[attempts as usize % DRIVERS.len()].pool(bench.url(), 16);
-        let running = Running::start(consumer!(pool, bench, on(flaky_times(9)), retry(policy.clone())));
+        let pool = DRIVERS[attempts as usize % DRIVERS.len()].pool(env.url(), 16);
+        let running = Running::start(consumer!(pool, env, on(flaky_times(9)), retry(policy.clone())));
         outbox_test_support::eventually(format!("{attempts} attempts"), async || {
-            let held = bench.held(EventState::Parked, 1).await;
+            let held = env.held(EventState::Parked, 1).await;
             if held[0].attempts == attempts && held[0].error == "not today" { Ok(()) } else { Err(held) }
         })
         .await;
         running.stop().await.unwrap();
     }
-    let pool = Driver::TokioPostgres.pool(bench.url(), 16);
-    let running = Running::start(consumer!(pool, bench, on(flaky_times(9)), retry(policy)));
-    assert_eq!(bench.held(EventState::Dead, 1).await[0].attempts, 3);
+
+    let pool = Driver::TokioPostgres.pool(env.url(), 16);
+    let running = Running::start(consumer!(pool, env, on(flaky_times(9)), retry(policy)));
+
+    assert_eq!(env.held(EventState::Dead, 1).await[0].attempts, 3);
     running.stop().await.unwrap();
 }
 
@@ -112,8 +114,8 @@ async fn attempts_are_counted_over_restarts_and_end() {
 #[tokio::test]
 async fn a_handler_that_swallows_an_sql_error_is_not_taken_for_success() {
     for driver in DRIVERS {
-        let bench = Fixture::with_partitions(1).await;
-        let pool = driver.pool(bench.url(), 16);
+        let env = ConsumerEnv::with_partitions(1).await;
+        let pool = driver.pool(env.url(), 16);
         async fn careless(attempts: &AtomicU32, tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
             driver::store(tx, event).await?;
             if attempts.fetch_add(1, Ordering::Relaxed) < 3 {
@@ -121,40 +123,44 @@ async fn a_handler_that_swallows_an_sql_error_is_not_taken_for_success() {
             }
             Ok(())
         }
-        bench.produce_order(0, 1).await;
+
+        env.produce_order(0, 1).await;
         let attempts = shared(AtomicU32::new(0));
         let handler = each(move |tx, event| Box::pin(careless(attempts, tx, event)));
-        let running = Running::start(consumer!(pool, bench, on(handler)));
-        let held = bench.held(EventState::Parked, 1).await;
+        let running = Running::start(consumer!(pool, env, on(handler)));
+        let held = env.held(EventState::Parked, 1).await;
         assert!(held[0].error.contains("had refused one of its statements"), "{held:?}");
-        assert_eq!(bench.effects(1).await, [1]);
+        assert_eq!(env.effects(1).await, [1]);
+
         running.stop().await.unwrap();
-        assert_eq!(bench.effects(1).await, [1]);
+        assert_eq!(env.effects(1).await, [1]);
     }
 }
 
 #[tokio::test]
 async fn a_rejected_event_blocks_its_key_until_it_is_discarded_and_others_go_on() {
     for driver in DRIVERS {
-        let bench = Fixture::with_partitions(1).await;
-        let pool = driver.pool(bench.url(), 16);
-        produce_orders(&bench).await;
+        let env = ConsumerEnv::with_partitions(1).await;
+        let pool = driver.pool(env.url(), 16);
+        produce_orders(&env).await;
         let handler = each(|tx, event| Box::pin(never_13(tx, event)));
-        let running = Running::start(consumer!(pool, bench, on(handler)));
-        bench.position(0, 8).await;
-        assert_eq!(bench.steps(4).await, [(7, 0), (7, 1), (7, 2), (7, 3)]);
-        let dead = bench.held(EventState::Dead, 1).await.remove(0);
+        let running = Running::start(consumer!(pool, env, on(handler)));
+        env.position(0, 8).await;
+        assert_eq!(env.steps(4).await, [(7, 0), (7, 1), (7, 2), (7, 3)]);
+
+        let dead = env.held(EventState::Dead, 1).await.remove(0);
         assert_eq!(
             (dead.offset, dead.attempts, dead.kind, &*dead.error),
             (0, 1, FailureKind::Rejected, "13 is unlucky")
         );
-        bench.held(EventState::Parked, 3).await;
-        let (_, record) = bench.group().show(dead.id).await.unwrap().unwrap();
+
+        env.held(EventState::Parked, 3).await;
+        let (_, record) = env.group().show(dead.id).await.unwrap().unwrap();
         assert_eq!(record.value.as_deref(), Some(&b"{\"order_id\":13,\"step\":0}"[..]));
         assert!(record.header("id").is_some() && record.key.as_deref() == Some(&b"13"[..]));
-        bench.group().discard(dead.id).await.unwrap();
-        assert_eq!(of(&bench.steps(7).await, 13), [1, 2, 3]);
-        assert!(bench.group().discard(dead.id).await.unwrap_err().is_refused());
+        env.group().discard(dead.id).await.unwrap();
+        assert_eq!(of(&env.steps(7).await, 13), [1, 2, 3]);
+        assert!(env.group().discard(dead.id).await.unwrap_err().is_refused());
         running.stop().await.unwrap();
     }
 }
@@ -162,8 +168,8 @@ async fn a_rejected_event_blocks_its_key_until_it_is_discarded_and_others_go_on(
 #[tokio::test]
 async fn a_dead_letter_is_retried_under_traffic_and_its_key_keeps_its_order() {
     for driver in DRIVERS {
-        let bench = Fixture::with_partitions(1).await;
-        let pool = driver.pool(bench.url(), 16);
+        let env = ConsumerEnv::with_partitions(1).await;
+        let pool = driver.pool(env.url(), 16);
         async fn mended(is_mended: &AtomicU32, tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
             if is_mended.load(Ordering::Relaxed) == 0 {
                 never_13(tx, event).await
@@ -171,50 +177,51 @@ async fn a_dead_letter_is_retried_under_traffic_and_its_key_keeps_its_order() {
                 driver::store(tx, event).await
             }
         }
+
         let state: &'static AtomicU32 = Box::leak(Box::new(AtomicU32::new(0)));
         let handler = each(move |tx, event| Box::pin(mended(state, tx, event)));
-        let running = Running::start(consumer!(pool, bench, on(handler)));
-        bench.produce_step(0, 13, 0).await;
-        let dead = bench.held(EventState::Dead, 1).await.remove(0);
+        let running = Running::start(consumer!(pool, env, on(handler)));
+        env.produce_step(0, 13, 0).await;
+        let dead = env.held(EventState::Dead, 1).await.remove(0);
         for step in 1..20 {
-            bench.produce_step(0, 13, step).await;
+            env.produce_step(0, 13, step).await;
         }
         state.store(1, Ordering::Relaxed);
-        bench.group().retry(dead.id).await.unwrap();
+        env.group().retry(dead.id).await.unwrap();
         for step in 20..60 {
-            bench.produce_step(0, 13, step).await;
+            env.produce_step(0, 13, step).await;
         }
-        assert_eq!(of(&bench.steps(60).await, 13), (0..60).collect::<Vec<_>>());
-        bench.held(EventState::Parked, 0).await;
-        bench.held(EventState::Dead, 0).await;
+
+        assert_eq!(of(&env.steps(60).await, 13), (0..60).collect::<Vec<_>>());
+        env.held(EventState::Parked, 0).await;
+        env.held(EventState::Dead, 0).await;
         running.stop().await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_dead_letter_lets_its_key_go_on_where_the_policy_says_so() {
-    let bench = Fixture::with_partitions(1).await;
-    produce_orders(&bench).await;
-    let (pool, handler) =
-        (Driver::TokioPostgres.pool(bench.url(), 16), each(|tx, event| Box::pin(never_13(tx, event))));
-    let running = Running::start(consumer!(pool, bench, on(handler), on_failure(DeadLetterMode::ContinueKey)));
-    let steps = bench.steps(7).await;
+    let env = ConsumerEnv::with_partitions(1).await;
+    produce_orders(&env).await;
+    let (pool, handler) = (Driver::TokioPostgres.pool(env.url(), 16), each(|tx, event| Box::pin(never_13(tx, event))));
+    let running = Running::start(consumer!(pool, env, on(handler), on_failure(DeadLetterMode::ContinueKey)));
+    let steps = env.steps(7).await;
     assert_eq!((of(&steps, 13), of(&steps, 7)), (vec![1, 2, 3], vec![0, 1, 2, 3]));
-    bench.held(EventState::Dead, 1).await;
+    env.held(EventState::Dead, 1).await;
     running.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_handler_that_panics_fails_its_event_and_no_other() {
-    let bench = Fixture::with_partitions(1).await;
+    let env = ConsumerEnv::with_partitions(1).await;
     async fn panics(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
         assert!(event.event().order_id != 13, "on purpose");
         store(tx, event).await
     }
-    produce_orders(&bench).await;
-    let running = Running::start(bench.consumer().retry(RetryPolicy::never()).on(panics).build().unwrap());
-    assert_eq!(bench.effects(4).await, [7, 7, 7, 7]);
-    let dead = bench.held(EventState::Dead, 1).await;
+    produce_orders(&env).await;
+    let running = Running::start(env.consumer().retry(RetryPolicy::never()).on(panics).build().unwrap());
+    assert_eq!(env.effects(4).await, [7, 7, 7, 7]);
+    let dead = env.held(EventState::Dead, 1).await;
     assert_eq!((dead[0].kind, &*dead[0].error), (FailureKind::Panicked, "the handler panicked: on purpose"));
     running.stop().await.unwrap();
 }
@@ -222,33 +229,34 @@ async fn a_handler_that_panics_fails_its_event_and_no_other() {
 #[tokio::test]
 async fn a_handler_that_lets_its_transaction_stand_still_fails_its_event() {
     for driver in DRIVERS {
-        let bench = Fixture::with_partitions(1).await;
-        let pool = driver.pool(bench.url(), 16);
+        let env = ConsumerEnv::with_partitions(1).await;
+        let pool = driver.pool(env.url(), 16);
         async fn sleepy(tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
             if event.event().order_id == 13 {
-                tokio::time::sleep(crate::bench::LEASE).await;
+                tokio::time::sleep(crate::env::LEASE).await;
             }
             driver::store(tx, event).await
         }
-        bench.produce_order(0, 13).await;
-        bench.produce_order(0, 7).await;
+
+        env.produce_order(0, 13).await;
+        env.produce_order(0, 7).await;
         let handler = each(|tx, event| Box::pin(sleepy(tx, event)));
-        let running = Running::start(consumer!(pool, bench, on(handler), retry(RetryPolicy::never())));
-        assert_eq!(bench.held(EventState::Dead, 1).await[0].kind, FailureKind::TimedOut);
-        assert_eq!(bench.effects(1).await, [7]);
+        let running = Running::start(consumer!(pool, env, on(handler), retry(RetryPolicy::never())));
+        assert_eq!(env.held(EventState::Dead, 1).await[0].kind, FailureKind::TimedOut);
+        assert_eq!(env.effects(1).await, [7]);
         running.stop().await.unwrap();
     }
 }
 
-fn no_uuid(bench: &Fixture) -> outbox_core::record::Record {
-    let mut record = bench.pipeline().encode(&bench.pipeline().row(&event("13", "{}")).unwrap()).unwrap();
+fn no_uuid(env: &ConsumerEnv) -> outbox_core::record::Record {
+    let mut record = env.pipeline().encode(&env.pipeline().row(&event("13", "{}")).unwrap()).unwrap();
     record.headers.push(("hostile\0name".to_owned(), Some(vec![0, 255].into())));
     record.headers[0].1 = Some("no uuid".into());
     record
 }
 
-fn no_id(bench: &Fixture) -> outbox_core::record::Record {
-    let mut record = no_uuid(bench);
+fn no_id(env: &ConsumerEnv) -> outbox_core::record::Record {
+    let mut record = no_uuid(env);
     record.headers.retain(|(name, _)| name != "id");
     record.key = Some("99".into());
     record
@@ -256,96 +264,102 @@ fn no_id(bench: &Fixture) -> outbox_core::record::Record {
 
 #[tokio::test]
 async fn a_record_without_an_event_id_stops_its_partition() {
-    let bench = Fixture::with_partitions(1).await;
-    bench.produce_record(0, no_id(&bench)).await;
-    let running = Running::start(bench.consumer().on(store).build().unwrap());
-    assert!(bench.stopped(0).await.contains("no header `id`"));
-    assert_eq!(running.stop().await.unwrap_err().position(), Some((bench.topic(), 0, 0)));
+    let env = ConsumerEnv::with_partitions(1).await;
+    env.produce_record(0, no_id(&env)).await;
+    let running = Running::start(env.consumer().on(store).build().unwrap());
+    assert!(env.stopped(0).await.contains("no header `id`"));
+    assert_eq!(running.stop().await.unwrap_err().position(), Some((env.topic(), 0, 0)));
 }
 
 #[tokio::test]
 async fn an_undecodable_record_stops_its_partition_and_no_other() {
-    let bench = Fixture::with_partitions(2).await;
-    bench.produce_order(0, 1).await;
-    bench.produce_record(0, no_uuid(&bench)).await;
-    let running = Running::start(bench.consumer().on(store).build().unwrap());
-    assert!(bench.stopped(0).await.contains("offset 1"));
-    bench.produce_order(1, 2).await;
-    assert_eq!(bench.effects(2).await, [1, 2]);
-    bench.position(0, 1).await;
+    let env = ConsumerEnv::with_partitions(2).await;
+    env.produce_order(0, 1).await;
+    env.produce_record(0, no_uuid(&env)).await;
+    let running = Running::start(env.consumer().on(store).build().unwrap());
+
+    assert!(env.stopped(0).await.contains("offset 1"));
+    env.produce_order(1, 2).await;
+    assert_eq!(env.effects(2).await, [1, 2]);
+    env.position(0, 1).await;
     // An operator who has looked at it may go past it.
-    bench.group().move_position(bench.topic(), 0, 2, outbox_kafka_consumer::MovePolicy::Respect).await.unwrap();
+    env.group().move_position(env.topic(), 0, 2, outbox_kafka_consumer::MovePolicy::Respect).await.unwrap();
     let error = running.stop().await.unwrap_err();
-    assert_eq!(error.position(), Some((bench.topic(), 0, 1)));
+    assert_eq!(error.position(), Some((env.topic(), 0, 1)));
     assert!(error.is_record() && std::error::Error::source(&error).unwrap().to_string().contains("it is not a UUID"));
-    bench.produce_order(0, 3).await;
-    let running = Running::start(bench.consumer().on(store).build().unwrap());
-    assert_eq!(bench.effects(3).await, [1, 2, 3]);
+    env.produce_order(0, 3).await;
+    let running = Running::start(env.consumer().on(store).build().unwrap());
+
+    assert_eq!(env.effects(3).await, [1, 2, 3]);
     running.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_payload_that_is_not_the_handlers_stops_its_partition() {
-    let bench = Fixture::with_partitions(1).await;
-    bench.produce_order(0, 1).await;
-    bench.produce(0, &event("1", "{\"order_id\":\"text\"}")).await;
-    let running = Running::start(bench.consumer().on(store).build().unwrap());
-    bench.stopped(0).await;
+    let env = ConsumerEnv::with_partitions(1).await;
+    env.produce_order(0, 1).await;
+    env.produce(0, &event("1", "{\"order_id\":\"text\"}")).await;
+    let running = Running::start(env.consumer().on(store).build().unwrap());
+    env.stopped(0).await;
     let error = running.stop().await.unwrap_err();
-    assert_eq!(error.position(), Some((bench.topic(), 0, 1)));
+    assert_eq!(error.position(), Some((env.topic(), 0, 1)));
     assert!(!error.is_transient());
-    assert_eq!(bench.effects(1).await, [1]);
+    assert_eq!(env.effects(1).await, [1]);
 }
 
 #[tokio::test]
 async fn misfits_are_rejected_or_ignored_where_the_policy_says_so() {
-    let bench = Fixture::with_partitions(1).await;
-    bench.produce_record(0, no_uuid(&bench)).await;
-    bench.produce(0, &event("1", "{\"order_id\":\"text\"}")).await;
-    bench.produce(0, &OutboxEvent::builder("order", "2", "Unknown").build().unwrap()).await;
+    let env = ConsumerEnv::with_partitions(1).await;
+    env.produce_record(0, no_uuid(&env)).await;
+    env.produce(0, &event("1", "{\"order_id\":\"text\"}")).await;
+    env.produce(0, &OutboxEvent::builder("order", "2", "Unknown").build().unwrap()).await;
     let newer = OutboxEvent::builder("order", "3", "OrderCreated").json("{}").schema_version(4).build().unwrap();
-    bench.produce(0, &newer).await;
-    bench.produce_record(0, no_id(&bench)).await;
-    bench.produce_order(0, 7).await;
-    let consumer = bench
+    env.produce(0, &newer).await;
+    env.produce_record(0, no_id(&env)).await;
+    env.produce_order(0, 7).await;
+    let consumer = env
         .consumer()
         .on_undecodable_record(RecordPolicy::DeadLetter)
         .on_unknown_event(RecordPolicy::DeadLetter)
         .on_newer_version(RecordPolicy::DeadLetter);
     let running = Running::start(consumer.on(store).build().unwrap());
-    assert_eq!(bench.effects(1).await, [7]);
-    let mut dead = bench.held(EventState::Dead, 5).await;
+    assert_eq!(env.effects(1).await, [7]);
+
+    let mut dead = env.held(EventState::Dead, 5).await;
     dead.sort_by_key(|held| held.offset);
     let reasons =
         ["not of this pipeline", "not the JSON of", "no handler is registered", "newer than 3", "no header `id`"];
+
     for (held, reason) in dead.iter().zip(reasons) {
         assert!(held.error.contains(reason) && held.kind == FailureKind::Undecodable, "{held:?}");
     }
     running.stop().await.unwrap();
+
     // The same again, with a policy that skips them.
-    let other = bench.consumer().group("other").on_undecodable_record(RecordPolicy::Skip);
+    let other = env.consumer().group("other").on_undecodable_record(RecordPolicy::Skip);
     let other = other.on_unknown_event(RecordPolicy::Skip).on_newer_version(RecordPolicy::Skip).on(store);
     let running = Running::start(other.build().unwrap());
-    assert_eq!(bench.effects(2).await, [7, 7]);
+    assert_eq!(env.effects(2).await, [7, 7]);
     running.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn an_event_that_ends_its_connection_each_time_becomes_a_dead_letter_and_others_go_on() {
-    let bench = Fixture::with_partitions(1).await;
+    let env = ConsumerEnv::with_partitions(1).await;
     async fn fatal(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
         if event.event().order_id == 13 {
             tx.execute("SELECT pg_terminate_backend(pg_backend_pid())", &[]).await?;
         }
         store(tx, event).await
     }
+
     for order in [1, 13, 2] {
-        bench.produce_order(0, order).await;
+        env.produce_order(0, order).await;
     }
-    let running = Running::start(bench.consumer().on(fatal).build().unwrap());
-    let dead = bench.held(EventState::Dead, 1).await;
+    let running = Running::start(env.consumer().on(fatal).build().unwrap());
+    let dead = env.held(EventState::Dead, 1).await;
     assert_eq!((dead[0].offset, dead[0].kind), (1, FailureKind::Crashed));
-    assert_eq!(bench.effects(2).await, [1, 2]);
+    assert_eq!(env.effects(2).await, [1, 2]);
     running.stop().await.unwrap();
 }
 
@@ -353,21 +367,22 @@ async fn an_event_that_ends_its_connection_each_time_becomes_a_dead_letter_and_o
 #[tokio::test]
 async fn one_connection_is_enough_for_everything() {
     for driver in DRIVERS {
-        let bench = Fixture::with_partitions(2).await;
-        produce_orders(&bench).await;
-        let mut undecodable = no_uuid(&bench);
+        let env = ConsumerEnv::with_partitions(2).await;
+        produce_orders(&env).await;
+        let mut undecodable = no_uuid(&env);
         undecodable.key = Some("99".into());
-        bench.produce_record(1, undecodable).await;
-        bench.produce_order(1, 8).await;
-        let pool = driver.pool(bench.url(), 1);
+        env.produce_record(1, undecodable).await;
+        env.produce_order(1, 8).await;
+        let pool = driver.pool(env.url(), 1);
         let handler = each(|tx, event| Box::pin(never_13(tx, event)));
         let running =
-            Running::start(consumer!(pool, bench, on(handler), on_undecodable_record(RecordPolicy::DeadLetter)));
-        assert_eq!(bench.effects(5).await, [7, 7, 7, 7, 8]);
-        let dead = bench.held(EventState::Dead, 2).await;
+            Running::start(consumer!(pool, env, on(handler), on_undecodable_record(RecordPolicy::DeadLetter)));
+
+        assert_eq!(env.effects(5).await, [7, 7, 7, 7, 8]);
+        let dead = env.held(EventState::Dead, 2).await;
         let rejected = dead.iter().find(|held| held.kind == FailureKind::Rejected).unwrap();
-        bench.group().discard(rejected.id).await.unwrap();
-        assert_eq!(of(&bench.steps(8).await, 13), [1, 2, 3]);
+        env.group().discard(rejected.id).await.unwrap();
+        assert_eq!(of(&env.steps(8).await, 13), [1, 2, 3]);
         running.stop().await.unwrap();
     }
 }

@@ -9,7 +9,7 @@ use outbox_core::record::Record;
 use outbox_kafka_consumer::PauseTarget;
 use outbox_test_support::eventually;
 
-use crate::bench::{Fixture, Running};
+use crate::env::{ConsumerEnv, Running};
 use crate::positions::store;
 
 /// Keeps the values of gauges, by name and partition.
@@ -60,13 +60,13 @@ impl Gauges {
 async fn the_lag_of_a_paused_topic_grows_with_its_records() {
     let gauges = Gauges::default();
     let _recorder = metrics::set_default_local_recorder(&gauges);
-    let bench = Fixture::with_partitions(1).await;
-    let group = bench.group();
+    let env = ConsumerEnv::with_partitions(1).await;
+    let group = env.group();
     group.pause(&PauseTarget::Group, "maintenance").await.unwrap();
-    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    let running = Running::start(env.consumer().on(store).build().unwrap());
     // More than what is fetched ahead, each in its own fetch.
     for lag in [1., 2., 3., 4.] {
-        bench.produce_order(0, 1).await;
+        env.produce_order(0, 1).await;
         gauges.show(0, lag, 0.).await;
     }
     eventually("the end in the store".to_owned(), async || {
@@ -76,7 +76,7 @@ async fn the_lag_of_a_paused_topic_grows_with_its_records() {
     .await;
 
     group.resume(&PauseTarget::Group).await.unwrap();
-    bench.effects(4).await;
+    env.effects(4).await;
     gauges.show(0, 0., 0.).await;
     running.stop().await.unwrap();
 }
@@ -85,19 +85,19 @@ async fn the_lag_of_a_paused_topic_grows_with_its_records() {
 async fn the_gauges_of_a_partition_that_is_lost_or_given_back_are_zero() {
     let gauges = Gauges::default();
     let _recorder = metrics::set_default_local_recorder(&gauges);
-    let bench = Fixture::with_partitions(2).await;
-    let mut undecodable = Record::new(bench.topic());
+    let env = ConsumerEnv::with_partitions(2).await;
+    let mut undecodable = Record::new(env.topic());
     undecodable.value = Some("{}".into());
     for partition in [0, 1] {
-        bench.produce_record(partition, undecodable.clone()).await;
-        bench.produce_order(partition, 1).await;
+        env.produce_record(partition, undecodable.clone()).await;
+        env.produce_order(partition, 1).await;
     }
-    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    let running = Running::start(env.consumer().on(store).build().unwrap());
     gauges.show(0, 2., 1.).await;
     gauges.show(1, 2., 1.).await;
 
     // Another consumer takes the lease of partition 0.
-    let client = bench.client().await;
+    let client = env.client().await;
     let taken =
         "UPDATE outbox.consumer_lease SET owner = gen_random_uuid(), expires_at = clock_timestamp() + interval '1 hour'
                  WHERE partition = 0";
@@ -107,7 +107,7 @@ async fn the_gauges_of_a_partition_that_is_lost_or_given_back_are_zero() {
 
     // The error names the partition that this consumer still has.
     let error = running.stop().await.unwrap_err();
-    assert_eq!(error.position(), Some((bench.topic(), 1, 0)));
+    assert_eq!(error.position(), Some((env.topic(), 1, 0)));
     gauges.show(1, 0., 0.).await;
     let owners = "SELECT count(*) FROM outbox.consumer_lease WHERE owner IS NOT NULL";
     assert_eq!(client.query_one(owners, &[]).await.unwrap().get::<_, i64>(0), 1, "that of the other consumer");

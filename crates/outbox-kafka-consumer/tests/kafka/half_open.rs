@@ -10,13 +10,13 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 
-use crate::bench::{Fixture, LEASE, Running};
 use crate::driver::{self, DRIVERS, consumer, each, store};
+use crate::env::{ConsumerEnv, LEASE, Running};
 
 /// Forwards connections to PostgreSQL. Those that are open when it is cut carry nothing any more, and stay open.
 struct Proxy {
     url: String,
-    /// How often it was cut.
+    /// The number of times that it was cut.
     cuts: watch::Sender<u32>,
 }
 
@@ -25,9 +25,11 @@ impl Proxy {
         let (start, rest) = url.rsplit_once('@').unwrap();
         let (server, database) = rest.split_once('/').unwrap();
         let socket = TcpSocket::new_v4().unwrap();
+
         // What is sent after a cut then stays unacknowledged.
         socket.set_recv_buffer_size(4_096).unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+
         let (server, listener) = (server.to_owned(), socket.listen(64).unwrap());
         let url = format!("{start}@{}/{database}", listener.local_addr().unwrap());
         let (cuts, seen) = watch::channel(0);
@@ -73,24 +75,26 @@ async fn forward(from: OwnedReadHalf, mut to: OwnedWriteHalf, mut cuts: watch::R
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_are_half_open_are_replaced_and_no_event_is_lost_or_blamed() {
     for driver in DRIVERS {
-        let bench = Fixture::with_partitions(1).await;
-        let proxy = Proxy::start(bench.url());
+        let env = ConsumerEnv::with_partitions(1).await;
+        let proxy = Proxy::start(env.url());
         let pool = driver.pool(&proxy.url, 8);
         let handler = each(|tx, event| Box::pin(store(tx, event)));
-        let running = Running::start(consumer!(pool, bench, on(handler)));
+        let running = Running::start(consumer!(pool, env, on(handler)));
+
         for round in 0..3 {
             for order in 0..4 {
-                bench.produce_order(0, 4 * round + order).await;
+                env.produce_order(0, 4 * round + order).await;
             }
             let done = usize::try_from(4 * (round + 1)).unwrap();
-            assert_eq!(bench.effects(done).await.len(), done);
-            bench.position(0, 4 * (round + 1)).await;
+            assert_eq!(env.effects(done).await.len(), done);
+            env.position(0, 4 * (round + 1)).await;
             proxy.cut();
         }
-        bench.produce_order(0, 12).await;
-        assert_eq!(bench.effects(13).await, (0..13).collect::<Vec<_>>());
-        bench.held(EventState::Parked, 0).await;
-        bench.held(EventState::Dead, 0).await;
+
+        env.produce_order(0, 12).await;
+        assert_eq!(env.effects(13).await, (0..13).collect::<Vec<_>>());
+        env.held(EventState::Parked, 0).await;
+        env.held(EventState::Dead, 0).await;
         running.stop().await.unwrap();
     }
 }
@@ -127,9 +131,9 @@ impl Cut {
     }
 
     /// Checks that the event took effect in its second call, which was the same attempt.
-    async fn check(&self, bench: &Fixture) {
-        assert_eq!(bench.effects(1).await, [7]);
-        bench.held(EventState::Parked, 0).await;
+    async fn check(&self, env: &ConsumerEnv) {
+        assert_eq!(env.effects(1).await, [7]);
+        env.held(EventState::Parked, 0).await;
         assert_eq!(*self.calls.lock().unwrap(), [(1, false), (1, true)]);
     }
 }
@@ -137,30 +141,31 @@ impl Cut {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handler_whose_statement_is_never_answered_blames_no_event() {
     for driver in DRIVERS {
-        let bench = Fixture::with_partitions(1).await;
-        let cut = Cut::new(bench.url());
+        let env = ConsumerEnv::with_partitions(1).await;
+        let cut = Cut::new(env.url());
         let pool = driver.pool(&cut.proxy.url, 8);
         let handler = cut.handler("SELECT 1".to_owned());
-        let running = Running::start(consumer!(pool, bench, on(handler), handler_timeout(Duration::from_secs(1))));
-        bench.produce_order(0, 7).await;
-        cut.check(&bench).await;
+        let running = Running::start(consumer!(pool, env, on(handler), handler_timeout(Duration::from_secs(1))));
+        env.produce_order(0, 7).await;
+        cut.check(&env).await;
         running.stop().await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tcp_deadlines_end_a_statement_of_a_handler_whose_server_is_gone() {
-    let bench = Fixture::with_partitions(1).await;
-    let cut = Cut::new(bench.url());
+    let env = ConsumerEnv::with_partitions(1).await;
+    let cut = Cut::new(env.url());
     let mut config: tokio_postgres::Config = cut.proxy.url.parse().unwrap();
     set_tcp_deadlines(&mut config, LEASE);
+
     let pool = Pool::builder(Manager::new(config, tokio_postgres::NoTls)).max_size(8).build().unwrap();
     let pool = driver::Pool::TokioPostgres(pool);
     let handler = cut.handler(format!("SELECT '{}'", "x".repeat(16 << 20)));
     let an_hour = Duration::from_secs(3_600);
-    let running = Running::start(consumer!(pool, bench, on(handler), handler_timeout(an_hour)));
-    bench.produce_order(0, 7).await;
-    assert_eq!(bench.effects(1).await, [7]);
+    let running = Running::start(consumer!(pool, env, on(handler), handler_timeout(an_hour)));
+    env.produce_order(0, 7).await;
+    assert_eq!(env.effects(1).await, [7]);
     assert!(cut.calls.lock().unwrap().len() > 1);
     running.stop().await.unwrap();
 }

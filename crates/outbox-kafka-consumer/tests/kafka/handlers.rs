@@ -3,7 +3,7 @@ use outbox_core::{DomainEvent, OutboxEvent};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{Handler, HandlerError, HandlerResult, Received, with};
 
-use crate::bench::{Fixture, OrderCreated, Running};
+use crate::env::{ConsumerEnv, OrderCreated, Running};
 
 macro_rules! event {
     ($name:ident) => {
@@ -71,8 +71,8 @@ fn boxed<'a>(
 
 #[tokio::test]
 async fn every_form_of_handler_gets_its_events() {
-    let bench = Fixture::with_partitions(1).await;
-    let consumer = bench
+    let env = ConsumerEnv::with_partitions(1).await;
+    let consumer = env
         .consumer()
         .on(plain)
         .on(with("stateful", stateful))
@@ -83,16 +83,18 @@ async fn every_form_of_handler_gets_its_events() {
         .build()
         .unwrap();
     let running = Running::start(consumer);
-    bench.produce_order(0, 1).await;
-    bench.produce(0, &OutboxEvent::from_event(&Paid { order_id: 2 }).build().unwrap()).await;
-    bench.produce(0, &OutboxEvent::from_event(&Shipped { order_id: 3 }).build().unwrap()).await;
-    bench.produce(0, &OutboxEvent::from_event(&Closed { order_id: 4 }).build().unwrap()).await;
+    env.produce_order(0, 1).await;
+    env.produce(0, &OutboxEvent::from_event(&Paid { order_id: 2 }).build().unwrap()).await;
+    env.produce(0, &OutboxEvent::from_event(&Shipped { order_id: 3 }).build().unwrap()).await;
+    env.produce(0, &OutboxEvent::from_event(&Closed { order_id: 4 }).build().unwrap()).await;
+
     let odd = OutboxEvent::builder("order", "x", "Odd").json("{\"e\":1e300}").build().unwrap();
-    bench.produce(0, &odd).await;
+    env.produce(0, &odd).await;
     let even = OutboxEvent::builder("order", "x", "Even").build().unwrap();
-    bench.produce(0, &even).await;
-    assert_eq!(bench.effects(6).await, [1, 2, 3, 4, 4, 5]);
-    let rows = bench.client().await.query("SELECT note FROM effect ORDER BY n", &[]).await.unwrap();
+    env.produce(0, &even).await;
+    assert_eq!(env.effects(6).await, [1, 2, 3, 4, 4, 5]);
+
+    let rows = env.client().await.query("SELECT note FROM effect ORDER BY n", &[]).await.unwrap();
     let mut notes: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
     notes.sort_unstable();
     assert_eq!(notes, ["boxed", "object", "plain", "raw with state", "stateful", "{\"e\":1e300}"]);
@@ -125,29 +127,29 @@ fn cancelled_by_nobody(version: u32, payload: &DecodedPayload) -> Result<OrderEv
 
 #[tokio::test]
 async fn a_handler_matches_on_an_enum_of_events() {
-    let bench = Fixture::with_partitions(1).await;
-    let consumer = bench.consumer().on(matched).on(boxed).upcast_of("Cancelled", cancelled_by_nobody).build().unwrap();
+    let env = ConsumerEnv::with_partitions(1).await;
+    let consumer = env.consumer().on(matched).on(boxed).upcast_of("Cancelled", cancelled_by_nobody).build().unwrap();
     let running = Running::start(consumer);
     let cancelled = OrderEvent::Cancelled { order_id: 2, by: "customer".into() };
-    bench.produce(0, &OutboxEvent::from_event(&OrderEvent::Paid(Paid { order_id: 1 })).build().unwrap()).await;
-    bench.produce(0, &OutboxEvent::from_event(&cancelled).build().unwrap()).await;
+    env.produce(0, &OutboxEvent::from_event(&OrderEvent::Paid(Paid { order_id: 1 })).build().unwrap()).await;
+    env.produce(0, &OutboxEvent::from_event(&cancelled).build().unwrap()).await;
     let old = OutboxEvent::builder("order", "3", "Cancelled").json("{\"order_id\":3}").build().unwrap();
-    bench.produce(0, &old).await;
-    bench.produce(0, &OutboxEvent::from_event(&Closed { order_id: 4 }).build().unwrap()).await;
+    env.produce(0, &old).await;
+    env.produce(0, &OutboxEvent::from_event(&Closed { order_id: 4 }).build().unwrap()).await;
 
-    assert_eq!(bench.effects(4).await, [1, 2, 3, 4]);
-    let rows = bench.client().await.query("SELECT note FROM effect ORDER BY order_id", &[]).await.unwrap();
+    assert_eq!(env.effects(4).await, [1, 2, 3, 4]);
+    let rows = env.client().await.query("SELECT note FROM effect ORDER BY order_id", &[]).await.unwrap();
     let notes: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
     assert_eq!(notes, ["paid", "customer", "version 1", "boxed"]);
     running.stop().await.unwrap();
 
-    let refused = bench.consumer().on(matched).upcast_of("Other", cancelled_by_nobody).build().unwrap_err();
+    let refused = env.consumer().on(matched).upcast_of("Other", cancelled_by_nobody).build().unwrap_err();
     assert!(refused.is_build() && refused.to_string().contains("Other is no event type of OrderEvent"), "{refused}");
 }
 
 #[tokio::test]
 async fn a_handler_sees_all_that_the_record_told() {
-    let bench = Fixture::with_partitions(1).await;
+    let env = ConsumerEnv::with_partitions(1).await;
     let event = OutboxEvent::builder("order", "7", "OrderCreated")
         .json("{\"order_id\":7}")
         .schema_version(3)
@@ -163,11 +165,13 @@ async fn a_handler_sees_all_that_the_record_told() {
         seen.send(event)?;
         Ok(())
     }
-    let running = Running::start(bench.consumer().on(with(seen, look)).build().unwrap());
-    let offset = bench.produce(0, &event).await;
+
+    let running = Running::start(env.consumer().on(with(seen, look)).build().unwrap());
+    let offset = env.produce(0, &event).await;
     let received = received.recv().await.unwrap();
     assert_eq!(received.event(), &OrderCreated { order_id: 7, step: 0 });
-    assert_eq!((received.topic(), received.partition(), received.offset()), (bench.topic(), 0, offset));
+    assert_eq!((received.topic(), received.partition(), received.offset()), (env.topic(), 0, offset));
+
     let envelope = received.envelope();
     assert_eq!(envelope.id, event.id().as_uuid());
     assert_eq!(envelope.aggregate_type.as_deref(), Some("order"));
@@ -180,6 +184,7 @@ async fn a_handler_sees_all_that_the_record_told() {
     assert_eq!(envelope.traceparent.as_ref(), event.traceparent());
     assert_eq!(envelope.correlation_id.as_deref(), Some("corr"));
     assert_eq!(envelope.causation_id.as_deref(), Some("cause"));
+
     let lost = event.created_at() - envelope.created_at.unwrap();
     assert!(lost.is_zero() || lost.whole_milliseconds() == 0, "{lost}");
     running.stop().await.unwrap();
@@ -187,24 +192,26 @@ async fn a_handler_sees_all_that_the_record_told() {
 
 #[tokio::test]
 async fn what_is_done_outside_of_the_database_happens_before_it_is_recorded_and_in_order() {
-    let bench = Fixture::with_partitions(1).await;
+    let env = ConsumerEnv::with_partitions(1).await;
     let (seen, mut called) = tokio::sync::mpsc::unbounded_channel();
     type Seen = tokio::sync::mpsc::UnboundedSender<i64>;
     async fn call(seen: &Seen, event: Received<OrderCreated>) -> HandlerResult {
         seen.send(event.event().step)?;
         Ok(())
     }
-    let consumer = bench.consumer().on_at_least_once(with(seen, call)).on(stateless_paid).build().unwrap();
+
+    let consumer = env.consumer().on_side_effect(with(seen, call)).on(stateless_paid).build().unwrap();
     let event = OutboxEvent::from_event(&OrderCreated { order_id: 1, step: 0 }).build().unwrap();
-    bench.produce(0, &event).await;
-    bench.produce(0, &event).await;
-    bench.produce(0, &OutboxEvent::from_event(&Paid { order_id: 1 }).build().unwrap()).await;
-    bench.produce_step(0, 1, 1).await;
+    env.produce(0, &event).await;
+    env.produce(0, &event).await;
+    env.produce(0, &OutboxEvent::from_event(&Paid { order_id: 1 }).build().unwrap()).await;
+    env.produce_step(0, 1, 1).await;
+
     let running = Running::start(consumer);
-    bench.position(0, 4).await;
+    env.position(0, 4).await;
     running.stop().await.unwrap();
     assert_eq!((called.recv().await, called.recv().await, called.recv().await), (Some(0), Some(1), None));
-    assert_eq!(bench.effects(1).await, [1]);
+    assert_eq!(env.effects(1).await, [1]);
 }
 
 async fn stateless_paid(tx: &Transaction<'_>, event: Received<Paid>) -> HandlerResult {
@@ -213,7 +220,7 @@ async fn stateless_paid(tx: &Transaction<'_>, event: Received<Paid>) -> HandlerR
 
 #[tokio::test]
 async fn older_payloads_are_brought_up_to_date_and_the_rest_goes_to_the_handler_for_all_others() {
-    let bench = Fixture::with_partitions(1).await;
+    let env = ConsumerEnv::with_partitions(1).await;
     fn today(version: u32, payload: &outbox_core::record::DecodedPayload) -> Result<OrderCreated, HandlerError> {
         #[derive(serde::Deserialize)]
         struct Old {
@@ -227,11 +234,13 @@ async fn older_payloads_are_brought_up_to_date_and_the_rest_goes_to_the_handler_
     async fn rest(tx: &Transaction<'_>, event: Received<()>) -> HandlerResult {
         store(tx, 0, event.envelope().event_type.as_deref().unwrap_or_default()).await
     }
+
     let old = OutboxEvent::builder("order", "1", "OrderCreated").json("{\"number\":5}").schema_version(2);
-    bench.produce(0, &old.build().unwrap()).await;
-    bench.produce(0, &OutboxEvent::builder("order", "1", "Else").build().unwrap()).await;
-    let consumer = bench.consumer().on(created).upcast(today).otherwise(rest).build().unwrap();
+    env.produce(0, &old.build().unwrap()).await;
+    env.produce(0, &OutboxEvent::builder("order", "1", "Else").build().unwrap()).await;
+    let consumer = env.consumer().on(created).upcast(today).otherwise(rest).build().unwrap();
     let running = Running::start(consumer);
-    assert_eq!(bench.steps(2).await, [(5, 2), (0, 0)]);
+
+    assert_eq!(env.steps(2).await, [(5, 2), (0, 0)]);
     running.stop().await.unwrap();
 }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::bench::{Fixture, Running};
+use crate::env::{ConsumerEnv, Running};
 use crate::positions::store;
 
 /// Stands before PostgreSQL and counts the statements that clients send.
@@ -62,24 +62,26 @@ async fn count(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, statements
 async fn two_hundred_idle_partitions_cost_ten_statements_a_second() {
     const PARTITIONS: i32 = 200;
     const SECONDS: u32 = 10;
-    let bench = Fixture::with_partitions(PARTITIONS).await;
-    let (start, rest) = bench.url().rsplit_once('@').unwrap();
+
+    let env = ConsumerEnv::with_partitions(PARTITIONS).await;
+    let (start, rest) = env.url().rsplit_once('@').unwrap();
     let (server, database) = rest.split_once('/').unwrap();
     let counter = Counter::before(server.to_owned()).await;
     let url = format!("{start}@127.0.0.1:{}/{database}", counter.port);
-    let consumer = bench.consumer().pool(pool(&url, 8)).lease_ttl(Duration::from_secs(15)).reader(Reader::Native);
+    let consumer = env.consumer().pool(pool(&url, 8)).lease_ttl(Duration::from_secs(15)).reader(Reader::Native);
     let running = Running::start(consumer.on(store).build().unwrap());
-    let client = bench.client().await;
+    let client = env.client().await;
     eventually("all partitions".to_owned(), async || {
         let sql = "SELECT count(*) FROM outbox.consumer_position WHERE epoch > 0";
         let opened: i64 = client.query_one(sql, &[]).await.unwrap().get(0);
         if opened == i64::from(PARTITIONS) { Ok(()) } else { Err(opened) }
     })
     .await;
+
     // An event in each of a few partitions, so that the positions of others are not what is measured.
     for partition in 0..4 {
-        bench.produce_order(partition, i64::from(partition)).await;
-        bench.position(partition, 1).await;
+        env.produce_order(partition, i64::from(partition)).await;
+        env.position(partition, 1).await;
     }
 
     let before = counter.taken();

@@ -6,11 +6,11 @@ use outbox_core::{ConnectorConfig, Identifier, Pipeline, TableLayout};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{DeadLetterMode, EventState, HandlerError, HandlerResult, Received};
 
-use crate::bench::{Fixture, OrderCreated, Running};
+use crate::env::{ConsumerEnv, OrderCreated, Running};
 
 const REPLACEMENT: &str = "transforms.outbox.route.topic.replacement";
 
-fn pipeline(bench: &Fixture) -> Pipeline {
+fn pipeline(env: &ConsumerEnv) -> Pipeline {
     let column = |field, name, ty| Column::new(field, Identifier::new(name).unwrap(), ty, Nullability::NotNull);
     let columns = vec![
         column(F::Id, "id", ColumnType::Bigint),
@@ -19,9 +19,9 @@ fn pipeline(bench: &Fixture) -> Pipeline {
         column(F::EventType, "event_type", ColumnType::Enum),
         column(F::Payload, "payload", ColumnType::Jsonb),
     ];
-    let recommended = bench.pipeline().layout();
+    let recommended = env.pipeline().layout();
     let layout = TableLayout::existing(recommended.schema().clone(), recommended.table().clone(), columns).unwrap();
-    let config = ConnectorConfig::recommended(&layout).with(REPLACEMENT, bench.config().get(REPLACEMENT).unwrap());
+    let config = ConnectorConfig::recommended(&layout).with(REPLACEMENT, env.config().get(REPLACEMENT).unwrap());
     Pipeline::new(config, layout).unwrap()
 }
 
@@ -39,9 +39,9 @@ async fn store(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerRe
 /// Two topics may have the same number as an id, for two events.
 #[tokio::test]
 async fn an_event_with_a_number_for_its_id_takes_effect_once() {
-    let bench = Fixture::with_partitions(1).await;
+    let env = ConsumerEnv::with_partitions(1).await;
     let record = |id: &str, order_id: i64| {
-        let mut record = Record::new(bench.topic());
+        let mut record = Record::new(env.topic());
         let header = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned().into()));
         record.key = Some(order_id.to_string().into());
         record.value = Some(format!("{{\"order_id\": {order_id}}}").into());
@@ -51,15 +51,17 @@ async fn an_event_with_a_number_for_its_id_takes_effect_once() {
     };
     for (id, order_id) in [("9007199254740993", 1), ("42", 2), ("42", 2), ("43", 3), ("9007199254740993", 1), ("44", 4)]
     {
-        bench.produce_record(0, record(id, order_id)).await;
+        env.produce_record(0, record(id, order_id)).await;
     }
-    let consumer = bench.consumer().pipeline(pipeline(&bench)).on_failure(DeadLetterMode::ContinueKey);
+
+    let consumer = env.consumer().pipeline(pipeline(&env)).on_failure(DeadLetterMode::ContinueKey);
     let running = Running::start(consumer.on(store).build().unwrap());
-    assert_eq!(bench.effects(3).await, [1, 2, 4]);
-    bench.position(0, 6).await;
-    let dead = bench.held(EventState::Dead, 1).await.remove(0);
-    assert_eq!(dead.event_id, event_identity(bench.topic(), b"43"));
+
+    assert_eq!(env.effects(3).await, [1, 2, 4]);
+    env.position(0, 6).await;
+    let dead = env.held(EventState::Dead, 1).await.remove(0);
+    assert_eq!(dead.event_id, event_identity(env.topic(), b"43"));
     assert_ne!(dead.event_id, event_identity("elsewhere", b"43"));
-    assert_eq!(bench.effects(3).await, [1, 2, 4]);
+    assert_eq!(env.effects(3).await, [1, 2, 4]);
     running.stop().await.unwrap();
 }

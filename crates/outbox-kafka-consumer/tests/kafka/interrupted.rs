@@ -10,7 +10,7 @@ use outbox_test_support::eventually;
 use outbox_testkit::{Broker, Fault, ResponseError};
 use tokio::sync::Semaphore;
 
-use crate::bench::{Fixture, OrderCreated, Running, patient, produce_to};
+use crate::env::{ConsumerEnv, OrderCreated, Running, patient, produce_to};
 
 /// Calls of a handler outside of the database; that of order 1 waits for a permit.
 struct Calls {
@@ -47,20 +47,20 @@ fn order(order_id: i64) -> OutboxEvent {
     OutboxEvent::from_event(&OrderCreated { order_id, step: 0 }).build().unwrap()
 }
 
-async fn epoch(bench: &Fixture) -> i64 {
-    bench.client().await.query_one("SELECT epoch FROM outbox.consumer_position", &[]).await.unwrap().get(0)
+async fn epoch(env: &ConsumerEnv) -> i64 {
+    env.client().await.query_one("SELECT epoch FROM outbox.consumer_position", &[]).await.unwrap().get(0)
 }
 
 #[tokio::test]
 async fn handlers_run_on_while_kafka_fails_and_reading_continues_in_the_same_session() {
-    let bench = Fixture::without_topic().await;
+    let env = ConsumerEnv::without_topic().await;
     let broker = Broker::start().await.unwrap();
-    broker.create_topic(bench.topic(), 1).unwrap();
+    broker.create_topic(env.topic(), 1).unwrap();
     let calls = Calls::leaked();
-    let consumer = Consumer::builder([broker.address()]).pipeline(bench.pipeline().clone()).group("test");
-    let consumer = consumer.pool(bench.pool()).retry(patient()).on_at_least_once(with(calls, call));
+    let consumer = Consumer::builder([broker.address()]).pipeline(env.pipeline().clone()).group("test");
+    let consumer = consumer.pool(env.pool()).retry(patient()).on_side_effect(with(calls, call));
     let running = Running::start(consumer.build().unwrap());
-    produce_to(&broker.address(), bench.pipeline(), 0, &[order(1)]).await;
+    produce_to(&broker.address(), env.pipeline(), 0, &[order(1)]).await;
     calls.seen(&[1]).await;
 
     // More often than a reader tries by itself.
@@ -69,12 +69,12 @@ async fn handlers_run_on_while_kafka_fails_and_reading_continues_in_the_same_ses
     fault.until_struck(40).await;
     fault.lift();
     let other_key = (2..100).find(|n| lane(*n) != lane(1)).unwrap();
-    produce_to(&broker.address(), bench.pipeline(), 0, &[order(other_key)]).await;
+    produce_to(&broker.address(), env.pipeline(), 0, &[order(other_key)]).await;
     calls.seen(&[1, other_key]).await;
     calls.permit.add_permits(1);
-    bench.position(0, 2).await;
+    env.position(0, 2).await;
     calls.seen(&[1, other_key]).await;
-    assert_eq!(epoch(&bench).await, 1);
+    assert_eq!(epoch(&env).await, 1);
     running.stop().await.unwrap();
 }
 
@@ -95,19 +95,20 @@ async fn loses_its_connection(calls: &&'static Calls, tx: &Transaction<'_>, _: R
 
 #[tokio::test]
 async fn handlers_of_other_lanes_finish_if_one_lane_loses_its_connection() {
-    let bench = Fixture::with_partitions(1).await;
+    let env = ConsumerEnv::with_partitions(1).await;
     let calls = Calls::leaked();
-    let consumer = bench.consumer().retry(RetryPolicy::never()).on_at_least_once(with(calls, call));
+    let consumer = env.consumer().retry(RetryPolicy::never()).on_side_effect(with(calls, call));
     let consumer = consumer.on_raw("order", "Other", with(calls, loses_its_connection));
     let running = Running::start(consumer.build().unwrap());
-    bench.produce_order(0, 1).await;
+    env.produce_order(0, 1).await;
     calls.seen(&[1]).await;
+
     let other_key = (2..100).find(|n| lane(*n) != lane(1)).unwrap().to_string();
-    bench.produce(0, &OutboxEvent::builder("order", other_key, "Other").json("{}").build().unwrap()).await;
+    env.produce(0, &OutboxEvent::builder("order", other_key, "Other").json("{}").build().unwrap()).await;
     eventually("the loss".to_owned(), async || calls.has_failed.load(Ordering::Relaxed).then_some(()).ok_or(())).await;
     calls.permit.add_permits(1);
-    bench.position(0, 2).await;
+    env.position(0, 2).await;
     calls.seen(&[1]).await;
-    bench.held(EventState::Dead, 0).await;
+    env.held(EventState::Dead, 0).await;
     running.stop().await.unwrap();
 }

@@ -1,8 +1,8 @@
 use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::{HandlerResult, Isolation, Received};
 
-use crate::bench::{Fixture, OrderCreated, Running, produce_to};
 use crate::driver::{DRIVERS, Tx, consumer, each};
+use crate::env::{ConsumerEnv, OrderCreated, Running, produce_to};
 
 async fn store_with_level(tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
     let OrderCreated { order_id, step } = event.event();
@@ -16,10 +16,10 @@ async fn a_stricter_default_of_the_database_parks_no_event_and_reopens_no_partit
         const ORDERS: i64 = 50;
         const STEPS: i64 = 20;
         for level in ["repeatable read", "serializable"] {
-            let bench = Fixture::with_partitions(1).await;
-            let pool = driver.pool(bench.url(), 16);
-            let client = bench.client().await;
-            let name = bench.name();
+            let env = ConsumerEnv::with_partitions(1).await;
+            let pool = driver.pool(env.url(), 16);
+            let client = env.client().await;
+            let name = env.name();
             client
                 .batch_execute(&format!("ALTER DATABASE {name} SET default_transaction_isolation = '{level}'"))
                 .await
@@ -27,12 +27,12 @@ async fn a_stricter_default_of_the_database_parks_no_event_and_reopens_no_partit
             let order =
                 |n| OutboxEvent::from_event(&OrderCreated { order_id: n % ORDERS, step: n / ORDERS }).build().unwrap();
             let events: Vec<OutboxEvent> = (0..ORDERS * STEPS).map(order).collect();
-            produce_to(bench.brokers(), bench.pipeline(), 0, &events).await;
+            produce_to(env.brokers(), env.pipeline(), 0, &events).await;
 
             // Small batches, so that the workers' transactions overlap.
             let handler = each(|tx, event| Box::pin(store_with_level(tx, event)));
-            let running = Running::start(consumer!(pool, bench, on(handler), max_batch_size(4.try_into().unwrap())));
-            bench.position(0, ORDERS * STEPS).await;
+            let running = Running::start(consumer!(pool, env, on(handler), max_batch_size(4.try_into().unwrap())));
+            env.position(0, ORDERS * STEPS).await;
             running.stop().await.unwrap();
 
             let sql = "SELECT (SELECT count(*) FROM effect), (SELECT count(DISTINCT (order_id, step)) FROM effect),
@@ -68,22 +68,22 @@ async fn conflicts_at_a_stricter_level_are_retried_and_park_no_event() {
         const ORDERS: i64 = 200;
         for (level, name) in [(Isolation::RepeatableRead, "repeatable read"), (Isolation::Serializable, "serializable")]
         {
-            let bench = Fixture::with_partitions(1).await;
-            let pool = driver.pool(bench.url(), 16);
-            let client = bench.client().await;
+            let env = ConsumerEnv::with_partitions(1).await;
+            let pool = driver.pool(env.url(), 16);
+            let client = env.client().await;
             client.batch_execute("CREATE TABLE total (events bigint); INSERT INTO total VALUES (0)").await.unwrap();
             let order = |order_id| OutboxEvent::from_event(&OrderCreated { order_id, step: 0 }).build().unwrap();
             let events: Vec<OutboxEvent> = (0..ORDERS).map(order).collect();
-            produce_to(bench.brokers(), bench.pipeline(), 0, &events).await;
+            produce_to(env.brokers(), env.pipeline(), 0, &events).await;
 
             let handler = if level == Isolation::Serializable {
                 each(|tx, event| Box::pin(number(tx, event)))
             } else {
                 each(|tx, event| Box::pin(sum_up(tx, event)))
             };
-            let consumer = consumer!(pool, bench, on(handler), max_batch_size(4.try_into().unwrap()), isolation(level));
+            let consumer = consumer!(pool, env, on(handler), max_batch_size(4.try_into().unwrap()), isolation(level));
             let running = Running::start(consumer);
-            bench.position(0, ORDERS).await;
+            env.position(0, ORDERS).await;
             running.stop().await.unwrap();
 
             let sql = "SELECT (SELECT count(DISTINCT order_id) FROM effect), (SELECT count(*) FROM effect),

@@ -9,8 +9,8 @@ use outbox_kafka_consumer::{
     EventState, FailureKind, HandlerError, HandlerResult, Next, Received, SideEffectNext, savepoint, with,
 };
 
-use crate::bench::{Fixture, OrderCreated, Running};
 use crate::driver::{DRIVERS, Pool, Tx};
+use crate::env::{ConsumerEnv, OrderCreated, Running};
 
 /// Notes the layers that were passed before a handler, for each of its events.
 async fn note(tx: &mut dyn Tx, handler: &str, events: usize) -> HandlerResult {
@@ -105,23 +105,23 @@ async fn every_handler_in_a_transaction_runs_within_the_layers_on_both_drivers()
         };
     }
     for driver in DRIVERS {
-        let bench = Fixture::with_partitions(1).await;
+        let env = ConsumerEnv::with_partitions(1).await;
         for id in 0..3 {
-            bench.produce_order_of_key(0, "7", id).await;
+            env.produce_order_of_key(0, "7", id).await;
         }
         for event_type in ["Raw", "Else"] {
-            bench.produce(0, &OutboxEvent::builder("order", "7", event_type).build().unwrap()).await;
+            env.produce(0, &OutboxEvent::builder("order", "7", event_type).build().unwrap()).await;
         }
-        let running = Running::start(match driver.pool(bench.url(), 8) {
-            Pool::TokioPostgres(pool) => consumer!(bench.consumer(), pool, on_tokio_postgres),
+        let running = Running::start(match driver.pool(env.url(), 8) {
+            Pool::TokioPostgres(pool) => consumer!(env.consumer(), pool, on_tokio_postgres),
             #[cfg(feature = "sqlx")]
-            Pool::Sqlx(pool) => consumer!(bench.sqlx_consumer(), pool, on_sqlx),
+            Pool::Sqlx(pool) => consumer!(env.sqlx_consumer(), pool, on_sqlx),
         });
-        bench.position(0, 5).await;
+        env.position(0, 5).await;
         running.stop().await.unwrap();
 
         let notes = "SELECT note, count(*), sum(step)::bigint FROM effect GROUP BY note ORDER BY note";
-        let rows = bench.client().await.query(notes, &[]).await.unwrap();
+        let rows = env.client().await.query(notes, &[]).await.unwrap();
         let found: Vec<(&str, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         // A batch has one call.
         let calls = found[0].1;
@@ -134,23 +134,24 @@ async fn every_handler_in_a_transaction_runs_within_the_layers_on_both_drivers()
 
 #[tokio::test]
 async fn the_effects_of_a_layer_happen_once_with_those_of_the_handler() {
-    let bench = Fixture::with_partitions(1).await;
+    let env = ConsumerEnv::with_partitions(1).await;
     async fn flaky(failures: &AtomicU32, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
         on_tokio_postgres::one(tx, event).await?;
         if failures.fetch_add(1, Ordering::Relaxed) < 2 { Err("not yet".into()) } else { Ok(()) }
     }
-    let layers = bench.consumer().layer(with("outer", on_tokio_postgres::outer)).layer(on_tokio_postgres::inner);
+    let layers = env.consumer().layer(with("outer", on_tokio_postgres::outer)).layer(on_tokio_postgres::inner);
     let running = Running::start(layers.on(with(AtomicU32::new(0), flaky)).build().unwrap());
-    bench.produce_order(0, 7).await;
-    assert_eq!(bench.steps(2).await, [(1, 0), (0, 1)]);
-    bench.held(EventState::Parked, 0).await;
+    env.produce_order(0, 7).await;
+    assert_eq!(env.steps(2).await, [(1, 0), (0, 1)]);
+    env.held(EventState::Parked, 0).await;
     running.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn the_result_of_a_layer_is_that_of_the_handler() {
-    let bench = Fixture::without_topic().await;
-    let pool = bench.pool();
+    let env = ConsumerEnv::without_topic().await;
+    let pool = env.pool();
+
     async fn handle(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
         tx.execute("INSERT INTO effect (order_id, step) VALUES ($1, 1)", &[&event.event().order_id]).await?;
         if event.event().step == 13 { Err(HandlerError::reject("unlucky")) } else { Ok(()) }
@@ -167,7 +168,8 @@ async fn the_result_of_a_layer_is_that_of_the_handler() {
             _ => next.run(tx).await,
         }
     }
-    let consumer = bench.consumer().layer(layer).on(handle).build().unwrap();
+
+    let consumer = env.consumer().layer(layer).on(handle).build().unwrap();
     let event = |order_id, step, way| {
         OutboxEvent::from_event(&OrderCreated { order_id, step }).header("layer", way).build().unwrap()
     };
@@ -195,14 +197,15 @@ async fn the_result_of_a_layer_is_that_of_the_handler() {
 
 #[tokio::test]
 async fn a_layer_cannot_run_the_handler_in_another_transaction() {
-    let bench = Fixture::without_topic().await;
-    let pool = bench.pool();
+    let env = ConsumerEnv::without_topic().await;
+    let pool = env.pool();
     type Other = outbox_kafka_consumer::deadpool_postgres::Pool;
     async fn elsewhere(pool: &Other, _: &Transaction<'_>, next: Next<'_>) -> HandlerResult {
         let mut client = pool.get().await?;
         next.run(&client.transaction().await?).await
     }
-    let consumer = bench.consumer().layer(with(pool.clone(), elsewhere)).on(on_tokio_postgres::one).build().unwrap();
+
+    let consumer = env.consumer().layer(with(pool.clone(), elsewhere)).on(on_tokio_postgres::one).build().unwrap();
     let mut client = pool.get().await.unwrap();
     let mut trial = Trial::begin(&consumer, &mut client).await.unwrap();
     let order = OutboxEvent::from_event(&OrderCreated { order_id: 1, step: 0 }).build().unwrap();
@@ -212,7 +215,7 @@ async fn a_layer_cannot_run_the_handler_in_another_transaction() {
 
 #[tokio::test]
 async fn a_handler_outside_of_a_transaction_runs_within_its_own_layers() {
-    let bench = Fixture::with_partitions(1).await;
+    let env = ConsumerEnv::with_partitions(1).await;
     static CALLS: AtomicU32 = AtomicU32::new(0);
     async fn counted(calls: &&'static AtomicU32, next: SideEffectNext<'_>) -> HandlerResult {
         assert_eq!(next.events().len(), 1);
@@ -226,17 +229,19 @@ async fn a_handler_outside_of_a_transaction_runs_within_its_own_layers() {
         CALLS.fetch_add(100, Ordering::Relaxed);
         Ok(())
     }
+
     // A layer of handlers in transactions is not called.
-    let layers = bench.consumer().layer(on_tokio_postgres::inner);
-    let layers = layers.layer_at_least_once(with(&CALLS, counted)).layer_at_least_once(impatient);
-    let running = Running::start(layers.on_at_least_once(call).build().unwrap());
-    bench.produce_order(0, 7).await;
-    bench.position(0, 1).await;
+    let layers = env.consumer().layer(on_tokio_postgres::inner);
+    let layers = layers.layer_side_effect(with(&CALLS, counted)).layer_side_effect(impatient);
+    let running = Running::start(layers.on_side_effect(call).build().unwrap());
+    env.produce_order(0, 7).await;
+    env.position(0, 1).await;
     outbox_test_support::eventually("the second attempt".to_owned(), async || {
         let calls = CALLS.load(Ordering::Relaxed);
         if calls == 102 { Ok(()) } else { Err(calls) }
     })
     .await;
+
     running.stop().await.unwrap();
-    assert_eq!(bench.inbox().await, ["handled"]);
+    assert_eq!(env.inbox().await, ["handled"]);
 }

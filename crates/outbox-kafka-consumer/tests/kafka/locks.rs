@@ -11,29 +11,29 @@ use outbox_kafka_consumer::{
 use outbox_test_support::{eventually, pool};
 
 use crate::batches::produce_orders;
-use crate::bench::{Fixture, OrderCreated, Running};
 use crate::driver::{self, DRIVERS, consumer, each};
+use crate::env::{ConsumerEnv, OrderCreated, Running};
 use crate::positions::store;
 
 /// A migration locks the handlers' table for longer than all attempts of the policy take.
 #[tokio::test]
 async fn a_table_that_is_locked_for_long_makes_no_dead_letter_and_keeps_the_order() {
     for driver in DRIVERS {
-        let bench = Fixture::with_partitions(1).await;
-        let pool = driver.pool(bench.url(), 16);
-        let mut migration = bench.client().await;
+        let env = ConsumerEnv::with_partitions(1).await;
+        let pool = driver.pool(env.url(), 16);
+        let mut migration = env.client().await;
         let lock = migration.transaction().await.unwrap();
         lock.batch_execute("LOCK TABLE effect IN ACCESS EXCLUSIVE MODE").await.unwrap();
         for step in 0..2 {
-            bench.produce_step(0, 13, step).await;
-            bench.produce_step(0, 7, step).await;
+            env.produce_step(0, 13, step).await;
+            env.produce_step(0, 7, step).await;
         }
         let handler = each(|tx, event| Box::pin(driver::store(tx, event)));
         let (never, mode) = (RetryPolicy::never(), DeadLetterMode::ContinueKey);
-        let running = Running::start(consumer!(pool, bench, on(handler), retry(never), on_failure(mode)));
+        let running = Running::start(consumer!(pool, env, on(handler), retry(never), on_failure(mode)));
 
         let locked = FailedEventFilter::from(EventState::Parked).kind(FailureKind::Locked);
-        let group = bench.group();
+        let group = env.group();
         // No attempt counts, nor does the next one.
         let mut failed = None;
         for _ in 0..2 {
@@ -46,16 +46,16 @@ async fn a_table_that_is_locked_for_long_makes_no_dead_letter_and_keeps_the_orde
             assert!(held.iter().all(|held| held.error.contains("55P03")), "{driver:?}: {held:?}");
             failed = held.iter().map(|held| held.last_failed_at).max();
             let now = "UPDATE outbox.consumer_held SET next_attempt_at = clock_timestamp() WHERE kind = 'locked'";
-            bench.client().await.batch_execute(now).await.unwrap();
+            env.client().await.batch_execute(now).await.unwrap();
         }
-        bench.position(0, 4).await;
+        env.position(0, 4).await;
         assert_eq!(group.count(EventState::Dead).await.unwrap(), 0);
 
         lock.commit().await.unwrap();
-        let steps = bench.steps(4).await;
+        let steps = env.steps(4).await;
         let of = |order| steps.iter().filter(|(found, _)| *found == order).map(|(_, step)| *step).collect::<Vec<_>>();
         assert_eq!((of(13), of(7)), (vec![0, 1], vec![0, 1]));
-        bench.held(EventState::Parked, 0).await;
+        env.held(EventState::Parked, 0).await;
         running.stop().await.unwrap();
         assert_eq!(group.count(EventState::Dead).await.unwrap(), 0);
     }
@@ -69,14 +69,14 @@ async fn with_second_connection(pool: &Pool, tx: &Transaction<'_>, event: Receiv
 
 #[tokio::test]
 async fn handlers_that_take_a_second_connection_of_the_pool_get_one() {
-    let bench = Fixture::with_partitions(2).await;
-    let pool = pool(bench.url(), 4);
-    let consumer = bench.consumer().pool(pool.clone()).retry(RetryPolicy::never());
+    let env = ConsumerEnv::with_partitions(2).await;
+    let pool = pool(env.url(), 4);
+    let consumer = env.consumer().pool(pool.clone()).retry(RetryPolicy::never());
     let consumer = consumer.max_batch_size(NonZeroUsize::MIN).on(with(pool, with_second_connection));
-    produce_orders(&bench, 0..40).await;
+    produce_orders(&env, 0..40).await;
     let running = Running::start(consumer.build().unwrap());
-    assert_eq!(bench.effects(40).await, (0..40).collect::<Vec<_>>());
-    assert_eq!(bench.group().count(EventState::Dead).await.unwrap(), 0);
+    assert_eq!(env.effects(40).await, (0..40).collect::<Vec<_>>());
+    assert_eq!(env.group().count(EventState::Dead).await.unwrap(), 0);
     running.stop().await.unwrap();
 }
 
@@ -87,20 +87,20 @@ async fn rejects(_: &Transaction<'_>, _: Received<OrderCreated>) -> HandlerResul
 /// PostgreSQL cannot store every character there.
 #[tokio::test]
 async fn an_event_that_fails_is_kept_in_a_database_that_is_not_unicode() {
-    let bench = Fixture::with_partitions(1).await;
-    let name = format!("{}_latin1", bench.name());
+    let env = ConsumerEnv::with_partitions(1).await;
+    let name = format!("{}_latin1", env.name());
     let create = format!("CREATE DATABASE {name} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
-    bench.client().await.batch_execute(&create).await.unwrap();
-    let (server, _) = bench.url().rsplit_once('/').unwrap();
+    env.client().await.batch_execute(&create).await.unwrap();
+    let (server, _) = env.url().rsplit_once('/').unwrap();
     let url = format!("{server}/{name}");
-    crate::bench::set_up(&url).await;
+    crate::env::set_up(&url).await;
 
     let order = OutboxEvent::from_event(&OrderCreated { order_id: 1, step: 0 }).build().unwrap();
-    let mut record = bench.pipeline().encode(&bench.pipeline().row(&order).unwrap()).unwrap();
+    let mut record = env.pipeline().encode(&env.pipeline().row(&order).unwrap()).unwrap();
     record.headers.push(("日本".to_owned(), Some("header".into())));
-    bench.produce_record(0, record).await;
+    env.produce_record(0, record).await;
     let pool = pool(&url, 4);
-    let running = Running::start(bench.consumer().pool(pool.clone()).on(rejects).build().unwrap());
+    let running = Running::start(env.consumer().pool(pool.clone()).on(rejects).build().unwrap());
     let group = Group::new(pool, &Identifier::new("outbox").unwrap(), "test");
     let dead = eventually("a dead letter".to_owned(), async || {
         group.list(EventState::Dead, None, 10).await.unwrap().pop().ok_or(())

@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod batches;
-mod bench;
+mod blocking;
 mod builder;
 #[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 mod chaos;
 mod documented;
 mod driver;
+mod env;
 mod failures;
 mod faults;
 mod gauges;
@@ -21,6 +22,7 @@ mod isolation;
 mod layers;
 mod limits;
 mod locks;
+mod memory;
 mod observed;
 mod operations;
 mod partitions;
@@ -32,6 +34,7 @@ mod rolling;
 mod secrecy;
 mod secure;
 mod session;
+mod session_changed;
 mod setup;
 #[cfg(feature = "sqlx")]
 mod sqlx;

@@ -7,7 +7,7 @@ use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{EventState, HandlerError, HandlerResult, Received, RecordPolicy};
 use outbox_test_support::eventually;
 
-use crate::bench::{Fixture, OrderCreated, Running};
+use crate::env::{ConsumerEnv, OrderCreated, Running};
 use crate::positions::store;
 
 async fn picky(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
@@ -28,26 +28,31 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
     let snapshotter = recorder.snapshotter();
     recorder.install().unwrap();
     let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let bench = Fixture::with_partitions(1).await;
+    let env = ConsumerEnv::with_partitions(1).await;
     for step in 0..2 {
-        bench.produce_step(0, 77, step).await;
+        env.produce_step(0, 77, step).await;
     }
+
     let event =
         OutboxEvent::from_event(&OrderCreated { order_id: 1, step: 0 }).traceparent(traceparent).build().unwrap();
-    bench.produce(0, &event).await;
-    bench.produce(0, &event).await;
-    bench.produce_order(0, 13).await;
-    bench.produce_order(0, 13).await;
+
+    env.produce(0, &event).await;
+    env.produce(0, &event).await;
+    env.produce_order(0, 13).await;
+    env.produce_order(0, 13).await;
+
     let newer = OutboxEvent::builder("order", "1", "OrderCreated").json("{}").schema_version(4);
-    bench.produce(0, &newer.build().unwrap()).await;
-    bench.produce(0, &OutboxEvent::builder("order", "1", "Unknown").build().unwrap()).await;
+    env.produce(0, &newer.build().unwrap()).await;
+    env.produce(0, &OutboxEvent::builder("order", "1", "Unknown").build().unwrap()).await;
+
     // Without the header `id`.
-    let mut without_id = Record::new(bench.topic());
+    let mut without_id = Record::new(env.topic());
     without_id.value = Some("{}".into());
-    bench.produce_record(0, without_id).await;
+    env.produce_record(0, without_id).await;
+
     let traces: Arc<Mutex<Vec<Option<String>>>> = Arc::default();
     let seen = Arc::clone(&traces);
-    let consumer = bench
+    let consumer = env
         .consumer()
         .on_undecodable_record(RecordPolicy::Skip)
         .on_newer_version(RecordPolicy::Skip)
@@ -56,23 +61,26 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
             seen.lock().unwrap().push(event.traceparent.as_ref().map(ToString::to_string));
         });
     let running = Running::start(consumer.build().unwrap());
-    bench.position(0, 9).await;
-    bench.held(EventState::Parked, 1).await;
+    env.position(0, 9).await;
+    env.held(EventState::Parked, 1).await;
     assert!(traces.lock().unwrap().contains(&Some(traceparent.to_owned())));
+
     // Other tests are measured too, under other topics. A snapshot takes histograms' values away, so all are kept.
     let mut all: Vec<(String, DebugValue)> = Vec::new();
     eventually("all measures".to_owned(), async || {
         for (key, _, _, value) in snapshotter.snapshot().into_vec() {
             let labels: Vec<String> = key.key().labels().map(|label| label.value().to_owned()).collect();
-            if labels.iter().any(|label| label == bench.topic()) {
-                let rest = labels.iter().filter(|label| *label != bench.topic()).map(String::as_str);
+            if labels.iter().any(|label| label == env.topic()) {
+                let rest = labels.iter().filter(|label| *label != env.topic()).map(String::as_str);
                 let name = [key.key().name()].into_iter().chain(rest).collect::<Vec<_>>().join(" ");
                 all.push((name.trim_start_matches("outbox_consumer_").to_owned(), value));
             }
         }
+
         let has = |name: &str, value: &Option<DebugValue>| {
             all.iter().any(|(found, is)| found == name && value.as_ref().is_none_or(|value| value == is))
         };
+
         let expected = [
             ("handled_total", Some(DebugValue::Counter(3))),
             ("conflicts_total", None),
@@ -95,17 +103,17 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
     .await;
     running.stop().await.unwrap();
 
-    let mut undecodable = Record::new(bench.topic());
+    let mut undecodable = Record::new(env.topic());
     undecodable.value = Some("{}".into());
     for _ in 0..3 {
-        bench.produce_record(0, undecodable.clone()).await;
+        env.produce_record(0, undecodable.clone()).await;
     }
-    let running = Running::start(bench.consumer().on(picky).build().unwrap());
+    let running = Running::start(env.consumer().on(picky).build().unwrap());
     // A snapshot sets gauges to 0, so all are kept.
     let mut gauges = Vec::new();
     eventually("a paused partition has a lag".to_owned(), async || {
         for (key, _, _, value) in snapshotter.snapshot().into_vec() {
-            if key.key().labels().any(|label| label.value() == bench.topic()) {
+            if key.key().labels().any(|label| label.value() == env.topic()) {
                 gauges.push((key.key().name().to_owned(), value));
             }
         }

@@ -12,7 +12,7 @@ use outbox_kafka_consumer::{
 use outbox_test_support::{connect_kafka, eventually};
 use outbox_testkit::Broker;
 
-use crate::bench::{Fixture, LEASE, OrderCreated, Running};
+use crate::env::{ConsumerEnv, LEASE, OrderCreated, Running};
 use crate::positions::store;
 use crate::wire::{Wire, topic_name};
 
@@ -28,25 +28,24 @@ async fn fails_first(seen: &Seen, tx: &Transaction<'_>, event: Received<OrderCre
     Ok(())
 }
 
-/// As after the number of partitions was raised: the later events of each key are in another partition.
+/// The state after the number of partitions was raised: the later events of each key are in another partition.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn held_events_of_keys_that_have_moved_to_another_partition_take_effect_once_and_none_stays() {
     const ORDERS: i64 = 40;
-    let bench = Fixture::with_partitions(2).await;
+    let env = ConsumerEnv::with_partitions(2).await;
     let policy = RetryPolicy::new(|_, _| Some(std::time::Duration::from_millis(20)));
-    let running =
-        Running::start(bench.consumer().retry(policy).on(with(Seen::default(), fails_first)).build().unwrap());
+    let running = Running::start(env.consumer().retry(policy).on(with(Seen::default(), fails_first)).build().unwrap());
     for order in 0..ORDERS {
-        bench.produce_step(0, order, 0).await;
-        bench.produce_step(1, order, 1).await;
-        bench.produce_step(1, order, 2).await;
+        env.produce_step(0, order, 0).await;
+        env.produce_step(1, order, 1).await;
+        env.produce_step(1, order, 2).await;
     }
-    bench.position(0, ORDERS).await;
-    bench.position(1, 2 * ORDERS).await;
-    bench.held(EventState::Parked, 0).await;
+    env.position(0, ORDERS).await;
+    env.position(1, 2 * ORDERS).await;
+    env.held(EventState::Parked, 0).await;
     running.stop().await.unwrap();
 
-    let mut steps = bench.steps(3 * ORDERS as usize).await;
+    let mut steps = env.steps(3 * ORDERS as usize).await;
     let later: Vec<_> = steps.iter().filter(|(_, step)| *step > 0).copied().collect();
     for order in 0..ORDERS {
         assert!(later.iter().filter(|(found, _)| *found == order).is_sorted(), "{later:?}");
@@ -57,49 +56,50 @@ async fn held_events_of_keys_that_have_moved_to_another_partition_take_effect_on
 }
 
 /// Raises the number of partitions of a topic.
-async fn raise_partitions(bench: &Fixture, count: i32) {
-    let topic = CreatePartitionsTopic::default().with_name(topic_name(bench)).with_count(count).with_assignments(None);
+async fn raise_partitions(env: &ConsumerEnv, count: i32) {
+    let topic = CreatePartitionsTopic::default().with_name(topic_name(env)).with_count(count).with_assignments(None);
     let request = CreatePartitionsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
-    let answer = Wire::connect(bench.brokers()).await.call(1, request).await;
+    let answer = Wire::connect(env.brokers()).await.call(1, request).await;
     assert_eq!(answer.results[0].error_code, 0);
 }
 
 #[tokio::test]
 async fn a_partition_that_is_added_is_read_and_a_parked_event_blocks_its_key_there() {
-    let bench = Fixture::with_partitions(1).await;
-    bench.produce_step(0, 7, 0).await;
-    let running = Running::start(bench.consumer().on(rejects).build().unwrap());
-    let dead = bench.held(EventState::Dead, 1).await;
-    raise_partitions(&bench, 2).await;
+    let env = ConsumerEnv::with_partitions(1).await;
+    env.produce_step(0, 7, 0).await;
+    let running = Running::start(env.consumer().on(rejects).build().unwrap());
+    let dead = env.held(EventState::Dead, 1).await;
+    raise_partitions(&env, 2).await;
     // The leader of the new partition is elected.
     eventually("the new partition".to_owned(), async || {
-        let topics = bench.kafka().list_topics().await.unwrap();
+        let topics = env.kafka().list_topics().await.unwrap();
         let found =
-            topics.into_iter().find(|topic| topic.name == bench.topic()).map_or(0, |topic| topic.partitions.len());
+            topics.into_iter().find(|topic| topic.name == env.topic()).map_or(0, |topic| topic.partitions.len());
         if found == 2 { Ok(()) } else { Err(found) }
     })
     .await;
-    bench.produce_step(1, 7, 1).await;
-    bench.produce_step(1, 8, 1).await;
-    assert_eq!(bench.steps(1).await, [(8, 1)]);
-    bench.position(1, 2).await;
-    bench.held(EventState::Parked, 1).await;
+    env.produce_step(1, 7, 1).await;
+    env.produce_step(1, 8, 1).await;
+    assert_eq!(env.steps(1).await, [(8, 1)]);
+    env.position(1, 2).await;
+    env.held(EventState::Parked, 1).await;
 
-    bench.group().discard(dead[0].id).await.unwrap();
-    assert_eq!(bench.steps(2).await, [(8, 1), (7, 1)]);
-    bench.held(EventState::Parked, 0).await;
+    env.group().discard(dead[0].id).await.unwrap();
+    assert_eq!(env.steps(2).await, [(8, 1), (7, 1)]);
+    env.held(EventState::Parked, 0).await;
     running.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_topic_that_is_deleted_is_not_created_again_and_its_leases_go() {
-    let bench = Fixture::without_topic().await;
+    let env = ConsumerEnv::without_topic().await;
     // Any request for metadata by a client that lets topics be created would create it.
     let broker = Broker::start().await.unwrap();
-    broker.create_topic(bench.topic(), 2).unwrap();
-    let consumer = Consumer::builder([broker.address()]).pipeline(bench.pipeline().clone()).group("test");
-    let running = Running::start(consumer.pool(bench.pool()).lease_ttl(LEASE).on(store).build().unwrap());
-    let client = bench.client().await;
+    broker.create_topic(env.topic(), 2).unwrap();
+
+    let consumer = Consumer::builder([broker.address()]).pipeline(env.pipeline().clone()).group("test");
+    let running = Running::start(consumer.pool(env.pool()).lease_ttl(LEASE).on(store).build().unwrap());
+    let client = env.client().await;
     let leases = async |count: i64| {
         eventually(format!("{count} leases"), async || {
             let row = client.query_one("SELECT count(*) FROM outbox.consumer_lease", &[]).await.unwrap();
@@ -109,10 +109,11 @@ async fn a_topic_that_is_deleted_is_not_created_again_and_its_leases_go() {
         .await;
     };
     leases(2).await;
+
     let kafka = connect_kafka(&broker.address()).await;
-    kafka.controller_client().unwrap().delete_topic(bench.topic(), 5_000).await.unwrap();
+    kafka.controller_client().unwrap().delete_topic(env.topic(), 5_000).await.unwrap();
     leases(0).await;
-    assert!(broker.create_topic(bench.topic(), 1).is_ok(), "the topic was created again");
+    assert!(broker.create_topic(env.topic(), 1).is_ok(), "the topic was created again");
     running.stop().await.unwrap();
 }
 
@@ -125,19 +126,19 @@ async fn rejects(tx: &Transaction<'_>, event: Received<OrderCreated>) -> Handler
 
 #[tokio::test]
 async fn what_is_kept_of_partitions_that_no_longer_exist_is_removed_and_their_held_events_are_kept() {
-    let bench = Fixture::with_partitions(2).await;
-    bench.produce_step(1, 7, 0).await;
-    bench.produce_step(1, 7, 1).await;
-    let running = Running::start(bench.consumer().on(rejects).build().unwrap());
-    bench.position(1, 2).await;
-    bench.position(0, 0).await;
+    let env = ConsumerEnv::with_partitions(2).await;
+    env.produce_step(1, 7, 0).await;
+    env.produce_step(1, 7, 1).await;
+    let running = Running::start(env.consumer().on(rejects).build().unwrap());
+    env.position(1, 2).await;
+    env.position(0, 0).await;
     running.stop().await.unwrap();
-    bench.delete_topic().await;
-    bench.create_topic(1).await;
-    bench.group().move_position(bench.topic(), 0, 0, MovePolicy::Respect).await.unwrap();
+    env.delete_topic().await;
+    env.create_topic(1).await;
+    env.group().move_position(env.topic(), 0, 0, MovePolicy::Respect).await.unwrap();
 
-    let running = Running::start(bench.consumer().on(rejects).build().unwrap());
-    let client = bench.client().await;
+    let running = Running::start(env.consumer().on(rejects).build().unwrap());
+    let client = env.client().await;
     eventually("rows of partition 0 only".to_owned(), async || {
         let sql = "SELECT (SELECT array_agg(partition) FROM outbox.consumer_lease),
                           (SELECT array_agg(partition) FROM outbox.consumer_position)";
@@ -147,9 +148,9 @@ async fn what_is_kept_of_partitions_that_no_longer_exist_is_removed_and_their_he
     })
     .await;
     // The owner of partition 0 carries out what is asked for.
-    let dead = bench.held(EventState::Dead, 1).await;
-    bench.group().discard(dead[0].id).await.unwrap();
-    assert_eq!(bench.steps(1).await, [(7, 1)]);
-    bench.held(EventState::Parked, 0).await;
+    let dead = env.held(EventState::Dead, 1).await;
+    env.group().discard(dead[0].id).await.unwrap();
+    assert_eq!(env.steps(1).await, [(7, 1)]);
+    env.held(EventState::Parked, 0).await;
     running.stop().await.unwrap();
 }

@@ -13,7 +13,7 @@ use outbox_kafka_consumer::{
 };
 
 use crate::batches::{ONE_LANE, produce_orders, transactions};
-use crate::bench::{Fixture, OrderCreated, Running};
+use crate::env::{ConsumerEnv, OrderCreated, Running};
 use crate::faults::shared;
 use crate::positions::store;
 
@@ -28,10 +28,10 @@ impl IncomingEvent for Paid {
     const EVENT_TYPE: &'static str = "Paid";
 }
 
-async fn produce_paid(bench: &Fixture, order: i64) {
+async fn produce_paid(env: &ConsumerEnv, order: i64) {
     let json = format!("{{\"order_id\":{order}}}");
     let event = OutboxEvent::builder("order", order.to_string(), "Paid").json(json).build().unwrap();
-    bench.produce(0, &event).await;
+    env.produce(0, &event).await;
 }
 
 #[derive(Debug)]
@@ -55,11 +55,11 @@ async fn never_ends(_: &Transaction<'_>, _: Received<Paid>) -> HandlerResult {
 
 #[tokio::test]
 async fn a_handler_has_retries_by_error_and_a_timeout_and_a_failure_mode() {
-    let bench = Fixture::with_partitions(1).await;
-    bench.produce_order(0, 1).await;
-    bench.produce_order(0, 2).await;
-    produce_paid(&bench, 3).await;
-    bench.produce(0, &OutboxEvent::builder("order", "3", "Else").build().unwrap()).await;
+    let env = ConsumerEnv::with_partitions(1).await;
+    env.produce_order(0, 1).await;
+    env.produce_order(0, 2).await;
+    produce_paid(&env, 3).await;
+    env.produce(0, &OutboxEvent::builder("order", "3", "Else").build().unwrap()).await;
     let by_error = RetryPolicy::by_failure(|failed| {
         let is_busy = failed.error::<Busy>().is_some() && failed.attempt() < 3;
         is_busy.then_some(Duration::from_millis(10))
@@ -68,58 +68,62 @@ async fn a_handler_has_retries_by_error_and_a_timeout_and_a_failure_mode() {
         .timeout(Duration::from_millis(50))
         .retry(RetryPolicy::never())
         .on_failure(DeadLetterMode::ContinueKey);
+
     async fn rest(tx: &Transaction<'_>, _: Received<()>) -> HandlerResult {
         tx.execute("INSERT INTO effect (order_id, step) VALUES (3, 0)", &[]).await?;
         Ok(())
     }
-    let consumer = bench
+
+    let consumer = env
         .consumer()
         .on(HandlerPolicy::new().retry(by_error).of(busy_or_broken))
         .on(impatient.of(never_ends))
         .otherwise(rest);
     let running = Running::start(consumer.build().unwrap());
-    let mut dead = bench.held(EventState::Dead, 3).await;
+    let mut dead = env.held(EventState::Dead, 3).await;
     dead.sort_by_key(|held| held.offset);
     let found: Vec<_> = dead.iter().map(|held| (held.offset, held.attempts, held.kind)).collect();
     assert_eq!(found, [(0, 3, FailureKind::Failed), (1, 1, FailureKind::Failed), (2, 1, FailureKind::TimedOut)]);
+
     // The key of the event whose handler ignored it is not blocked.
-    assert_eq!(bench.effects(1).await, [3]);
+    assert_eq!(env.effects(1).await, [3]);
     running.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_retry_policy_and_a_span_hook_that_panic_harm_no_event() {
-    let bench = Fixture::with_partitions(1).await;
+    let env = ConsumerEnv::with_partitions(1).await;
     async fn fails_once(calls: &AtomicU32, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
         if calls.fetch_add(1, Ordering::Relaxed) == 0 {
             return Err("not at first".into());
         }
         store(tx, event).await
     }
-    bench.produce_order(0, 1).await;
+
+    env.produce_order(0, 1).await;
     let panics = RetryPolicy::by_failure(|_| panic!("the policy panics"));
-    let consumer = bench.consumer().retry(panics).on_span(|_, _| panic!("the hook panics"));
+    let consumer = env.consumer().retry(panics).on_span(|_, _| panic!("the hook panics"));
     let running = Running::start(consumer.on(with(AtomicU32::new(0), fails_once)).build().unwrap());
-    assert_eq!(bench.effects(1).await, [1]);
-    bench.held(EventState::Parked, 0).await;
-    bench.position(0, 1).await;
+
+    assert_eq!(env.effects(1).await, [1]);
+    env.held(EventState::Parked, 0).await;
+    env.position(0, 1).await;
     let epoch = "SELECT epoch FROM outbox.consumer_position";
-    assert_eq!(bench.client().await.query_one(epoch, &[]).await.unwrap().get::<_, i64>(0), 1, "opened once");
+    assert_eq!(env.client().await.query_one(epoch, &[]).await.unwrap().get::<_, i64>(0), 1, "opened once");
     running.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_handler_limits_the_batches_that_it_is_called_in() {
-    let bench = Fixture::with_partitions(1).await;
-    produce_orders(&bench, 0..40).await;
+    let env = ConsumerEnv::with_partitions(1).await;
+    produce_orders(&env, 0..40).await;
     let policy = HandlerPolicy::new().max_batch_size(NonZeroUsize::new(4).unwrap());
-    let running =
-        Running::start(bench.consumer().partition_concurrency(ONE_LANE).on(policy.of(store)).build().unwrap());
-    assert_eq!(bench.effects(40).await.len(), 40);
+    let running = Running::start(env.consumer().partition_concurrency(ONE_LANE).on(policy.of(store)).build().unwrap());
+    assert_eq!(env.effects(40).await.len(), 40);
     running.stop().await.unwrap();
     let sql = "SELECT max(count) FROM (SELECT count(*) FROM effect GROUP BY xmin::text) AS batch";
-    assert_eq!(bench.client().await.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 4);
-    assert_eq!(transactions(&bench).await, 10);
+    assert_eq!(env.client().await.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 4);
+    assert_eq!(transactions(&env).await, 10);
 }
 
 async fn noted(note: &&'static str, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
@@ -149,40 +153,43 @@ async fn noted_raw(left: &AtomicU32, tx: &Transaction<'_>, event: Received<()>) 
 
 #[tokio::test]
 async fn several_handlers_of_an_event_are_called_in_order_and_take_effect_together() {
-    let bench = Fixture::with_partitions(1).await;
-    bench.produce_order(0, 1).await;
-    let consumer = bench.consumer().on(with("first", noted)).on_batch(with("second", noted_together)).on_raw(
+    let env = ConsumerEnv::with_partitions(1).await;
+    env.produce_order(0, 1).await;
+    let consumer = env.consumer().on(with("first", noted)).on_batch(with("second", noted_together)).on_raw(
         "order",
         "OrderCreated",
         with(AtomicU32::new(2), noted_raw),
     );
     let running = Running::start(consumer.build().unwrap());
-    bench.effects(3).await;
-    bench.held(EventState::Parked, 0).await;
+    env.effects(3).await;
+    env.held(EventState::Parked, 0).await;
     running.stop().await.unwrap();
-    let rows = bench.client().await.query("SELECT note FROM effect ORDER BY n", &[]).await.unwrap();
+
+    let rows = env.client().await.query("SELECT note FROM effect ORDER BY n", &[]).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<&str>>(), ["first", "second", "raw"]);
-    assert_eq!(transactions(&bench).await, 1);
+    assert_eq!(transactions(&env).await, 1);
 }
 
 #[tokio::test]
 async fn a_handler_learns_the_number_of_its_attempt_and_whether_it_was_called_before() {
-    let bench = Fixture::with_partitions(1).await;
+    let env = ConsumerEnv::with_partitions(1).await;
     type Seen = Mutex<Vec<(i64, u32, bool)>>;
     async fn look(seen: &&'static Seen, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
         let delivery = (event.event().step, event.attempt(), event.is_redelivery());
         seen.lock().unwrap().push(delivery);
         if delivery.0 == 1 && delivery.1 < 3 { Err("not today".into()) } else { store(tx, event).await }
     }
+
     let seen: &'static Seen = shared(Seen::default());
-    bench.produce_step(0, 7, 0).await;
-    bench.produce_step(0, 7, 1).await;
-    bench.produce_step(0, 7, 2).await;
-    let running = Running::start(bench.consumer().on(with(seen, look)).build().unwrap());
-    bench.steps(3).await;
+    env.produce_step(0, 7, 0).await;
+    env.produce_step(0, 7, 1).await;
+    env.produce_step(0, 7, 2).await;
+    let running = Running::start(env.consumer().on(with(seen, look)).build().unwrap());
+    env.steps(3).await;
     running.stop().await.unwrap();
     let seen = seen.lock().unwrap();
     let of = |step| seen.iter().filter(move |(found, ..)| *found == step).map(|(_, attempt, again)| (*attempt, *again));
+
     // Its batch failed, so that it is handled again; both are the first attempt, as the policy counts them.
     assert_eq!(of(1).collect::<Vec<_>>()[..], [(1, false), (1, true), (2, true), (3, true)][..]);
     assert_eq!(of(0).next(), Some((1, false)));
@@ -191,7 +198,7 @@ async fn a_handler_learns_the_number_of_its_attempt_and_whether_it_was_called_be
 
 #[tokio::test]
 async fn a_savepoint_takes_back_only_what_is_within_it() {
-    let bench = Fixture::with_partitions(1).await;
+    let env = ConsumerEnv::with_partitions(1).await;
     async fn tries(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
         let nested = async {
             tx.execute("INSERT INTO effect (order_id, step) VALUES (100, 0)", &[]).await?;
@@ -205,18 +212,21 @@ async fn a_savepoint_takes_back_only_what_is_within_it() {
             tx.execute("INSERT INTO effect (order_id, step) VALUES (102, 0)", &[]).await?;
             Err::<(), HandlerError>("changed its mind".into())
         };
+
         assert!(savepoint(tx, given_up).await?.is_err());
         store(tx, event).await
     }
-    bench.produce_order(0, 1).await;
-    let running = Running::start(bench.consumer().on(tries).build().unwrap());
-    assert_eq!(bench.effects(3).await, [1, 100, 101]);
+
+    env.produce_order(0, 1).await;
+    let running = Running::start(env.consumer().on(tries).build().unwrap());
+
+    assert_eq!(env.effects(3).await, [1, 100, 101]);
     running.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_hook_sets_up_the_session_before_each_event_and_may_fail_it() {
-    let bench = Fixture::with_partitions(1).await;
+    let env = ConsumerEnv::with_partitions(1).await;
     async fn set_tenant(calls: &AtomicU32, tx: &Transaction<'_>, event: Received<()>) -> HandlerResult {
         calls.fetch_add(1, Ordering::Relaxed);
         let Some(tenant) = event.envelope().headers.get("tenant") else {
@@ -230,30 +240,32 @@ async fn a_hook_sets_up_the_session_before_each_event_and_may_fail_it() {
         tx.execute(insert, &[&event.event().order_id]).await?;
         Ok(())
     }
+
     for (order, tenant) in [(1, "acme"), (2, "umbrella")] {
         let event = OutboxEvent::from_event(&OrderCreated { order_id: order, step: 0 }).header("tenant", tenant);
-        bench.produce(0, &event.build().unwrap()).await;
+        env.produce(0, &event.build().unwrap()).await;
     }
-    bench.produce_order(0, 3).await;
-    let consumer = bench.consumer().before_each(with(AtomicU32::new(0), set_tenant)).on(by_tenant);
+
+    env.produce_order(0, 3).await;
+    let consumer = env.consumer().before_each(with(AtomicU32::new(0), set_tenant)).on(by_tenant);
     let running = Running::start(consumer.build().unwrap());
-    assert_eq!(bench.held(EventState::Dead, 1).await[0].error, "no tenant");
-    assert_eq!(bench.effects(2).await, [1, 2]);
+    assert_eq!(env.held(EventState::Dead, 1).await[0].error, "no tenant");
+    assert_eq!(env.effects(2).await, [1, 2]);
     running.stop().await.unwrap();
-    let rows = bench.client().await.query("SELECT note FROM effect ORDER BY order_id", &[]).await.unwrap();
+    let rows = env.client().await.query("SELECT note FROM effect ORDER BY order_id", &[]).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<&str>>(), ["acme", "umbrella"]);
 }
 
 #[tokio::test]
 async fn an_event_needs_only_its_type_to_be_consumed() {
-    let bench = Fixture::with_partitions(1).await;
+    let env = ConsumerEnv::with_partitions(1).await;
     async fn paid(tx: &Transaction<'_>, event: Received<Paid>) -> HandlerResult {
         tx.execute("INSERT INTO effect (order_id, step) VALUES ($1, 0)", &[&event.event().order_id]).await?;
         Ok(())
     }
-    produce_paid(&bench, 5).await;
-    let consumer = bench.consumer().on(paid);
+    produce_paid(&env, 5).await;
+    let consumer = env.consumer().on(paid);
     let running = Running::start(consumer.build().unwrap());
-    assert_eq!(bench.effects(1).await, [5]);
+    assert_eq!(env.effects(1).await, [5]);
     running.stop().await.unwrap();
 }

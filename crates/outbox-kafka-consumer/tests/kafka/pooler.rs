@@ -8,7 +8,7 @@ use outbox_pg::{Migrations, PgOutbox};
 use outbox_test_support::{connect, eventually, pool};
 use xtask::stack::OwnPgBouncer;
 
-use crate::bench::{Fixture, OrderCreated, Running};
+use crate::env::{ConsumerEnv, OrderCreated, Running};
 
 /// Stores what an order is answered with, in the transaction of its effect. Nothing is prepared.
 async fn store_and_bill(outbox: &PgOutbox, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
@@ -24,10 +24,12 @@ async fn store_and_bill(outbox: &PgOutbox, tx: &Transaction<'_>, event: Received
 async fn two_server_connections_carry_producers_and_consumers_with_statements_that_are_parsed_each_time() {
     const CLIENTS: i64 = 6;
     const EACH: i64 = 10;
-    let bench = Fixture::with_partitions(2).await;
-    Migrations::outbox(bench.pipeline()).apply(&mut bench.client().await).await.unwrap();
-    let pgbouncer = OwnPgBouncer::start(bench.url(), 2).unwrap();
-    let outbox = PgOutbox::new(bench.pipeline().clone()).statement_caching(StatementCaching::Unnamed);
+
+    let env = ConsumerEnv::with_partitions(2).await;
+    Migrations::outbox(env.pipeline()).apply(&mut env.client().await).await.unwrap();
+
+    let pgbouncer = OwnPgBouncer::start(env.url(), 2).unwrap();
+    let outbox = PgOutbox::new(env.pipeline().clone()).statement_caching(StatementCaching::Unnamed);
     let producers: Vec<_> = (0..CLIENTS)
         .map(|client| {
             let (url, outbox) = (pgbouncer.url().to_owned(), outbox.clone());
@@ -42,26 +44,31 @@ async fn two_server_connections_carry_producers_and_consumers_with_statements_th
             })
         })
         .collect();
+
     let consumer = || {
-        let consumer = bench.consumer().pool(pool(pgbouncer.url(), 16)).statement_caching(StatementCaching::Unnamed);
+        let consumer = env.consumer().pool(pool(pgbouncer.url(), 16)).statement_caching(StatementCaching::Unnamed);
         Running::start(consumer.on(with(outbox.clone(), store_and_bill)).build().unwrap())
     };
     let consumers = [consumer(), consumer()];
     let orders = CLIENTS * EACH;
+
     for order in 0..orders {
-        bench.produce_order(i32::try_from(order % 2).unwrap(), order).await;
+        env.produce_order(i32::try_from(order % 2).unwrap(), order).await;
     }
+
     for producer in producers {
         producer.await.unwrap();
     }
-    assert_eq!(bench.effects(usize::try_from(orders).unwrap()).await, (0..orders).collect::<Vec<_>>());
-    bench.position(0, orders / 2).await;
-    bench.position(1, orders / 2).await;
+
+    assert_eq!(env.effects(usize::try_from(orders).unwrap()).await, (0..orders).collect::<Vec<_>>());
+    env.position(0, orders / 2).await;
+    env.position(1, orders / 2).await;
     for consumer in consumers {
         consumer.stop().await.unwrap();
     }
+
     // Every order that was enqueued, and a bill for each of those that were handled.
-    let client = bench.client().await;
+    let client = env.client().await;
     eventually("all rows of the outbox".to_owned(), async || {
         let sql = "SELECT count(*) FILTER (WHERE aggregate_type = $1), count(*) FROM outbox.outbox_message";
         let row = client.query_one(sql, &[&OrderCreated::AGGREGATE_TYPE]).await.unwrap();

@@ -9,14 +9,14 @@ use outbox_core::{ConnectorConfig, Pipeline, TableLayout};
 use outbox_kafka_consumer::{Builder, Consumer, HandlerResult, Reader, Received};
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
-use crate::bench::{LEASE, OrderCreated, patient};
 use crate::driver::{DRIVERS, Driver, Tx, all, consumer, each, store, store_all};
+use crate::env::{LEASE, OrderCreated, patient};
 
 const VARIABLE: &str = "OUTBOX_TEST_CONSUMER";
 
 /// The behaviour of the process at order 13.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum At13 {
+pub(crate) enum AtOrder13 {
     Nothing,
     /// Ends itself, after the effect and before the commit.
     Abort,
@@ -24,7 +24,7 @@ pub(crate) enum At13 {
     Stop,
 }
 
-/// How a process reads and handles events. Processes of all kinds work in one group.
+/// The way in which a process reads and handles events. Processes of all kinds work in one group.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind {
     driver: Driver,
@@ -58,12 +58,12 @@ impl Kind {
 }
 
 impl Process {
-    pub(crate) fn spawn(brokers: &str, database: &str, prefix: &str, at_13: At13) -> Self {
+    pub(crate) fn spawn(brokers: &str, database: &str, prefix: &str, at_13: AtOrder13) -> Self {
         let kind = Kind { driver: Driver::TokioPostgres, reader: Reader::Auto, handler: Handler::Single };
         Self::spawn_of(kind, brokers, database, prefix, at_13)
     }
 
-    pub(crate) fn spawn_of(kind: Kind, brokers: &str, database: &str, prefix: &str, at_13: At13) -> Self {
+    pub(crate) fn spawn_of(kind: Kind, brokers: &str, database: &str, prefix: &str, at_13: AtOrder13) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["process::runs_only_where_another_test_asks_for_it", "--exact", "--nocapture"])
             .env(VARIABLE, format!("{brokers}|{database}|{prefix}|{at_13:?}|{kind:?}"))
@@ -72,11 +72,12 @@ impl Process {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+
         let log = Arc::new(Mutex::new(String::new()));
-        let (lines, told) = (BufReader::new(child.stdout.take().unwrap()), Arc::clone(&log));
+        let (lines, shared) = (BufReader::new(child.stdout.take().unwrap()), Arc::clone(&log));
         std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
-                let mut log = told.lock().unwrap();
+                let mut log = shared.lock().unwrap();
                 log.push_str(&line);
                 log.push('\n');
             }
@@ -97,7 +98,7 @@ impl Process {
         _ = self.child.wait();
     }
 
-    pub(crate) fn go_on(&self) {
+    pub(crate) fn resume(&self) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, Signal::CONT).unwrap();
     }
@@ -134,12 +135,12 @@ fn stand_still() {
     }
 }
 
-async fn at_13(what: At13, tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
+async fn at_13(what: AtOrder13, tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
     let is_13 = event.event().order_id == 13;
     store(tx, event).await?;
     match what {
-        At13::Abort if is_13 => std::process::abort(),
-        At13::Stop if is_13 => {
+        AtOrder13::Abort if is_13 => std::process::abort(),
+        AtOrder13::Stop if is_13 => {
             let id = tx.text("SELECT pg_current_xact_id()::text").await?;
             println!("transaction {id}");
             stand_still();
@@ -174,27 +175,30 @@ async fn runs_only_where_another_test_asks_for_it() {
     let Ok(settings) = std::env::var(VARIABLE) else { return };
     let parts: Vec<&str> = settings.split('|').collect();
     tracing_subscriber::fmt().with_ansi(false).init();
+
     let what = match parts[3] {
-        "Abort" => At13::Abort,
-        "Stop" => At13::Stop,
-        _ => At13::Nothing,
+        "Abort" => AtOrder13::Abort,
+        "Stop" => AtOrder13::Stop,
+        _ => AtOrder13::Nothing,
     };
     let kind = Kind::all().into_iter().find(|kind| format!("{kind:?}") == parts[4]).unwrap();
     let pool = kind.driver.pool(parts[1], 16);
+
     // One end is enough of a test that ends it on purpose.
-    let poison_after = if what == At13::Abort { 1 } else { 3 };
+    let poison_after = if what == AtOrder13::Abort { 1 } else { 3 };
     let (batch, poison_after) = (32.try_into().unwrap(), poison_after.try_into().unwrap());
-    let bench = Parts { brokers: parts[0], pipeline: pipeline(parts[2]), reader: kind.reader };
+    let env = Parts { brokers: parts[0], pipeline: pipeline(parts[2]), reader: kind.reader };
     let consumer = match kind.handler {
         Handler::Single => {
             let handler = each(move |tx, event| Box::pin(at_13(what, tx, event)));
-            consumer!(pool, bench, on(handler), max_batch_size(batch), poison_after(poison_after))
+            consumer!(pool, env, on(handler), max_batch_size(batch), poison_after(poison_after))
         }
         Handler::Batch => {
             let handler = all(|tx, events| Box::pin(store_all(tx, events)));
-            consumer!(pool, bench, on_batch(handler), max_batch_size(batch), poison_after(poison_after))
+            consumer!(pool, env, on_batch(handler), max_batch_size(batch), poison_after(poison_after))
         }
     };
+
     // It outlives no test: the process that started it ends it, or its end is seen here.
     let orphaned = async {
         let parent = std::os::unix::process::parent_id();

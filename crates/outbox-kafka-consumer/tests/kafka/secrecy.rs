@@ -5,9 +5,9 @@ use outbox_core::{DomainEvent, OutboxEvent};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{EventState, HandlerResult, Received, RecordPolicy, RetryPolicy};
 
-use crate::bench::{Fixture, OrderCreated, Running};
+use crate::env::{ConsumerEnv, OrderCreated, Running};
 
-/// All that is logged, by other tests too.
+/// The log, also that of other tests.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -52,26 +52,30 @@ async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
     let log = Log::default();
     let writer = log.clone();
     tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(move || writer.clone()).init();
-    let bench = Fixture::with_partitions(1).await;
-    let client = bench.client().await;
+    let env = ConsumerEnv::with_partitions(1).await;
+    let client = env.client().await;
     client.batch_execute("CREATE TABLE card (number bigint UNIQUE CHECK (number > 0))").await.unwrap();
     for step in 0..4 {
-        bench.produce_step(0, SECRET + step, step).await;
+        env.produce_step(0, SECRET + step, step).await;
     }
     for json in [format!("{{\"order_id\":\"{SECRET}\"}}"), format!("\"{SECRET}\""), format!("{{\"order_id\":{SECRET}")]
     {
         // The last is no JSON at all, which PostgreSQL would have refused.
         let event = OutboxEvent::builder("order", "1", OrderCreated::EVENT_TYPE).schema_version(3).json("{}");
-        let mut record = bench.pipeline().encode(&bench.pipeline().row(&event.build().unwrap()).unwrap()).unwrap();
+        let mut record = env.pipeline().encode(&env.pipeline().row(&event.build().unwrap()).unwrap()).unwrap();
         record.value = Some(json.into());
-        bench.produce_record(0, record).await;
+        env.produce_record(0, record).await;
     }
+
     let consumer =
-        bench.consumer().retry(RetryPolicy::never()).on_failure(outbox_kafka_consumer::DeadLetterMode::ContinueKey);
+        env.consumer().retry(RetryPolicy::never()).on_failure(outbox_kafka_consumer::DeadLetterMode::ContinueKey);
+    // Shorter than Kafka keeps records.
+    let consumer = consumer.inbox_retention(std::time::Duration::from_secs(3600));
     for _ in 0..2 {
         let newer = OutboxEvent::builder("order", "1", OrderCreated::EVENT_TYPE).schema_version(4).json("{}");
-        bench.produce(0, &newer.build().unwrap()).await;
+        env.produce(0, &newer.build().unwrap()).await;
     }
+
     let running = Running::start(
         consumer
             .on_undecodable_record(RecordPolicy::DeadLetter)
@@ -80,16 +84,17 @@ async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
             .build()
             .unwrap(),
     );
-    let mut dead = bench.held(EventState::Dead, 7).await;
-    bench.position(0, 9).await;
+    let mut dead = env.held(EventState::Dead, 7).await;
+    env.position(0, 9).await;
     running.stop().await.unwrap();
     let so_far = log.text();
-    let told =
-        so_far.lines().filter(|line| line.contains(bench.topic()) && line.contains("newer than their handler's"));
+    let told = so_far.lines().filter(|line| line.contains(env.topic()) && line.contains("newer than their handler's"));
     assert_eq!(told.count(), 1, "of the first event of a kind");
+    let is_short = |line: &&str| line.contains("topic retention exceeds inbox retention") && line.contains(env.topic());
+    assert_eq!(so_far.lines().filter(is_short).count(), 1, "once for each topic");
     // Where the partition stops, the reason is reported in three places.
-    let stopping = Running::start(bench.consumer().group("stopping").on(stops).build().unwrap());
-    let why = bench.stopped(0).await;
+    let stopping = Running::start(env.consumer().group("stopping").on(stops).build().unwrap());
+    let why = env.stopped(0).await;
     let error = stopping.stop().await.unwrap_err();
     assert!(why.contains("expected i64"), "{why}");
     assert!(!why.contains("41111111111111") && !format!("{error:?}").contains("41111111111111"), "{why}");

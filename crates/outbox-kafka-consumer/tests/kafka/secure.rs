@@ -9,7 +9,7 @@ use xtask::stack::{ListenerSecurity, Stack, unsecured_token};
 
 use outbox_test_support::eventually;
 
-use crate::bench::{Fixture, LEASE, Running, patient};
+use crate::env::{ConsumerEnv, LEASE, Running, patient};
 use crate::positions::store;
 
 const USER: &str = "consumer";
@@ -54,17 +54,18 @@ async fn each_kind_of_security_is_read_with_both_readers_and_what_is_wrong_is_re
         .user(USER, PASSWORD)
         .start()
         .unwrap();
-    let bench = Fixture::at(kafka.bootstrap()).await;
-    bench.create_topic(1).await;
-    bench.produce_order(0, 1).await;
+    let env = ConsumerEnv::at(kafka.bootstrap()).await;
+    env.create_topic(1).await;
+    env.produce_order(0, 1).await;
+
     let (certificate, key) = authority.sign("consumer");
     let mutual = authority.tls().identity(Pem::text(certificate.as_bytes()), Pem::text(key.as_bytes()));
     let login = |sasl: Sasl| Security::new().tls(authority.tls()).sasl(sasl);
     let consumer = |listener: &str, security: Security| {
         Consumer::builder([kafka.address(1, listener).unwrap()])
             .security(security)
-            .pipeline(bench.pipeline().clone())
-            .pool(bench.pool())
+            .pipeline(env.pipeline().clone())
+            .pool(env.pool())
             .lease_ttl(LEASE)
             .retry(patient())
             .on(store)
@@ -85,7 +86,7 @@ async fn each_kind_of_security_is_read_with_both_readers_and_what_is_wrong_is_re
             let builder = consumer(listener, security.clone()).group(group).reader(reader);
             assert!(!format!("{builder:?}").contains(PASSWORD));
             let running = Running::start(builder.build().unwrap());
-            assert_eq!(bench.effects(effects).await.len(), effects, "{listener} {security:?} {reader:?}");
+            assert_eq!(env.effects(effects).await.len(), effects, "{listener} {security:?} {reader:?}");
             running.stop().await.unwrap();
         }
     }
@@ -137,7 +138,7 @@ async fn each_kind_of_security_is_read_with_both_readers_and_what_is_wrong_is_re
         rejected(before).await;
         std::fs::write(&file, PASSWORD).unwrap();
         effects += 1;
-        assert_eq!(bench.effects(effects).await.len(), effects, "{reader:?}");
+        assert_eq!(env.effects(effects).await.len(), effects, "{reader:?}");
         running.stop().await.unwrap();
     }
     std::fs::remove_file(&file).unwrap();

@@ -13,7 +13,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Acquire as _, Executor as _, PgPool, Postgres, Row as _, Transaction};
 use xtask::stack::OwnPgBouncer;
 
-use crate::bench::{Fixture, LEASE, OrderCreated, Running, produce_to};
+use crate::env::{ConsumerEnv, LEASE, OrderCreated, Running, produce_to};
 use crate::faults::shared;
 
 async fn store(tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreated>) -> HandlerResult {
@@ -88,6 +88,7 @@ async fn nested(tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreated
     failed.unwrap_err();
     inner.rollback().await?;
     store(tx, event).await?;
+
     match order {
         13 => std::mem::forget(tx.begin().await?),
         14 => {
@@ -103,18 +104,19 @@ async fn nested(tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreated
 
 #[tokio::test]
 async fn savepoints_of_a_handler_roll_back_alone_and_one_that_is_left_open_or_refused_fails_the_event() {
-    let bench = Fixture::with_partitions(1).await;
-    let pool = PgPoolOptions::new().max_connections(1).connect_lazy(bench.url()).unwrap();
-    let consumer = bench.sqlx_consumer().pool(pool.clone()).retry(outbox_kafka_consumer::RetryPolicy::never());
+    let env = ConsumerEnv::with_partitions(1).await;
+    let pool = PgPoolOptions::new().max_connections(1).connect_lazy(env.url()).unwrap();
+    let consumer = env.sqlx_consumer().pool(pool.clone()).retry(outbox_kafka_consumer::RetryPolicy::never());
     for order in [1, 13, 14, 2] {
-        bench.produce_order(0, order).await;
+        env.produce_order(0, order).await;
     }
+
     let running = Running::start(consumer.on(nested).build().unwrap());
-    let mut dead = bench.held(EventState::Dead, 2).await;
+    let mut dead = env.held(EventState::Dead, 2).await;
     dead.sort_by_key(|held| held.offset);
     assert!(dead[0].offset == 1 && dead[0].error.contains("left a savepoint open"), "{dead:?}");
     assert!(dead[1].offset == 2 && dead[1].error.contains("SQLSTATE 25P02"), "{dead:?}");
-    bench.position(0, 4).await;
+    env.position(0, 4).await;
     assert_eq!(effects(&pool).await, [1, 2]);
     running.stop().await.unwrap();
     let path: String = sqlx::query_scalar("SHOW search_path").fetch_one(&pool).await.unwrap();
@@ -131,23 +133,25 @@ async fn store_unprepared(tx: &mut Transaction<'_, Postgres>, event: Received<Or
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_server_connections_of_a_pooler_carry_consumers_on_sqlx() {
     const ORDERS: i64 = 20;
-    let bench = Fixture::with_partitions(2).await;
-    let pgbouncer = OwnPgBouncer::start(bench.url(), 2).unwrap();
+    let env = ConsumerEnv::with_partitions(2).await;
+    let pgbouncer = OwnPgBouncer::start(env.url(), 2).unwrap();
     // PgBouncer rejects this parameter of the startup packet unless `ignore_startup_parameters` lists it.
     let options: PgConnectOptions = pgbouncer.url().parse().unwrap();
     let options = options.extra_float_digits(None);
     let consumer = || {
         let pool = PgPoolOptions::new().max_connections(6).connect_lazy_with(options.clone());
-        let consumer = bench.sqlx_consumer().pool(pool).statement_caching(StatementCaching::Unnamed);
+        let consumer = env.sqlx_consumer().pool(pool).statement_caching(StatementCaching::Unnamed);
         Running::start(consumer.on(store_unprepared).build().unwrap())
     };
     let consumers = [consumer(), consumer()];
+
     for order in 0..ORDERS {
-        bench.produce_order(i32::try_from(order % 2).unwrap(), order).await;
+        env.produce_order(i32::try_from(order % 2).unwrap(), order).await;
     }
-    bench.position(0, ORDERS / 2).await;
-    bench.position(1, ORDERS / 2).await;
-    assert_eq!(bench.effects(usize::try_from(ORDERS).unwrap()).await, (0..ORDERS).collect::<Vec<_>>());
+    env.position(0, ORDERS / 2).await;
+    env.position(1, ORDERS / 2).await;
+    assert_eq!(env.effects(usize::try_from(ORDERS).unwrap()).await, (0..ORDERS).collect::<Vec<_>>());
+
     for consumer in consumers {
         consumer.stop().await.unwrap();
     }
@@ -179,34 +183,36 @@ async fn set_tenant(tx: &mut Transaction<'_, Postgres>, _: Received<()>) -> Hand
 
 #[tokio::test]
 async fn every_form_of_handler_on_sqlx_gets_its_events() {
-    let bench = Fixture::with_partitions(1).await;
+    let env = ConsumerEnv::with_partitions(1).await;
     async fn many(tx: &mut Transaction<'_, Postgres>, events: Vec<Received<OrderCreated>>) -> HandlerResult {
         for event in events {
             store(tx, event).await?;
         }
         Ok(())
     }
-    let consumer = bench
+
+    let consumer = env
         .sqlx_consumer()
-        .pool(pool(bench.url()))
+        .pool(pool(env.url()))
         .before_each(set_tenant)
         .on(HandlerPolicy::new().of(Shipping { calls: AtomicU32::new(0) }))
         .on_batch(many)
         .on_raw("order", "Raw", with("raw", raw))
         .otherwise(with("otherwise", raw));
     let running = Running::start(consumer.build().unwrap());
-    bench.produce_order(0, 7).await;
-    bench.produce(0, &OutboxEvent::builder("order", "7", "Raw").build().unwrap()).await;
-    bench.produce(0, &OutboxEvent::builder("order", "7", "Other").build().unwrap()).await;
+    env.produce_order(0, 7).await;
+    env.produce(0, &OutboxEvent::builder("order", "7", "Raw").build().unwrap()).await;
+    env.produce(0, &OutboxEvent::builder("order", "7", "Other").build().unwrap()).await;
+
     // The order has two handlers.
-    assert_eq!(bench.effects(4).await, [1, 2, 7, 7]);
+    assert_eq!(env.effects(4).await, [1, 2, 7, 7]);
     running.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_trial_delivers_events_to_handlers_on_sqlx() {
-    let bench = Fixture::without_topic().await;
-    let pool = pool(bench.url());
+    let env = ConsumerEnv::without_topic().await;
+    let pool = pool(env.url());
     let seen = shared(AtomicU32::new(0));
     async fn handle(
         seen: &&'static AtomicU32,
@@ -216,13 +222,15 @@ async fn a_trial_delivers_events_to_handlers_on_sqlx() {
         store(tx, event).await?;
         if seen.fetch_add(1, Ordering::Relaxed) == 0 { Err("not today".into()) } else { Ok(()) }
     }
-    let consumer = bench.sqlx_consumer().pool(pool.clone()).on(with(seen, handle)).build().unwrap();
+
+    let consumer = env.sqlx_consumer().pool(pool.clone()).on(with(seen, handle)).build().unwrap();
     let mut connection = pool.acquire().await.unwrap();
     let mut trial = Trial::begin_sqlx(&consumer, &mut connection).await.unwrap();
     let event = OutboxEvent::from_event(&OrderCreated { order_id: 1, step: 0 }).build().unwrap();
     trial.deliver(&event).await.unwrap_err();
     assert_eq!(trial.deliver(&event).await.unwrap(), Delivered::Handled);
     assert_eq!(trial.deliver(&event).await.unwrap(), Delivered::Duplicate);
+
     let count = sqlx::query("SELECT count(*) FROM effect").fetch_one(&mut **trial.sqlx_transaction()).await.unwrap();
     assert_eq!(count.get::<i64, _>(0), 1);
     drop(trial);
@@ -247,21 +255,23 @@ async fn refused(tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreate
 
 #[tokio::test]
 async fn an_error_of_sqlx_is_kept_with_its_state_and_without_what_it_quotes_of_rows() {
-    let bench = Fixture::with_partitions(1).await;
-    let pool = pool(bench.url());
+    let env = ConsumerEnv::with_partitions(1).await;
+    let pool = pool(env.url());
     pool.execute("CREATE TABLE card (number bigint UNIQUE CHECK (number > 0))").await.unwrap();
     for step in 0..3 {
-        bench.produce_step(0, SECRET + step, step).await;
+        env.produce_step(0, SECRET + step, step).await;
     }
-    let consumer = bench.sqlx_consumer().pool(pool).retry(outbox_kafka_consumer::RetryPolicy::never());
+
+    let consumer = env.sqlx_consumer().pool(pool).retry(outbox_kafka_consumer::RetryPolicy::never());
     let running = Running::start(consumer.on(refused).build().unwrap());
-    let mut dead = bench.held(EventState::Dead, 3).await;
+    let mut dead = env.held(EventState::Dead, 3).await;
     dead.sort_by_key(|held| held.offset);
     for (held, state) in dead.iter().zip(["23505", "22P02", "23514"]) {
         assert!(held.error.contains(&format!("SQLSTATE {state}")), "{held:?}");
         assert!(!held.error.contains("41111111111"), "{held:?}");
         assert_eq!(held.error.matches("error returned from database").count(), 1, "{held:?}");
     }
+
     assert_eq!(dead[1].kind, FailureKind::Data);
     running.stop().await.unwrap();
 }

@@ -8,43 +8,45 @@ use outbox_test_support::{eventually, pool};
 use outbox_testkit::{Broker, Fault, Postgres};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::bench::{Fixture, LEASE, OrderCreated, Running, produce_to, set_up};
+use crate::env::{ConsumerEnv, LEASE, OrderCreated, Running, produce_to, set_up};
 use crate::positions::store;
 
 /// Longer than the ten seconds that an answer is waited for, and than the lease.
 const STANDSTILL: Duration = Duration::from_secs(30);
-/// How soon work continues.
+/// The time after which work continues.
 const SOON: Duration = Duration::from_secs(2);
 
-async fn produce(broker: &Broker, bench: &Fixture, orders: std::ops::Range<i64>) {
+async fn produce(broker: &Broker, env: &ConsumerEnv, orders: std::ops::Range<i64>) {
     let events: Vec<OutboxEvent> =
         orders.map(|order_id| OutboxEvent::from_event(&OrderCreated { order_id, step: 0 }).build().unwrap()).collect();
-    produce_to(&broker.address(), bench.pipeline(), 0, &events).await;
+    produce_to(&broker.address(), env.pipeline(), 0, &events).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_stood_still_loses_and_doubles_nothing() {
-    let bench = Fixture::without_topic().await;
+    let env = ConsumerEnv::without_topic().await;
     let broker = Broker::start().await.unwrap();
-    broker.create_topic(bench.topic(), 1).unwrap();
-    produce(&broker, &bench, 0..20).await;
-    let consumer = Consumer::builder([broker.address()]).pipeline(bench.pipeline().clone()).group("test");
-    let consumer = consumer.pool(bench.pool()).lease_ttl(LEASE).on(store).build().unwrap();
+    broker.create_topic(env.topic(), 1).unwrap();
+    produce(&broker, &env, 0..20).await;
+    let consumer = Consumer::builder([broker.address()]).pipeline(env.pipeline().clone()).group("test");
+    let consumer = consumer.pool(env.pool()).lease_ttl(LEASE).on(store).build().unwrap();
     let running = Running::start(consumer);
-    bench.effects(20).await;
+    env.effects(20).await;
     broker.faults().freeze();
     tokio::time::sleep(STANDSTILL).await;
     broker.faults().thaw();
+
     let thawed = Instant::now();
-    produce(&broker, &bench, 20..40).await;
-    assert_eq!(bench.effects(40).await, (0..40).collect::<Vec<_>>());
+    produce(&broker, &env, 20..40).await;
+    assert_eq!(env.effects(40).await, (0..40).collect::<Vec<_>>());
     assert!(thawed.elapsed() < SOON, "{:?}", thawed.elapsed());
+
     // A leader that says it is none, as after a move of which the client does not know.
-    broker.faults().inject(Fault::not_leader().on(bench.topic(), 0).times(3));
-    produce(&broker, &bench, 40..41).await;
-    assert_eq!(bench.effects(41).await.len(), 41);
-    bench.position(0, 41).await;
-    bench.held(EventState::Parked, 0).await;
+    broker.faults().inject(Fault::not_leader().on(env.topic(), 0).times(3));
+    produce(&broker, &env, 40..41).await;
+    assert_eq!(env.effects(41).await.len(), 41);
+    env.position(0, 41).await;
+    env.held(EventState::Parked, 0).await;
     running.stop().await.unwrap();
 }
 
@@ -62,27 +64,30 @@ fn family(backend: i32) -> Vec<Pid> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_that_stood_still_loses_and_doubles_nothing() {
-    let bench = Fixture::with_partitions(1).await;
+    let env = ConsumerEnv::with_partitions(1).await;
     let postgres = Postgres::start().await.unwrap();
     let database = postgres.database().await.unwrap();
     let client = set_up(database.url()).await;
-    let consumer = bench.consumer().pool(pool(database.url(), 16)).on(store).build().unwrap();
+    let consumer = env.consumer().pool(pool(database.url(), 16)).on(store).build().unwrap();
     let running = Running::start(consumer);
     let effects = async || -> i64 { client.query_one("SELECT count(*) FROM effect", &[]).await.unwrap().get(0) };
     for order in 0..20 {
-        bench.produce_order(0, order).await;
+        env.produce_order(0, order).await;
     }
+
     eventually("20 effects".to_owned(), async || match effects().await {
         20 => Ok(()),
         other => Err(other),
     })
     .await;
+
     let backend: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
     let stopped = family(backend);
     stopped.iter().for_each(|pid| kill_process(*pid, Signal::STOP).unwrap());
     for order in 20..40 {
-        bench.produce_order(0, order).await;
+        env.produce_order(0, order).await;
     }
+
     tokio::time::sleep(STANDSTILL).await;
     stopped.iter().for_each(|pid| _ = kill_process(*pid, Signal::CONT));
     let thawed = Instant::now();

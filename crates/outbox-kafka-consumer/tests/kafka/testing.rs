@@ -9,7 +9,7 @@ use outbox_kafka_consumer::testing::{Delivered, Trial, Watch};
 use outbox_kafka_consumer::{EventState, FailureKind, HandlerError, HandlerResult, Received, RetryPolicy, with};
 
 use crate::batches::produce_orders;
-use crate::bench::{Fixture, OrderCreated, Running};
+use crate::env::{ConsumerEnv, OrderCreated, Running};
 use crate::faults::shared;
 use crate::positions::store;
 
@@ -37,11 +37,11 @@ async fn effects(trial: &Trial<'_>) -> i64 {
 
 #[tokio::test]
 async fn a_trial_delivers_events_duplicates_crashes_and_failures_and_commits_nothing() {
-    let bench = Fixture::without_topic().await;
+    let env = ConsumerEnv::without_topic().await;
     let seen: &'static Seen = shared(Seen::default());
     let retry = RetryPolicy::exponential(Duration::from_secs(1), Duration::from_secs(60), 9);
-    let consumer = bench.consumer().retry(retry).on(with(seen, handle)).build().unwrap();
-    let pool = bench.pool();
+    let consumer = env.consumer().retry(retry).on(with(seen, handle)).build().unwrap();
+    let pool = env.pool();
     let mut client = pool.get().await.unwrap();
     let mut trial = Trial::begin(&consumer, &mut client).await.unwrap();
 
@@ -70,20 +70,20 @@ async fn a_trial_delivers_events_duplicates_crashes_and_failures_and_commits_not
     let seen = seen.lock().unwrap().clone();
     assert_eq!(seen[..2], [(1, 1, false), (1, 1, true)]);
     assert_eq!(seen[3..], [(14, 1, false), (14, 2, true), (14, 3, true)]);
-    let count = bench.client().await.query_one("SELECT count(*) FROM effect", &[]).await.unwrap();
+    let count = env.client().await.query_one("SELECT count(*) FROM effect", &[]).await.unwrap();
     assert_eq!(count.get::<_, i64>(0), 0);
 }
 
 #[tokio::test]
 async fn a_trial_calls_batch_handlers_and_those_outside_of_a_transaction() {
-    let bench = Fixture::without_topic().await;
+    let env = ConsumerEnv::without_topic().await;
     async fn all(tx: &Transaction<'_>, events: Vec<Received<OrderCreated>>) -> HandlerResult {
         let count = i64::try_from(events.len())?;
         tx.execute("INSERT INTO effect (order_id) SELECT generate_series(1, $1::bigint)", &[&count]).await?;
         Ok(())
     }
-    let consumer = bench.consumer().on_batch(all).build().unwrap();
-    let pool = bench.pool();
+    let consumer = env.consumer().on_batch(all).build().unwrap();
+    let pool = env.pool();
     let mut client = pool.get().await.unwrap();
     let mut trial = Trial::begin(&consumer, &mut client).await.unwrap();
     let events = [order(1), order(2), order(3)];
@@ -97,7 +97,7 @@ async fn a_trial_calls_batch_handlers_and_those_outside_of_a_transaction() {
         seen.lock().unwrap().push(event.event().order_id);
         Ok(())
     }
-    let consumer = bench.consumer().on_at_least_once(with(seen, outside)).build().unwrap();
+    let consumer = env.consumer().on_side_effect(with(seen, outside)).build().unwrap();
     let mut trial = Trial::begin(&consumer, &mut client).await.unwrap();
     trial.deliver_and_crash(&order(7)).await.unwrap();
     assert_eq!(*seen.lock().unwrap(), [7]);
@@ -105,16 +105,16 @@ async fn a_trial_calls_batch_handlers_and_those_outside_of_a_transaction() {
 
 #[tokio::test]
 async fn a_watch_waits_until_everything_is_handled_and_no_attempt_is_left() {
-    let bench = Fixture::with_partitions(2).await;
-    produce_orders(&bench, 10..20).await;
-    bench.produce_order(1, 1).await;
-    let consumer = bench.consumer().on(with(shared(Seen::default()), handle)).build().unwrap();
+    let env = ConsumerEnv::with_partitions(2).await;
+    produce_orders(&env, 10..20).await;
+    env.produce_order(1, 1).await;
+    let consumer = env.consumer().on(with(shared(Seen::default()), handle)).build().unwrap();
     let watch = Watch::new(&consumer);
     let running = Running::start(consumer);
     watch.idle().await.unwrap();
     // Without waiting: the dead letter is not waited for, the attempts of the other order are.
     let orders: Vec<i64> = (10..20).filter(|order| *order != 13).collect();
-    assert_eq!(bench.effects(1).await, [&[1], &orders[..]].concat());
-    bench.held(EventState::Dead, 1).await;
+    assert_eq!(env.effects(1).await, [&[1], &orders[..]].concat());
+    env.held(EventState::Dead, 1).await;
     running.stop().await.unwrap();
 }

@@ -12,93 +12,94 @@ use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::{MovePolicy, Reader};
 use outbox_test_support::eventually;
 
-use crate::bench::{Fixture, OrderCreated, Running};
+use crate::env::{ConsumerEnv, OrderCreated, Running};
 use crate::positions::store;
 use crate::wire::{Wire, record, routed, topic_name};
 
 /// Checks that the consumer stops at the record and continues after a decision. Order 1 is before what cannot be read
 /// and order 2 in the other partition.
-async fn stops_there_and_goes_on_behind(bench: Fixture, at: i64, behind: i64) {
-    bench.produce_order(1, 2).await;
-    let running = Running::start(bench.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
-    assert_eq!(bench.effects(2).await, [1, 2]);
-    let why = bench.stopped(0).await;
-    assert!(why.contains(&format!("topic {}, partition 0, offset {at}", bench.topic())), "{why}");
+async fn stops_there_and_goes_on_behind(env: ConsumerEnv, at: i64, behind: i64) {
+    env.produce_order(1, 2).await;
+    let running = Running::start(env.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
+    assert_eq!(env.effects(2).await, [1, 2]);
+
+    let why = env.stopped(0).await;
+    assert!(why.contains(&format!("topic {}, partition 0, offset {at}", env.topic())), "{why}");
     assert!(why.contains("cannot read") && why.contains("move_position"), "{why}");
-    bench.position(0, at).await;
+    env.position(0, at).await;
     assert!(running.stop().await.unwrap_err().is_record());
-    bench.produce_order(0, 3).await;
-    bench.group().move_position(bench.topic(), 0, behind, MovePolicy::Respect).await.unwrap();
-    let running = Running::start(bench.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
-    assert_eq!(bench.effects(3).await, [1, 2, 3]);
+    env.produce_order(0, 3).await;
+    env.group().move_position(env.topic(), 0, behind, MovePolicy::Respect).await.unwrap();
+    let running = Running::start(env.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
+    assert_eq!(env.effects(3).await, [1, 2, 3]);
     running.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_header_with_a_null_value_stops_its_partition_and_no_other() {
-    let bench = Fixture::with_partitions(2).await;
-    bench.produce_order(0, 1).await;
+    let env = ConsumerEnv::with_partitions(2).await;
+    env.produce_order(0, 1).await;
     // The reader is there already: what rskafka is handed together with such a record it cannot read either.
-    let running = Running::start(bench.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
-    bench.position(0, 1).await;
+    let running = Running::start(env.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
+    env.position(0, 1).await;
     running.stop().await.unwrap();
-    let mut wire = Wire::connect(bench.brokers()).await;
-    wire.produce(&bench, &[record(None)], None).await;
-    stops_there_and_goes_on_behind(bench, 1, 2).await;
+    let mut wire = Wire::connect(env.brokers()).await;
+    wire.produce(&env, &[record(None)], None).await;
+    stops_there_and_goes_on_behind(env, 1, 2).await;
 }
 
 #[tokio::test]
 async fn a_transactional_producers_marker_stops_its_partition_and_no_other() {
-    let bench = Fixture::with_partitions(2).await;
-    bench.produce_order(0, 1).await;
-    let running = Running::start(bench.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
-    bench.position(0, 1).await;
+    let env = ConsumerEnv::with_partitions(2).await;
+    env.produce_order(0, 1).await;
+    let running = Running::start(env.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
+    env.position(0, 1).await;
     running.stop().await.unwrap();
-    let mut transaction = Transaction::begin(&bench).await;
-    transaction.produce(&bench, record(Some(Bytes::new()))).await;
+    let mut transaction = Transaction::begin(&env).await;
+    transaction.produce(&env, record(Some(Bytes::new()))).await;
     transaction.end(true).await;
     // Its record is at offset 1, and is read. Its marker is at 2.
-    stops_there_and_goes_on_behind(bench, 2, 3).await;
+    stops_there_and_goes_on_behind(env, 2, 3).await;
 }
 
 #[tokio::test]
 async fn an_aborted_transaction_that_is_larger_than_a_fetch_has_no_effect_and_stops_its_partition() {
-    let bench = Fixture::with_partitions(2).await;
-    bench.produce_order(0, 1).await;
-    let mut transaction = Transaction::begin(&bench).await;
+    let env = ConsumerEnv::with_partitions(2).await;
+    env.produce_order(0, 1).await;
+    let mut transaction = Transaction::begin(&env).await;
     // A fetch is of 4 MiB.
     for step in 0..12 {
         let event = OutboxEvent::from_event(&OrderCreated { order_id: 7, step }).build().unwrap();
-        let mut sent = bench.pipeline().encode(&bench.pipeline().row(&event).unwrap()).unwrap();
+        let mut sent = env.pipeline().encode(&env.pipeline().row(&event).unwrap()).unwrap();
         sent.headers.push(("padding".to_owned(), Some(Bytes::from(vec![b'x'; 900_000]))));
-        transaction.produce(&bench, routed(sent)).await;
+        transaction.produce(&env, routed(sent)).await;
     }
     transaction.end(false).await;
-    stops_there_and_goes_on_behind(bench, 1, 14).await;
+    stops_there_and_goes_on_behind(env, 1, 14).await;
 }
 
 /// Orders 1 to 3 are there, with transactions, a null header and an aborted transaction of 12 MB between them.
 async fn is_read_whole(reader: Reader) {
-    let bench = Fixture::with_partitions(2).await;
-    bench.produce_order(0, 1).await;
-    let mut aborted = Transaction::begin(&bench).await;
+    let env = ConsumerEnv::with_partitions(2).await;
+    env.produce_order(0, 1).await;
+    let mut aborted = Transaction::begin(&env).await;
     for step in 0..12 {
         let event = OutboxEvent::from_event(&OrderCreated { order_id: 7, step }).build().unwrap();
-        let mut sent = bench.pipeline().encode(&bench.pipeline().row(&event).unwrap()).unwrap();
+        let mut sent = env.pipeline().encode(&env.pipeline().row(&event).unwrap()).unwrap();
         sent.headers.push(("padding".to_owned(), Some(Bytes::from(vec![b'x'; 900_000]))));
-        aborted.produce(&bench, routed(sent)).await;
+        aborted.produce(&env, routed(sent)).await;
     }
     aborted.end(false).await;
-    let mut wire = Wire::connect(bench.brokers()).await;
+    let mut wire = Wire::connect(env.brokers()).await;
     let event = OutboxEvent::from_event(&OrderCreated { order_id: 2, step: 0 }).build().unwrap();
-    let mut sent = bench.pipeline().encode(&bench.pipeline().row(&event).unwrap()).unwrap();
+    let mut sent = env.pipeline().encode(&env.pipeline().row(&event).unwrap()).unwrap();
     sent.headers.push(("padding".to_owned(), None));
-    wire.produce(&bench, &[routed(sent)], None).await;
-    bench.produce_order(0, 3).await;
+    wire.produce(&env, &[routed(sent)], None).await;
+    env.produce_order(0, 3).await;
 
-    let running = Running::start(bench.consumer().reader(reader).on(store).build().unwrap());
-    assert_eq!(bench.effects(3).await, [1, 2, 3]);
-    bench.position(0, 16).await;
+    let running = Running::start(env.consumer().reader(reader).on(store).build().unwrap());
+    assert_eq!(env.effects(3).await, [1, 2, 3]);
+    env.position(0, 16).await;
     running.stop().await.unwrap();
 }
 
@@ -122,14 +123,15 @@ struct Transaction {
 
 impl Transaction {
     /// Begins in partition 0.
-    async fn begin(bench: &Fixture) -> Self {
-        let mut wire = Wire::connect(bench.brokers()).await;
-        let id = TransactionalId(StrBytes::from_string(bench.name().to_owned()));
+    async fn begin(env: &ConsumerEnv) -> Self {
+        let mut wire = Wire::connect(env.brokers()).await;
+        let id = TransactionalId(StrBytes::from_string(env.name().to_owned()));
         let begin = InitProducerIdRequest::default()
             .with_transactional_id(Some(id.clone()))
             .with_transaction_timeout_ms(30_000)
             .with_producer_id(ProducerId(-1))
             .with_producer_epoch(-1);
+
         // The first one makes the coordinator's topic.
         let producer = eventually("a producer's id".to_owned(), async || {
             let find = FindCoordinatorRequest::default().with_key(id.0.clone()).with_key_type(1);
@@ -138,7 +140,8 @@ impl Transaction {
             if answer.error_code == 0 { Ok(answer) } else { Err(answer.error_code) }
         })
         .await;
-        let topic = AddPartitionsToTxnTopic::default().with_name(topic_name(bench)).with_partitions(vec![0]);
+
+        let topic = AddPartitionsToTxnTopic::default().with_name(topic_name(env)).with_partitions(vec![0]);
         let add = AddPartitionsToTxnRequest::default()
             .with_v3_and_below_transactional_id(id.clone())
             .with_v3_and_below_producer_id(producer.producer_id)
@@ -149,7 +152,7 @@ impl Transaction {
         Self { wire, id, producer, produced: 0 }
     }
 
-    async fn produce(&mut self, bench: &Fixture, record: Record) {
+    async fn produce(&mut self, env: &ConsumerEnv, record: Record) {
         let sent = Record {
             transactional: true,
             producer_id: self.producer.producer_id.0,
@@ -157,7 +160,7 @@ impl Transaction {
             sequence: self.produced,
             ..record
         };
-        self.wire.produce(bench, &[sent], Some(self.id.clone())).await;
+        self.wire.produce(env, &[sent], Some(self.id.clone())).await;
         self.produced += 1;
     }
 

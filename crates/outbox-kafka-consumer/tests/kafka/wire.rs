@@ -9,7 +9,7 @@ use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEnc
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::bench::Fixture;
+use crate::env::ConsumerEnv;
 
 /// One connection that sends any request.
 pub(crate) struct Wire(TcpStream);
@@ -35,20 +35,25 @@ impl Wire {
     }
 
     /// Produces one batch.
-    pub(crate) async fn produce(&mut self, bench: &Fixture, records: &[Record], transaction: Option<TransactionalId>) {
+    pub(crate) async fn produce(
+        &mut self,
+        env: &ConsumerEnv,
+        records: &[Record],
+        transaction: Option<TransactionalId>,
+    ) {
         let mut batch = BytesMut::new();
         let options = RecordEncodeOptions { version: 2, compression: Compression::None };
         RecordBatchEncoder::encode(&mut batch, records, &options).unwrap();
         let data = PartitionProduceData::default().with_index(0).with_records(Some(batch.freeze()));
-        let topic = TopicProduceData::default().with_name(topic_name(bench)).with_partition_data(vec![data]);
+        let topic = TopicProduceData::default().with_name(topic_name(env)).with_partition_data(vec![data]);
         let request = ProduceRequest::default().with_acks(-1).with_timeout_ms(10_000).with_topic_data(vec![topic]);
         let answer = self.call(9, request.with_transactional_id(transaction)).await;
         assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
     }
 }
 
-pub(crate) fn topic_name(bench: &Fixture) -> TopicName {
-    TopicName(StrBytes::from_string(bench.topic().to_owned()))
+pub(crate) fn topic_name(env: &ConsumerEnv) -> TopicName {
+    TopicName(StrBytes::from_string(env.topic().to_owned()))
 }
 
 pub(crate) fn record(header: Option<Bytes>) -> Record {

@@ -60,6 +60,7 @@ fn the_fields_of_small_answers_agree_with_the_codec() {
         let answer = answer.with_supported_features(vec![supported; 2]).with_finalized_features(vec![finalized; 2]);
         answer.with_finalized_features_epoch(7).with_zk_migration_ready(true)
     });
+
     agrees::<InitProducerIdRequest>(|_| InitProducerIdResponse::default());
     agrees::<FindCoordinatorRequest>(|_| FindCoordinatorResponse::default().with_host(text()));
     agrees::<SaslHandshakeRequest>(|_| SaslHandshakeResponse::default().with_mechanisms(vec![text(); 2]));
@@ -68,11 +69,13 @@ fn the_fields_of_small_answers_agree_with_the_codec() {
             .with_auth_bytes(Bytes::from_static(b"bytes"))
             .with_error_message(Some(text()))
     });
+
     agrees::<ListOffsetsRequest>(|_| {
         let topic =
             ListOffsetsTopicResponse::default().with_partitions(vec![ListOffsetsPartitionResponse::default(); 2]);
         ListOffsetsResponse::default().with_topics(vec![topic.with_name(TopicName(text())); 2])
     });
+
     agrees::<OffsetCommitRequest>(|_| {
         let partitions = vec![OffsetCommitResponsePartition::default(); 2];
         let topic = OffsetCommitResponseTopic::default().with_partitions(partitions);
@@ -116,6 +119,7 @@ fn the_fields_of_answers_with_records_agree_with_the_codec() {
                 partition.with_record_errors(vec![error; 2]).with_error_message(Some(text()))
             }
         };
+
         let leader = produce_response::LeaderIdAndEpoch::default().with_leader_epoch(7);
         let partition = if version < 10 { partition } else { partition.with_current_leader(leader) };
         let topic = TopicProduceResponse::default().with_partition_responses(vec![partition; 2]);
@@ -136,6 +140,7 @@ fn the_fields_of_answers_with_records_agree_with_the_codec() {
         let topic = FetchableTopicResponse::default().with_partitions(vec![partition; 2]);
         let topic = topic.with_topic(name_until(version, 12)).with_topic_id(id_since(version, 13));
         let answer = FetchResponse::default().with_responses(vec![topic; 2]);
+
         if version < 16 {
             answer
         } else {

@@ -62,7 +62,7 @@ impl Reserved {
         let used = &self.budget.0.used;
         used.fetch_add(size, Ordering::Relaxed);
         used.fetch_sub(std::mem::replace(&mut self.bytes, size), Ordering::Relaxed);
-        Bytes::from_owner(Held { bytes, _reserved: self })
+        Bytes::from_owner(ReservedBytes { bytes, _reserved: self })
     }
 }
 
@@ -73,12 +73,12 @@ impl Drop for Reserved {
     }
 }
 
-struct Held<B> {
+struct ReservedBytes<B> {
     bytes: B,
     _reserved: Reserved,
 }
 
-impl<B: AsRef<[u8]>> AsRef<[u8]> for Held<B> {
+impl<B: AsRef<[u8]>> AsRef<[u8]> for ReservedBytes<B> {
     fn as_ref(&self) -> &[u8] {
         self.bytes.as_ref()
     }

@@ -72,7 +72,7 @@ pub(super) struct Decoder {
     limits: Limits,
 }
 
-/// How much memory decoding may use.
+/// The memory that decoding may use.
 #[derive(Clone, Debug)]
 pub(super) struct Limits {
     /// The most bytes that a batch may decompress to.
@@ -84,7 +84,7 @@ pub(super) struct Limits {
 struct Records {
     header: BatchHeader,
     source: Bytes,
-    /// How many bytes of the source are decoded.
+    /// The number of bytes of the source that are decoded.
     done: usize,
     left: u32,
     previous: i64,
@@ -134,9 +134,11 @@ impl Decoder {
                 self.current = None;
                 decoded?;
             }
+
             if size >= most {
                 return Ok(!self.batches.is_empty());
             }
+
             let Some(batch) = self.next_batch()? else { return Ok(false) };
             self.begin(&batch)?;
         }
@@ -227,12 +229,15 @@ impl Records {
     fn decode(&mut self, into: &mut Vec<Record>, next: &mut i64, most: usize) -> Result<bool, Unreadable> {
         let source = self.source.clone();
         let (begun, mut rest) = (self.done, source.get(self.done..).unwrap_or_default());
+
         // A record has seven bytes at least.
         into.reserve((self.left as usize).min(rest.len().min(most) / 7 + 1));
+
         while self.left > 0 {
             if self.done - begun >= most {
                 return Ok(false);
             }
+
             let last = self.header.last_offset;
             let (bytes, view) = match self.take(&mut rest) {
                 Ok(taken) => taken,
@@ -247,6 +252,7 @@ impl Records {
             self.previous = view.offset;
             self.left -= 1;
             self.done = source.len() - rest.len();
+
             if view.offset >= *next {
                 *next = view.offset.saturating_add(1);
                 into.push(Record::sharing(&source, bytes, &view));

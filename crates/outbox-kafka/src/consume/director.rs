@@ -13,7 +13,7 @@ use crate::connection::Connection;
 use crate::error::{Error, Kind};
 use crate::{Cluster, ErrorCode, Topic};
 
-/// How long a broker waits for records while a partition has no room: it must be able to join soon.
+/// The time that a broker waits for records while a partition has no room: it must be able to join soon.
 const SHORT_WAIT: Duration = Duration::from_millis(20);
 /// The bytes that a partition whose stream waits may fetch when the budget is used up.
 const LEAST: usize = 64 * 1024;
@@ -41,7 +41,7 @@ struct Assigned {
     leader: Leader,
     /// The bytes that one batch needs.
     room: usize,
-    /// When the broker last sent records of it: the others come first.
+    /// The time at which the broker last sent records of it: the others come first.
     served: u64,
     pause: Duration,
 }
@@ -49,7 +49,7 @@ struct Assigned {
 #[derive(Debug)]
 enum Leader {
     Unknown { not_before: Instant },
-    Asked,
+    Requested,
     Known { connection: Connection, described: Arc<Topic>, not_before: Instant },
 }
 
@@ -138,6 +138,7 @@ impl Director {
     fn resolve(&mut self) -> Option<Instant> {
         let now = Instant::now();
         let mut due = None;
+
         for (id, assigned) in &mut self.partitions {
             if let Leader::Known { connection, not_before, .. } = &assigned.leader
                 && !connection.is_usable()
@@ -147,7 +148,7 @@ impl Director {
             }
             match &assigned.leader {
                 Leader::Unknown { not_before } if *not_before <= now => {
-                    assigned.leader = Leader::Asked;
+                    assigned.leader = Leader::Requested;
                     let (cluster, topic) = (Arc::clone(&self.cluster), Arc::clone(&assigned.topic));
                     let (id, partition) = (*id, assigned.partition);
                     self.resolving.spawn(async move {
@@ -220,6 +221,7 @@ impl Director {
         let is_short = left < LEAST;
         let usual = if is_short { LEAST } else { self.limits.partition };
         let (mut wanted, mut connection, mut is_any_full) = (Vec::new(), None, false);
+
         for (id, assigned) in partitions {
             let Leader::Known { connection: known, .. } = &assigned.leader else { continue };
             let state = assigned.inbox.lock();
@@ -228,6 +230,7 @@ impl Director {
             if is_short && !state.is_awaited {
                 continue;
             }
+
             wanted.push(Wanted {
                 id,
                 topic: Arc::clone(&assigned.topic),
@@ -238,8 +241,10 @@ impl Director {
             });
             connection.get_or_insert_with(|| known.clone());
         }
+
         let max_bytes = if is_short { LEAST } else { self.limits.request.min(left) };
         let largest = wanted.iter().map(|wanted| wanted.room).max()?;
+
         Some(Request {
             connection: connection?,
             wanted,
@@ -251,10 +256,12 @@ impl Director {
     fn answered(&mut self, response: Response) {
         let broker = response.connection.broker();
         self.busy.remove(broker);
+
         if !response.throttle.is_zero() {
             self.throttled.insert(broker.into(), Instant::now() + response.throttle);
         }
         self.answers += 1;
+
         for (wanted, outcome) in response.outcomes {
             let Some(assigned) = self.partitions.get_mut(&wanted.id) else { continue };
             let error = match outcome {

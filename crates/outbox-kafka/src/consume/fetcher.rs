@@ -46,6 +46,7 @@ impl Fetcher {
             );
             tokio::spawn(director.run()).abort_handle()
         });
+
         let inbox = Arc::new(Inbox::new(offset));
         shared.queue.open(Opened { topic: Arc::clone(topic), partition, inbox: Arc::clone(&inbox) });
         let limits = Limits { decompressed: shared.cluster.settings().max_answer, budget: shared.budget.clone() };

@@ -28,9 +28,9 @@ pub(super) struct State {
     pub(super) is_awaited: bool,
     /// The stream was dropped.
     pub(super) is_closed: bool,
-    /// Why the last attempt failed.
+    /// The reason why the last attempt failed.
     pub(super) failed: Option<Failed>,
-    /// How many answers had nothing new.
+    /// The number of answers that had nothing new.
     pub(super) idle: u64,
     /// Committed records end before this offset; -1 before the first answer.
     pub(super) end: i64,
@@ -70,6 +70,7 @@ impl Inbox {
         if state.round != round || state.is_closed {
             return Delivered::OutOfDate;
         }
+
         state.failed = None;
         state.end = answer.end;
         let behind = Extent::behind(&answer.batches, answer.offset, answer.end);
@@ -88,6 +89,7 @@ impl Inbox {
         if matches!(delivered, Delivered::Nothing | Delivered::Stuck) {
             state.idle += 1;
         }
+
         drop(state);
         self.arrived.notify_one();
         delivered

@@ -42,7 +42,7 @@ pub(super) struct Request {
     pub(super) connection: Connection,
     pub(super) wanted: Vec<Wanted>,
     pub(super) max_bytes: i32,
-    /// How long the broker waits for the first record.
+    /// The time that the broker waits for the first record.
     pub(super) max_wait: Duration,
 }
 
@@ -60,7 +60,7 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) connection: Connection,
-    /// How long the broker does not want another request.
+    /// The time that the broker does not want another request.
     pub(super) throttle: Duration,
     pub(super) outcomes: Vec<(Wanted, Outcome)>,
 }
@@ -98,6 +98,7 @@ impl Request {
     fn encode(&self, version: i16) -> FetchRequest {
         let mut topics: Vec<FetchTopic> = Vec::new();
         let mut places: HashMap<Key, usize> = HashMap::new();
+
         for wanted in &self.wanted {
             let place = *places.entry(Key::of(&wanted.topic, version)).or_insert_with(|| {
                 topics.push(match version {
@@ -116,6 +117,7 @@ impl Request {
                 topic.partitions.push(partition);
             }
         }
+
         FetchRequest::default()
             .with_replica_id(CONSUMER)
             .with_max_wait_ms(i32::try_from(self.max_wait.as_millis()).unwrap_or(i32::MAX))
@@ -156,7 +158,7 @@ impl Request {
     }
 }
 
-/// How a version names a topic.
+/// The way in which a version names a topic.
 #[derive(PartialEq, Eq, Hash)]
 enum Key {
     Id(Uuid),

@@ -11,7 +11,7 @@ use super::Budget;
 use super::inbox::Inbox;
 use crate::{Cluster, Topic};
 
-/// How much a [`Fetcher`](super::Fetcher) fetches, and how long brokers wait for records.
+/// The amount that a [`Fetcher`](super::Fetcher) fetches, and the time that brokers wait for records.
 #[derive(Clone, Debug)]
 pub struct FetchLimits {
     /// The bytes of all partitions together, from a broker's answer until the last record in it is dropped. A request
@@ -21,7 +21,7 @@ pub struct FetchLimits {
     pub request: usize,
     /// The bytes of one partition in one request, and the bytes that wait for its stream. 1 MiB by default.
     pub partition: usize,
-    /// How long a broker waits for a record if it has none (`fetch.max.wait.ms`). 500 ms by default.
+    /// The time that a broker waits for a record if it has none (`fetch.max.wait.ms`). 500 ms by default.
     pub max_wait: Duration,
 }
 

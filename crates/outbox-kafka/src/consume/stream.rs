@@ -11,7 +11,7 @@ use crate::Error;
 
 /// The bytes of records that are decoded at once.
 const CHUNK: usize = 1 << 20;
-/// How long a partition without new records is quiet before its stream reports that.
+/// The time that a partition without new records is quiet before its stream reports that.
 const QUIET: Duration = Duration::from_secs(5);
 
 /// The committed records of a partition, in order. Dropping it ends the fetching.
@@ -83,9 +83,11 @@ impl PartitionStream {
                 self.is_quiet = false;
                 return Ok(fetched);
             }
+
             if let Some(unreadable) = &self.unreadable {
                 return Ok(Fetched::Unreadable(unreadable.clone()));
             }
+
             let deadline = {
                 let mut state = self.inbox.lock();
                 if let Some(answer) = state.take() {
@@ -115,6 +117,7 @@ impl PartitionStream {
                 }
                 if self.is_quiet && begun.elapsed() < QUIET { begun + QUIET } else { begun + patience }
             };
+
             // A wake-up of before is only one turn too many.
             let _ = timeout_at(deadline, self.inbox.arrived.notified()).await;
         }
@@ -134,6 +137,7 @@ impl PartitionStream {
                 self.unreadable = Some(unreadable);
             }
         }
+
         let end = self.inbox.lock().end;
         (self.next > before || !records.is_empty()).then_some(Fetched::Records { records, next: self.next, end })
     }

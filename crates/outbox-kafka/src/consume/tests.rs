@@ -84,12 +84,14 @@ proptest! {
             log.extend(batch(i64::try_from(sent.len()).unwrap(), CODECS[codec], records));
             sent.extend(records.iter().cloned());
         }
+
         log.extend(log.clone().into_iter().take(cut.min(HEADER)));
         let from = from.index(sent.len());
         let offset = i64::try_from(from).unwrap();
         let (records, failed, next) = all(decoder(offset, log, i64::MAX, vec![]), piece);
         prop_assert_eq!((failed, usize::try_from(next).unwrap()), (None, sent.len()));
         prop_assert_eq!(offsets(&records), (offset..next).collect::<Vec<_>>());
+
         for (record, (key, value, headers)) in records.iter().zip(&sent[from..]) {
             prop_assert_eq!((record.key(), record.value()), (key.as_deref(), value.as_deref()));
             let read: Headers = record
@@ -114,11 +116,13 @@ proptest! {
         if sealed {
             seal(&mut bad);
         }
+
         bad.truncate(cut.index(bad.len() * 2));
         log.extend(bad);
         let (records, failed, next) = all(decoder(0, log, i64::MAX, vec![]), 64);
         let offsets = offsets(&records);
         prop_assert!(offsets.starts_with(&[0, 1, 2]) && offsets.is_sorted_by(|a, b| a < b));
+
         if let Some(failed) = failed {
             prop_assert!(failed.offset == next && offsets.iter().all(|offset| *offset < failed.offset));
         }
@@ -141,6 +145,7 @@ fn golden_bytes_are_read() {
         22, 0, 0, 0, 2, b'k', 2, b'v', 2, 2, b'h', 1,
     ];
     seal(&mut golden);
+
     let (records, failed, next) = all(decoder(0, golden, i64::MAX, vec![]), 1);
     assert_eq!((records.len(), failed, next), (1, None, 10));
     assert_eq!((records[0].offset(), records[0].timestamp()), (9, 7));
@@ -279,6 +284,7 @@ async fn failures_of_brokers_are_retried_and_cost_no_record() {
     for n in 0..9 {
         broker.append(TOPIC, n % 3, plain(&n.to_string())).unwrap();
     }
+
     let errors = [
         ResponseError::NotLeaderOrFollower,
         ResponseError::FencedLeaderEpoch,
@@ -292,6 +298,7 @@ async fn failures_of_brokers_are_retried_and_cost_no_record() {
     for error in errors {
         broker.faults().inject(Fault::reject_fetch(error).on(TOPIC, 1).times(2));
     }
+
     broker.faults().inject(Fault::throttle(Duration::from_millis(50)).on(TOPIC, 2).times(2));
     let fetcher = fetcher(&broker, FetchLimits::default());
     for partition in 0..3 {
@@ -308,6 +315,7 @@ async fn a_small_budget_slows_partitions_and_stops_none() {
     for n in 0..90 {
         broker.append(TOPIC, n % 3, plain(&value)).unwrap();
     }
+
     let fetcher = fetcher(&broker, FetchLimits { budget: 1, ..FetchLimits::default() });
     let mut streams = [open(&fetcher, 0, 0).await, open(&fetcher, 1, 0).await, open(&fetcher, 2, 0).await];
     // The records of one partition are held while the others are read.
@@ -333,10 +341,12 @@ async fn an_offset_that_is_not_there_and_a_bad_batch_are_reported_and_left_by_a_
     assert!(matches!(stream.next().await.unwrap(), Fetched::OutOfRange));
     stream.seek(0);
     assert_eq!(texts(&read_to(&mut stream, 1).await), ["0"]);
+
     for _ in 0..2 {
         let Fetched::Unreadable(e) = stream.next().await.unwrap() else { panic!("it was read") };
         assert_eq!((e.offset, e.first, e.last), (1, 1, 2));
     }
+
     stream.seek(3);
     assert_eq!(texts(&read_to(&mut stream, 4).await), ["3"]);
 }

@@ -27,6 +27,7 @@ impl RecordBody {
         for (name, value) in headers {
             size += sized(Some(name.as_ref())) + sized(value.as_ref().map(AsRef::as_ref));
         }
+
         let mut bytes = Vec::with_capacity(size);
         put(&mut bytes, key);
         put(&mut bytes, value);

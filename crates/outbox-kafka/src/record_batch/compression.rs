@@ -4,7 +4,7 @@ use bytes::{BufMut, BytesMut};
 
 use super::snappy;
 
-/// How the records of a batch are compressed.
+/// The way in which the records of a batch are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
     /// No compression.

@@ -42,12 +42,15 @@ impl BatchHeader {
         let (mut fields, records) = batch.split_at_checked(HEADER_SIZE).ok_or(Malformed("a batch is too short"))?;
         let base_offset = fields.get_i64();
         fields.advance(4);
+
         let leader_epoch = fields.get_i32();
         fields.advance(1);
+
         let crc = fields.get_u32();
         if crc32c::crc32c_append(crc32c::crc32c(fields), records) != crc {
             return Err(Malformed("the checksum does not match"));
         }
+
         let attributes = fields.get_i16();
         let last_offset_delta = fields.get_i32();
         let base_timestamp = fields.get_i64();
@@ -55,6 +58,7 @@ impl BatchHeader {
         let producer = Producer { id: fields.get_i64(), epoch: fields.get_i16(), sequence: fields.get_i32() };
         let records_after_first =
             u32::try_from(last_offset_delta).map_err(|_| Malformed("the last offset is before the first"))?;
+
         let header = Self {
             base_offset,
             last_offset: base_offset

@@ -26,7 +26,7 @@ pub(crate) use self::view::headers_in;
 /// The bytes of a batch before its records.
 const HEADER_SIZE: usize = 61;
 
-/// Who wrote a batch, and the number of its first record among all that this producer wrote to the partition.
+/// The producer of a batch, and the number of its first record among all that this producer wrote to the partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Producer {
     /// The id that `InitProducerId` gave.

@@ -38,6 +38,7 @@ impl<'a> Iterator for Batches<'a> {
             }
             Err(_) => Err(Malformed("a batch of less than no bytes")),
         };
+
         if batch.is_err() {
             self.0 = &[];
         }
@@ -93,6 +94,7 @@ impl Records<'_> {
             return Ok(None);
         };
         self.left = 0;
+
         let body = match &mut self.source {
             Source::Plain(rest) => take_record(rest)?,
             Source::Compressed(stream) => {
@@ -111,6 +113,7 @@ impl Records<'_> {
             }
         };
         let view = RecordView::parse(&self.header, body)?;
+
         self.left = left;
         Ok(Some(view))
     }

@@ -49,6 +49,7 @@ fn build(builder: &mut BatchBuilder, records: &[Sent], producer: Producer) -> By
 fn read(batch: &Batch<'_>) -> Result<Vec<Sent>, Malformed> {
     let mut sent = Vec::new();
     let mut records = batch.records()?;
+
     while let Some(view) = records.next()? {
         let headers =
             view.headers().map(|(name, value)| (String::from_utf8(name.to_vec()).unwrap(), value.map(<[u8]>::to_vec)));
@@ -94,9 +95,11 @@ proptest! {
             let mut seen = std::collections::HashSet::new();
             record.headers.retain(|(name, _)| seen.insert(name.clone()));
         }
+
         let batch = build(&mut BatchBuilder::new(CODECS[codec], 1000), &records, producer);
         let set = RecordBatchDecoder::decode(&mut batch.clone()).unwrap();
         prop_assert_eq!(set.records.len(), records.len());
+
         for (place, (theirs, ours)) in set.records.iter().zip(&records).enumerate() {
             let place = u32::try_from(place).unwrap();
             prop_assert_eq!(theirs.offset, i64::from(place));
@@ -121,6 +124,7 @@ proptest! {
         for records in &batches {
             log.extend_from_slice(&build(&mut builder, records, producer));
         }
+
         let whole = log.len();
         log.extend_from_slice(&log.clone()[..cut]);
         let mut size = 0;
@@ -139,6 +143,7 @@ proptest! {
             prop_assert_eq!(Some(header.max_timestamp), records.iter().map(|record| record.timestamp).max());
             prop_assert!(!header.is_control && !header.is_transactional && !header.is_legacy);
         }
+
         prop_assert!(left.next().is_none());
         prop_assert_eq!(size, whole);
     }

@@ -13,7 +13,7 @@ pub struct RecordView<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value; `None` for a tombstone.
     pub value: Option<&'a [u8]>,
-    /// How many bytes of the record are behind its key, and behind its value.
+    /// The number of bytes of the record after its key, and after its value.
     behind: [usize; 2],
     headers: &'a [u8],
 }
@@ -101,6 +101,7 @@ fn check_headers(count: i64, headers: &[u8]) -> Result<(), Malformed> {
             }
         }
     }
+
     if count < 0 || at != headers.len() {
         return Err(Malformed("a record's length is not that of its fields"));
     }

@@ -18,6 +18,7 @@ async fn records_come_back_as_they_were_with_every_codec() {
             (time + 2, Some(b""), None, &[("id", Some(b"2"))]),
             (time, None, None, &[]),
         ];
+
         let codecs = [Compression::None, Compression::Lz4, Compression::Gzip, Compression::Snappy, Compression::Zstd];
         let mut next = producer;
         for compression in codecs {
@@ -30,11 +31,13 @@ async fn records_come_back_as_they_were_with_every_codec() {
             assert_eq!(appended(&produced), i64::from(next.sequence), "{compression:?}");
             next = next.after(count);
         }
+
         let (tail, batches, read) = scene.tail(TailStart::Offset(0), u64::MAX).await;
         assert_eq!((tail.log_start, tail.start, tail.end, tail.next), (0, 0, 20, 20));
         assert_eq!(batches.iter().map(|batch| batch.compression).collect::<Vec<_>>(), codecs);
         assert_eq!(batches[4].producer, Producer { sequence: 16, ..producer });
         assert_eq!((batches[4].last_sequence, batches[4].max_timestamp), (19, time + 2));
+
         let owned = |bytes: &[u8]| bytes.to_vec();
         for (place, read) in read.iter().enumerate() {
             let (timestamp, key, value, headers) = rows[place % 4];

@@ -107,11 +107,13 @@ async fn a_topic_made_anew_behind_our_back_takes_nothing_either() {
     Scene::play(1, &[], |scene| async move {
         let name = scene.topic.name().to_owned();
         assert_eq!(appended(&scene.produce(batch(Producer::NONE, &["old"])).await), 0);
+
         let other = cluster();
         delete(&other, &name).await;
         while other.refreshed(&name).await.unwrap().is_some() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+
         let new = NewTopic { name, partitions: Some(1), ..NewTopic::default() };
         let again = other.create_topic(&new).await.unwrap();
         // This cluster value still has the old description, so it is the broker that knows.

@@ -49,6 +49,7 @@ async fn only_the_newest_part_is_shown() {
             (Tail { log_start: 0, start: 0, end: 0, next: 0 }, vec![], vec![])
         );
         fill(&scene).await;
+
         let shown = async |from, limit| {
             let (tail, _, records) = scene.tail(from, limit).await;
             assert_eq!((tail.log_start, tail.end, tail.next), (0, 100, 100));
@@ -56,6 +57,7 @@ async fn only_the_newest_part_is_shown() {
             assert_eq!(ids, (tail.start..100).collect::<Vec<_>>());
             tail.start
         };
+
         assert_eq!(shown(TailStart::Last(100), 1000).await, 0);
         assert_eq!(shown(TailStart::Last(1000), 1000).await, 0);
         assert_eq!(shown(TailStart::Last(35), 1000).await, 65);
@@ -102,11 +104,13 @@ async fn where_records_were_deleted_the_rest_is_shown() {
             assert_eq!(leader.request(&request).await.unwrap().topics[0].partitions[0].error_code, 0);
         };
         delete_before(63).await;
+
         let (tail, _, records) = scene.tail(TailStart::Offset(0), 1000).await;
         assert_eq!(tail, Tail { log_start: 63, start: 63, end: 100, next: 100 });
         assert_eq!(ids(&records), (63..100).collect::<Vec<_>>());
         assert_eq!(scene.cluster.list_offsets(&scene.topic, 0, OffsetAt::Earliest).await.unwrap(), 63);
         assert_eq!(scene.cluster.list_offsets(&scene.topic, 0, OffsetAt::Latest).await.unwrap(), 100);
+
         delete_before(100).await;
         let (tail, _, records) = scene.tail(TailStart::Last(50), 1000).await;
         assert_eq!((tail, records), (Tail { log_start: 100, start: 100, end: 100, next: 100 }, vec![]));

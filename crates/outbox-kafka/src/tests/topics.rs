@@ -82,6 +82,7 @@ async fn wrong_addresses_are_told_in_time() {
     let begin = Instant::now();
     let error = Cluster::new(settings(&["127.0.0.1:1"])).topic("orders").await.unwrap_err();
     assert_eq!(error.to_string(), "Kafka at 127.0.0.1:1, topic orders: cannot connect");
+
     let error = Cluster::new(settings(&["127.0.0.1:1", "127.0.0.1:2"])).topic("orders").await.unwrap_err();
     assert_eq!(error.to_string(), "Kafka, topic orders: no broker can be reached");
     assert!(begin.elapsed() < Duration::from_secs(5));

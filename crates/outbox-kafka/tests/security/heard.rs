@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::DefaultGuard;
 
-/// Everything that this thread logs, from the finest level on.
+/// The log of this thread, from the finest level on.
 pub(crate) struct Heard {
     text: Text,
     _guard: DefaultGuard,

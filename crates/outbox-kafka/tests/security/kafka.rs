@@ -116,6 +116,7 @@ impl Client {
             Produced::Appended { base_offset, .. } => assert_eq!(base_offset, self.written),
             other => panic!("not appended after {}: {other:?}", self.written),
         }
+
         self.written += 1;
         self.producing = Some((topic, producer.after(1)));
     }

@@ -35,6 +35,7 @@ async fn what_is_wrong_names_the_broker_and_the_remedy() {
         ("MUTUAL", tls(), "demands a client certificate"),
         ("MUTUAL", Security::new().tls(stranger.sign("relay").tls(kafka.tls())), "client's certificate"),
     ];
+
     for (listener, security, remedy) in cases {
         let address = kafka.cluster.address(1, listener).unwrap();
         let started = std::time::Instant::now();

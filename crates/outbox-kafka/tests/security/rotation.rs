@@ -49,6 +49,7 @@ async fn a_login_that_fails_in_between_costs_no_request_while_the_old_one_holds(
     while !heard.text().contains("new login to Kafka failed") {
         client.write().await;
     }
+
     files.write("password", PASSWORD);
     let end = Instant::now() + REAUTH * 5;
     while Instant::now() < end {

@@ -51,6 +51,7 @@ async fn each_way_of_security_writes_and_shows_no_secret() {
     let chain = own.certificate.trim().replace('\n', " \\\n");
     let trust = format!("ssl.truststore.type=PEM\nssl.truststore.location={ca}\n");
     let jaas = |text: &str| text.replace('\\', "\\\\");
+
     for (listener, file) in [
         ("PLAINTEXT", "# nothing\n".to_owned()),
         ("SSL", format!("security.protocol=SSL\nssl.truststore.type=PEM\nssl.truststore.certificates={one_line}\n")),

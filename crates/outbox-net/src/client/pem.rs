@@ -48,6 +48,7 @@ impl Pem {
         if bytes.first() == Some(&DER_SEQUENCE) {
             return Ok(vec![CertificateDer::from(bytes.to_vec())]);
         }
+
         let mut certificates = Vec::new();
         for section in sections(&bytes) {
             if section.label.ends_with("CERTIFICATE") {
@@ -66,6 +67,7 @@ impl Pem {
             return PrivateKeyDer::try_from(bytes.to_vec())
                 .map_err(|_| self.unusable("the key is not an unencrypted PKCS#8, PKCS#1 or SEC1 key in DER"));
         }
+
         for section in sections(&bytes) {
             let encrypted = section.label == "ENCRYPTED PRIVATE KEY" || section.body.contains("ENCRYPTED");
             if section.label.ends_with("PRIVATE KEY") && encrypted {
@@ -74,6 +76,7 @@ impl Pem {
                      `openssl pkcs8 -topk8 -nocrypt -in KEY.pem -out DECRYPTED.pem`",
                 ));
             }
+
             let der = || section.der().ok_or_else(|| self.unusable("the private key is not base64"));
             match section.label {
                 "PRIVATE KEY" => return Ok(PrivatePkcs8KeyDer::from(der()?).into()),
@@ -91,12 +94,14 @@ impl Pem {
             Kind::File(path) => std::fs::read(path).map_err(|e| Error::file(path).because(e))?.into(),
         };
         let is_java = bytes.starts_with(&JKS_MAGIC) || bytes.starts_with(&JCEKS_MAGIC);
+
         if is_java {
             return Err(self.unusable(
                 "this is a Java key store (JKS): convert it with `keytool -importkeystore -srckeystore STORE.jks \
                  -destkeystore STORE.p12 -deststoretype PKCS12` and `openssl pkcs12 -in STORE.p12 -out STORE.pem -nodes`",
             ));
         }
+
         if is_pkcs12(&bytes) {
             return Err(self.unusable(
                 "this is a PKCS#12 store: convert it with `openssl pkcs12 -in STORE.p12 -out STORE.pem -nodes`",
@@ -199,6 +204,7 @@ mod tests {
             let shown = Pem::text(bytes).key().unwrap_err().to_string();
             assert!(shown.contains(remedy), "{shown}");
         }
+
         assert!(text("").certificates().unwrap_err().to_string().contains("no certificate"));
         assert!(Pem::file("/nowhere/ca.pem").certificates().unwrap_err().to_string().contains("/nowhere/ca.pem"));
     }

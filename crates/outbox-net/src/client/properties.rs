@@ -46,11 +46,13 @@ impl fmt::Debug for Properties {
 fn logical_lines(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut open: Option<String> = None;
+
     for line in text.split(['\n', '\r']) {
         let line = line.trim_start_matches([' ', '\t', '\u{c}']);
         if open.is_none() && (line.is_empty() || line.starts_with(['#', '!'])) {
             continue;
         }
+
         let mut joined = open.take().unwrap_or_default();
         let backslashes = line.bytes().rev().take_while(|byte| *byte == b'\\').count();
         match line.strip_suffix('\\') {
@@ -64,6 +66,7 @@ fn logical_lines(text: &str) -> Vec<String> {
             }
         }
     }
+
     lines.extend(open);
     lines
 }
@@ -87,6 +90,7 @@ fn unescaped(text: &str) -> String {
     // Escapes are UTF-16: a pair of them may be one character.
     let mut units: Vec<u16> = Vec::new();
     let mut chars = text.chars();
+
     while let Some(c) = chars.next() {
         let c = match (c, if c == '\\' { chars.next() } else { None }) {
             ('\\', Some('u')) => {
@@ -128,9 +132,11 @@ mod tests {
             ("unicode", "é😀\t!"),
             ("k=e:y ", "1"),
         ];
+
         for (key, expected) in cases {
             assert_eq!(Properties::parse(text).get(key), Some(expected), "{key}");
         }
+
         assert_eq!(Properties::parse(text).get("b"), None);
         assert_eq!(Properties::parse("a=1\\").get("a"), Some("1"));
         assert!(!format!("{:?}", Properties::parse(text)).contains("secret"));

@@ -65,6 +65,7 @@ async fn connect_first(host: &str, addresses: &[SocketAddr], deadline: Instant) 
             Err(e) => failures.push((*address, e)),
         }
     }
+
     let kind = failures.last().map_or(io::ErrorKind::NotFound, |(_, e)| e.kind());
     Err(io::Error::new(kind, NoAddress { host: host.into(), failures }))
 }

@@ -248,6 +248,7 @@ mod tests {
             tls.client_config().await.unwrap();
             assert!(!format!("{tls:?}").contains("PRIVATE"));
         }
+
         let other = rcgen::KeyPair::generate().unwrap().serialize_pem();
         let tls = Tls::new()
             .roots(Pem::text(certificate.as_bytes()))

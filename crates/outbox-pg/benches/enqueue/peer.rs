@@ -9,12 +9,15 @@ pub(crate) async fn agree(mut client: DuplexStream, rows: usize) -> io::Result<(
     let length = client.read_u32().await?;
     read(&mut client, &mut body, length).await?;
     client.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I").await?;
+
     let command = format!("INSERT 0 {rows}\0");
     let mut answers = Vec::new();
+
     loop {
         let tag = client.read_u8().await?;
         let length = client.read_u32().await?;
         read(&mut client, &mut body, length).await?;
+
         match tag {
             b'P' => answers.extend_from_slice(b"1\0\0\0\x04"),
             b'B' => answers.extend_from_slice(b"2\0\0\0\x04"),
@@ -26,6 +29,7 @@ pub(crate) async fn agree(mut client: DuplexStream, rows: usize) -> io::Result<(
             }
             _ => {}
         }
+
         if matches!(tag, b'Q' | b'S') {
             answers.extend_from_slice(b"Z\0\0\0\x05T");
             client.write_all(&answers).await?;

@@ -49,6 +49,7 @@ impl PipelineMonitor {
             let known = self.samples.look(slot.confirmed, slot.written, now);
             indicators.push(table::oldest_unconfirmed(client, &self.pipeline, &self.thresholds, known, now).await?);
         }
+
         table::indicators(client, &self.pipeline, &self.thresholds, now, &mut indicators).await?;
         for problem in Readiness::check_pipeline(client, &self.pipeline).await?.problems() {
             let indicator = Indicator::new("readiness", Measure::Bool(false), IndicatorStatus::Critical);

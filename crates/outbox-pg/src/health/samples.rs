@@ -24,10 +24,12 @@ impl Samples {
                 index % 2 == 1
             });
         }
+
         self.0.push_back(Sample { position: written, millis: now });
         while self.0.get(1).is_some_and(|next| next.position <= confirmed) {
             self.0.pop_front();
         }
+
         match self.0.front() {
             Some(oldest) if oldest.position <= confirmed => Known::ConfirmedAt(oldest.millis),
             Some(oldest) if oldest.millis < now => Known::UnconfirmedSince(oldest.millis),

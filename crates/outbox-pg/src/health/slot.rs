@@ -98,9 +98,11 @@ fn idle_timeout(setting: String, life: RowLife) -> Indicator {
             "no table keeps the events, so an outage of the reader that is longer than this loses them: set it to 0, \
              and reload",
         );
+
     if is_off || !life.keeps_rows() {
         return indicator;
     }
+
     indicator.advice(
         "an outage of the reader that is longer than this loses the slot: Republish::missed then publishes the events \
          from the table. Set it to 0 if that should not happen",

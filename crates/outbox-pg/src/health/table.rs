@@ -31,6 +31,7 @@ pub(super) async fn oldest_unconfirmed(
         }
         Known::Nothing => return Ok(thresholds.of_unknown_age(name).remedy("check again: this is the first check")),
     };
+
     let (layout, table) = (pipeline.layout(), pipeline.layout().qualified_name());
     let failed = |e| Error::database(format!("look at the rows of {table}"), e);
     let sql = "SELECT coalesce(has_table_privilege(to_regclass($1)::oid, 'SELECT'), false)";
@@ -60,6 +61,7 @@ pub(super) async fn indicators(
     if !pipeline.layout().row_life().has_table() {
         return Ok(());
     }
+
     indicators.extend(publication(client, pipeline).await?);
     indicators.extend(replica_identity(client, pipeline).await?);
     if pipeline.layout().row_life() == RowLife::Partitioned {
@@ -101,8 +103,10 @@ async fn publication(client: &Session<'_>, pipeline: &Pipeline) -> Result<Vec<In
          ALTER PUBLICATION {publication} SET TABLE {table}",
         table = layout.qualified_name()
     );
+
     let indicator = Indicator::new("publication_contents", Measure::Text(contents), status);
     let mut indicators = vec![indicator.threshold(Measure::Text(wanted)).remedy(only)];
+
     if layout.row_life() == RowLife::Partitioned {
         let status = IndicatorStatus::good_if(via_root, IndicatorStatus::Critical);
         let remedy = format!(
@@ -114,6 +118,7 @@ async fn publication(client: &Session<'_>, pipeline: &Pipeline) -> Result<Vec<In
                 .remedy(remedy),
         );
     }
+
     // A negative age is that of a transaction two billion ago, which was long before the slot.
     if let Some(is_newer) = row.get::<_, Option<bool>>(3) {
         let status = IndicatorStatus::good_if(!is_newer, IndicatorStatus::Warning);
@@ -139,6 +144,7 @@ async fn replica_identity(client: &Session<'_>, pipeline: &Pipeline) -> Result<O
                                      WHERE t.pubname = p.pubname AND t.schemaname = nspname AND t.tablename = relname)))
                FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE pg_class.oid = to_regclass($1)";
     let row = client.query_opt(sql, &[&table]).await.map_err(|e| Error::database(format!("look at {table}"), e))?;
+
     Ok(row.map(|row| {
         let (identity, is_key, is_needed): (String, bool, bool) = (row.get(0), row.get(1), row.get(2));
         let status = match (is_key, is_needed) {

@@ -5,10 +5,10 @@ use super::lease::Lease;
 use super::partition::first_id;
 use super::{Deferred, Maintenance, MaintenanceReport, has_row, is_busy, millis};
 use crate::Error;
-use crate::companion::companion;
 use crate::history::{Confirmed, in_gaps};
 use crate::migration::row_life::id;
 use crate::session::Session;
+use crate::sql_text::companion;
 
 impl Maintenance {
     pub(super) async fn delete(
@@ -21,6 +21,7 @@ impl Maintenance {
     ) -> Result<(), Error> {
         let layout = self.pipeline.layout();
         let end = first_id(now.saturating_sub(millis(self.retention)));
+
         match confirmed {
             None => report.waiting.push(Deferred::NoSlot { slot: self.pipeline.slot().clone() }),
             Some(confirmed) => {
@@ -34,6 +35,7 @@ impl Maintenance {
                     .extend(self.left(client, confirmed, &format!("{id} < '{end}' AND {}", is_timed(&id))).await?);
             }
         }
+
         if layout.row_life() == RowLife::DeleteOnInsertKeepIds {
             let (rows, waiting) =
                 self.delete_from(client, lease, &companion(layout, "_ids"), "id", end, "true").await?;
@@ -51,6 +53,7 @@ impl Maintenance {
         if !confirmed.gaps.is_empty() && has_row(client, &table, &format!("{due} AND {missed}")).await? {
             waiting.push(Deferred::Missed { table: table.clone() });
         }
+
         for position in &confirmed.slots {
             let unconfirmed = format!("{due} AND NOT {missed} AND NOT {}", position.of_row());
             if has_row(client, &table, &unconfirmed).await? {

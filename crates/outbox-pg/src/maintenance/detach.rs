@@ -1,9 +1,9 @@
 use super::lease::Lease;
 use super::{Deferred, Maintenance, MaintenanceReport, has_row, is_busy, millis, partitions};
 use crate::Error;
-use crate::companion::{companion, quoted};
 use crate::history::{Confirmed, in_gaps};
 use crate::session::Session;
+use crate::sql_text::{companion, quoted};
 
 impl Maintenance {
     pub(super) async fn detach(
@@ -19,12 +19,15 @@ impl Maintenance {
         let end = now.saturating_sub(millis(self.retention));
         let mut due: Vec<_> = partitions(client, layout).await?;
         due.retain(|partition| partition.is_pending || partition.to <= end);
+
         // PostgreSQL has at most one detachment pending, and begins no other before that is ended.
         due.sort_by_key(|partition| !partition.is_pending);
+
         for partition in due {
             lease.renew(client).await?;
             let doing = format!("detach the partition {}", partition.name);
             let failed = |e| Error::database(&doing, e);
+
             // First, so that a detachment that ends while nobody looks is known to the next run.
             let begin = format!("INSERT INTO {record} (partition) VALUES ($1) ON CONFLICT DO NOTHING");
             client.execute(&begin, &[&partition.name]).await.map_err(failed)?;
@@ -34,6 +37,7 @@ impl Maintenance {
                 report.waiting.push(Deferred::Missed { table: child });
                 continue;
             }
+
             match client.batch_execute(&format!("ALTER TABLE {parent} DETACH PARTITION {child} {how}")).await {
                 Ok(()) => report.detached.push(partition.name),
                 Err(e) if is_busy(&e) => {
@@ -43,6 +47,7 @@ impl Maintenance {
                 Err(e) => return Err(failed(e)),
             }
         }
+
         // Later than the detachment is as good: the slots have to go further.
         let end = format!(
             "UPDATE {record} SET wal_position = pg_current_wal_insert_lsn(), detached_at = clock_timestamp()
@@ -63,6 +68,7 @@ impl Maintenance {
     ) -> Result<(), Error> {
         let layout = self.pipeline.layout();
         let record = companion(layout, "_detached");
+
         for partition in self.detached(client).await? {
             let child = format!("{}.{}", layout.schema(), quoted(&partition));
             if confirmed.is_none() {
@@ -73,12 +79,14 @@ impl Maintenance {
                 report.waiting.push(waiting);
                 continue;
             }
+
             lease.renew(client).await?;
             if self.has_missed(client, &child, confirmed).await? {
                 report.waiting.push(Deferred::Missed { table: child });
                 continue;
             }
-            let name = crate::literal::literal(&partition);
+
+            let name = crate::sql_text::literal(&partition);
             let sql = format!("DROP TABLE IF EXISTS {child}; DELETE FROM {record} WHERE partition = {name}");
             match client.batch_execute(&sql).await {
                 Ok(()) => report.dropped.push(partition),
@@ -128,6 +136,7 @@ impl Maintenance {
         );
         let row = client.query_opt(&sql, &[&partition]).await;
         let row = row.map_err(|e| Error::database("read what the replication slots have confirmed", e))?;
+
         Ok(row.map(|row| Deferred::Slot {
             partition: partition.to_owned(),
             slot: row.get(0),

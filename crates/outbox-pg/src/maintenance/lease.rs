@@ -5,8 +5,8 @@ use outbox_core::uuid::Uuid;
 
 use super::MaintenanceOutcome;
 use crate::Error;
-use crate::companion::companion;
 use crate::session::Session;
+use crate::sql_text::companion;
 
 /// The right to work, as a row: `DETACH CONCURRENTLY` runs in no transaction that could hold a lock.
 pub(super) struct Lease {

@@ -15,11 +15,11 @@ pub use self::report::{Deferred, MaintenanceOutcome, MaintenanceReport};
 
 use self::lease::Lease;
 use crate::Error;
-use crate::companion::{companion, companion_name, quoted};
 use crate::history::{Confirmed, Gap, History};
 use crate::ownership;
 use crate::readiness::Problem;
 use crate::session::{DriverError, Session, Timeouts};
+use crate::sql_text::{companion, companion_name, quoted};
 
 /// Keeps an outbox table bounded: partitions made ahead and dropped behind, or rows deleted in batches.
 ///
@@ -103,6 +103,7 @@ impl Maintenance {
         if !self.pipeline.layout().row_life().has_table() {
             return Ok(MaintenanceOutcome::Done(MaintenanceReport::default()));
         }
+
         self.expect_ready(client).await?;
         let lease = match Lease::take(client, &self.pipeline, self.lease).await? {
             Ok(lease) => lease,
@@ -113,6 +114,7 @@ impl Maintenance {
         let done = self.work(client, &lease).await;
         let restored = timeouts.restore().await;
         let released = lease.release(client).await;
+
         // What went wrong first is what counts.
         let report = done?;
         restored?;
@@ -128,6 +130,7 @@ impl Maintenance {
         for slot in confirmed.iter().flat_map(|confirmed| &confirmed.gone) {
             report.waiting.push(Deferred::OtherSlotGone { slot: slot.clone() });
         }
+
         if layout.row_life() == RowLife::Partitioned {
             self.create(client, lease, now, &mut report).await?;
             self.detach(client, lease, now, confirmed.as_ref(), &mut report).await?;
@@ -151,6 +154,7 @@ impl Maintenance {
                 gaps.push(gap);
             }
         }
+
         confirmed.gaps = gaps;
         Ok(Some(confirmed))
     }
@@ -233,6 +237,7 @@ impl Maintenance {
         let first = now.saturating_sub(millis(self.behind).min(millis(self.retention)));
         let last = partitions(client, layout).await?.iter().map(|partition| partition.to).max().unwrap_or(0);
         let mut from = if last > first { last } else { first - first % span };
+
         while from < now.saturating_add(millis(self.ahead)) {
             lease.renew(client).await?;
             let to = (from / span + 1) * span;
@@ -245,6 +250,7 @@ impl Maintenance {
                  ALTER TABLE {parent} ATTACH PARTITION {child} FOR VALUES FROM ('{lower}') TO ('{upper}');
                  ALTER TABLE {child} DROP CONSTRAINT range;"
             );
+
             match client.batch_execute(&sql).await {
                 Ok(()) => report.created.push(name),
                 Err(e) if is_busy(&e) => {

@@ -43,6 +43,7 @@ pub(crate) async fn partitions(client: &Session<'_>, layout: &TableLayout) -> Re
             Some(Partition { name: row.get(0), from, to, is_pending: row.get(2) })
         })
         .collect();
+
     partitions.sort_by_key(|partition| partition.from);
     Ok(partitions)
 }

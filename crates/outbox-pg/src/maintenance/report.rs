@@ -27,7 +27,7 @@ pub struct MaintenanceReport {
     pub deleted_rows: u64,
     /// Ids that were deleted from the table of kept ids.
     pub deleted_ids: u64,
-    /// Why more could not be done now.
+    /// The reason why more could not be done now.
     pub waiting: Vec<Deferred>,
 }
 
@@ -86,7 +86,7 @@ pub enum Deferred {
         partition: String,
         /// The slot's name.
         slot: String,
-        /// How far the slot is behind, in bytes of WAL.
+        /// The lag of the slot, in bytes of WAL.
         behind: u64,
     },
 }

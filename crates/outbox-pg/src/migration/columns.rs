@@ -1,12 +1,12 @@
-//! How the columns of a table differ from its layout, and the ALTERs that bring them together.
+//! The differences between the columns of a table and its layout, and the ALTERs that bring them together.
 
 use outbox_core::TableLayout;
 use outbox_core::layout::{Column, ColumnType, ColumnValue, EventField, Nullability};
 
 use crate::Error;
-use crate::literal::literal;
 use crate::readiness::{FoundColumn, columns_of};
 use crate::session::Session;
+use crate::sql_text::literal;
 
 /// The ALTERs for a table that differs from its layout.
 #[derive(Debug, Default)]
@@ -21,9 +21,11 @@ pub(super) struct Drift {
 pub(super) async fn drift(client: &Session<'_>, layout: &TableLayout) -> Result<Drift, Error> {
     let (table, found) = (layout.qualified_name(), columns_of(client, layout).await?);
     let mut drift = Drift::default();
+
     if found.is_empty() {
         return Ok(drift);
     }
+
     for column in layout.columns() {
         let Some(found) = found.iter().find(|found| found.name == column.name().as_str()) else {
             let add = format!("ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {}", definition(column));

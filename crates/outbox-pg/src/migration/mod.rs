@@ -1,7 +1,6 @@
 mod columns;
+mod components;
 mod export;
-mod maintenance;
-mod outbox;
 mod plan;
 pub(crate) mod row_life;
 mod shipped;
@@ -17,8 +16,8 @@ pub use self::uninstall::uninstall_sql;
 
 use self::columns::Drift;
 use self::row_life::Triggers;
-use crate::literal::literal;
 use crate::session::{DriverError, Session};
+use crate::sql_text::literal;
 use crate::{Error, ownership};
 
 /// The steps of one component, recorded in the table `schema_migration` with a checksum of their SQL.
@@ -128,6 +127,7 @@ impl Migrations {
 
         let pending = self.pending(tx, &self.applied(tx).await?).await?;
         let mut applied = Applied { newer: pending.newer, ..Applied::default() };
+
         if !pending.is_empty() {
             self.expect_owner(tx).await?;
             for step in &pending.missing {
@@ -136,6 +136,7 @@ impl Migrations {
                 tx.batch_execute(&self.record(step)).await.map_err(|e| Error::database(doing("record a step"), e))?;
                 applied.versions.push(step.version);
             }
+
             // A step may have done a part of it.
             applied.statements = self.drift(tx).await?.additions;
             for statement in &applied.statements {
@@ -155,6 +156,7 @@ impl Migrations {
             // What a newer program has made is not to be made as this one would.
             return Ok(Pending { missing: Vec::new(), drift: Drift::default(), has_other_triggers: false, newer });
         }
+
         let missing: Vec<_> = self.steps.iter().filter(|step| !applied.contains(&step.version)).collect();
         let mut drift = self.drift(client).await?;
         drift.additions.retain(|addition| !missing.iter().any(|step| step.sql.contains(addition.as_str())));
@@ -270,6 +272,7 @@ impl Migrations {
         );
         let rows = client.query(&sql, &[&self.component]).await.map_err(|e| Error::database(doing(), e))?;
         let mut applied = Vec::new();
+
         for row in rows {
             let (version, theirs): (i32, String) = (row.get(0), row.get(1));
             let Some(step) = self.steps.iter().find(|step| step.version == version) else {
@@ -284,6 +287,7 @@ impl Migrations {
                 .await
                 .map_err(|e| Error::database(doing(), e))?
                 .get(0);
+
             if ours != theirs {
                 return Err(Error::migration(&self.component, version, OTHER_SQL));
             }

@@ -5,9 +5,9 @@ use tokio_postgres::Client;
 
 use super::{Migration, Migrations, NEWER, Newer, OTHER_SQL, Pending, checksum, row_life};
 use crate::Error;
-use crate::literal::literal;
 use crate::ownership;
 use crate::session::Session;
+use crate::sql_text::literal;
 
 /// The SQL that [`Migrations::apply`] would run. `Display` is a script for `psql`, which does the same as `apply`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +62,7 @@ impl fmt::Display for MigrationPlan {
         if self.is_empty() {
             return f.write_str("-- There is nothing to do.\n");
         }
+
         if !self.statements.is_empty() {
             f.write_str("BEGIN;\n")?;
             self.statements.iter().try_for_each(|statement| writeln!(f, "{};", statement.trim_end_matches(';')))?;
@@ -128,6 +129,7 @@ impl Migrations {
         if self.publication.is_some() {
             return MigrationPlan::unrecorded(&self.steps);
         }
+
         let steps = self.steps.iter().flat_map(|step| [step.sql.clone(), self.record(step)]);
         let layout = self.outbox.as_ref().map(Pipeline::layout);
         let switched = layout.filter(|layout| layout.row_life().vanishes()).map(row_life::switch_sql);
@@ -155,10 +157,12 @@ impl Migrations {
         if self.publication.is_some() {
             return self.steps.iter().map(|step| format!("{};\n", step.sql)).collect();
         }
+
         let mut statements = vec!["SET TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(), self.open_sql()];
         if self.newer == Newer::Refuse {
             statements.push(self.refuse_newer());
         }
+
         statements.extend(self.guarded.as_ref().map(|layout| self.refuse_foreign_if_due(layout)));
         statements.extend(self.steps.iter().map(|step| self.apply_if_missing(step)));
         let layout = self.outbox.as_ref().map(Pipeline::layout);
@@ -205,6 +209,7 @@ impl Migrations {
             true => format!("NOT EXISTS (SELECT {of_component} > {})", self.latest),
             false => "false".to_owned(),
         };
+
         let refuse = ownership::refuse(layout);
         let body = format!(
             "DECLARE item record; BEGIN IF {lacks_steps} OR {switches_life} THEN

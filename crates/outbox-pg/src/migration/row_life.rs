@@ -2,16 +2,15 @@ use outbox_core::layout::EventField;
 use outbox_core::{Identifier, RowLife, TableLayout};
 
 use crate::Error;
-use crate::companion::{companion, companion_name};
-use crate::literal::literal;
 use crate::session::{Row, Session};
+use crate::sql_text::{companion, companion_name, literal};
 
 /// Deletes what was inserted.
 const VANISH: &str = "outbox_vanish";
 /// Keeps the id of what is inserted, and leaves out what is known.
 const REMEMBER: &str = "outbox_remember";
 
-/// How a table's triggers compare with those of its rows' life.
+/// The difference between a table's triggers and those of its rows' life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Triggers {
     /// They are the ones that this version of the library makes.
@@ -71,6 +70,7 @@ fn wanted(layout: &TableLayout) -> Vec<Wanted> {
         body: remember_body(layout),
         settings: vec![path()],
     };
+
     let vanish = || Wanted {
         name: VANISH,
         when: 1 | 4,
@@ -78,6 +78,7 @@ fn wanted(layout: &TableLayout) -> Vec<Wanted> {
         body: vanish_body(layout),
         settings: vec![path(), "enable_seqscan=off".into()],
     };
+
     match layout.row_life() {
         RowLife::DeleteOnInsert => vec![vanish()],
         RowLife::DeleteOnInsertKeepIds => vec![remember(), vanish()],
@@ -95,6 +96,7 @@ pub(crate) fn switch_sql(layout: &TableLayout) -> String {
         "DROP TRIGGER IF EXISTS {VANISH} ON {table};\n\
          DROP TRIGGER IF EXISTS {REMEMBER} ON {table};"
     );
+
     match layout.row_life() {
         RowLife::DeleteOnInsert | RowLife::DeleteOnInsertKeepIds => sql.push_str(&vanish_sql(layout)),
         RowLife::Keep => {
@@ -110,6 +112,7 @@ pub(crate) fn switch_sql(layout: &TableLayout) -> String {
         }
         _ => {}
     }
+
     if layout.row_life() == RowLife::DeleteOnInsertKeepIds {
         sql.push_str(&remember_sql(layout));
     }

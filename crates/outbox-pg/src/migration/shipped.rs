@@ -7,9 +7,8 @@ use outbox_core::{Identifier, Pipeline, RowLife, TableLayout};
 use super::columns::definition;
 use super::row_life::id;
 use super::step::{Migration, fill};
-use crate::companion::companion;
 use crate::history;
-use crate::literal::literal;
+use crate::sql_text::{companion, literal};
 
 /// The newest shipped step of an outbox.
 pub(super) const LATEST: i32 = 4;
@@ -63,6 +62,7 @@ pub(super) fn outbox(pipeline: &Pipeline) -> Vec<Migration> {
             &[("{slots}", &slots), ("{replays}", &replays)],
         ),
     ];
+
     if is_recommended(layout) || is_cloud_events(layout) {
         steps.push(Migration::from_template(LATEST, "tracestate", ADD_TRACESTATE, &[("{table}", &table)]));
     }
@@ -100,6 +100,7 @@ fn columns(layout: &TableLayout) -> String {
     if !is_recommended(layout) {
         return definitions(layout.columns()).join(",\n    ");
     }
+
     let payload = layout.columns().iter().find(|column| column.field() == Some(EventField::Payload));
     let payload = payload.map(|column| column.ty().sql()).unwrap_or_default();
     let more = layout.columns().get(recommended().len()..).unwrap_or_default();

@@ -1,8 +1,7 @@
 use outbox_core::Pipeline;
 
-use super::outbox::component;
-use crate::companion::{companion, companion_name};
-use crate::literal::literal;
+use super::components::component;
+use crate::sql_text::{companion, companion_name, literal};
 
 /// Returns the SQL that removes a pipeline's slot, publication, table and everything that
 /// [`Migrations::outbox`](super::Migrations::outbox) and [`Migrations::maintenance`](super::Migrations::maintenance)
@@ -24,6 +23,7 @@ pub fn uninstall_sql(pipeline: &Pipeline) -> String {
         name = literal(&detached),
         schema = literal(&schema),
     );
+
     let forget = format!(
         "BEGIN IF to_regclass({record}) IS NOT NULL THEN \
          DELETE FROM {schema}.schema_migration WHERE component IN ({outbox}, {maintenance}); \
@@ -38,11 +38,14 @@ pub fn uninstall_sql(pipeline: &Pipeline) -> String {
         name = literal(&schema),
         plain = literal(layout.schema().as_str()),
     );
+
     let tables =
         ["_ids", "_lease", "_detached", "_slots", "_replays"].map(|suffix| companion(layout, suffix)).join(", ");
+
     let functions = ["_vanish", "_remember"]
-        .map(|suffix| format!("{schema}.{}()", crate::companion::quoted(&companion_name(layout, suffix))))
+        .map(|suffix| format!("{schema}.{}()", crate::sql_text::quoted(&companion_name(layout, suffix))))
         .join(", ");
+
     format!(
         "-- Removes the outbox {table} with its slot and publication. Unpublished events are lost.\n\
          BEGIN;\n\

@@ -17,11 +17,11 @@ use crate::session::Session;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Roles {
-    /// As which services enqueue.
+    /// The role by which services enqueue.
     pub application: Identifier,
-    /// As which the connector or the relay reads.
+    /// The role by which the connector or the relay reads.
     pub connector: Identifier,
-    /// As which [`Maintenance`](crate::Maintenance) runs.
+    /// The role by which [`Maintenance`](crate::Maintenance) runs.
     pub maintainer: Identifier,
 }
 
@@ -56,6 +56,7 @@ impl Privileges {
             (&roles.connector, probe::connector(pipeline)),
             (&roles.maintainer, probe::maintainer(pipeline.layout())),
         ];
+
         for (role, probes) in probes {
             let failed = |e| Error::database(format!("read the rights of {role}"), e);
             let sql = "SELECT FROM pg_roles WHERE rolname = $1";

@@ -1,9 +1,8 @@
 use outbox_core::{Identifier, Pipeline, TableLayout};
 
 use super::problem::PrivilegeProblem;
-use crate::companion::companion;
-use crate::literal::literal;
 use crate::migration::row_life::id;
+use crate::sql_text::{companion, literal};
 
 /// A privilege that a role is to have, or not to have.
 pub(super) struct Probe {
@@ -81,6 +80,7 @@ pub(super) fn application(layout: &TableLayout) -> Vec<Probe> {
         Probe::attribute("rolreplication", "REPLICATION", false),
         Probe::attribute("rolbypassrls", "BYPASSRLS", false),
     ];
+
     if !layout.row_life().has_table() {
         let mut probes = Vec::from(of_role);
         // From PostgreSQL 17 on it has one more parameter.
@@ -92,14 +92,17 @@ pub(super) fn application(layout: &TableLayout) -> Vec<Probe> {
         probes.push(Probe::other(sql.to_owned(), true, "EXECUTE", object.to_owned(), remedy));
         return probes;
     }
+
     let mut probes = vec![
         Probe::on_schema(layout, "USAGE", true),
         Probe::on_schema(layout, "CREATE", false),
         Probe::on_table(&table, "INSERT", true),
     ];
     probes.extend(of_role);
+
     let others = ["SELECT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"];
     probes.extend(others.map(|right| Probe::on_table(&table, right, false)));
+
     let name = literal(&table);
     probes.push(Probe::other(
         format!(
@@ -138,9 +141,11 @@ pub(super) fn connector(pipeline: &Pipeline) -> Vec<Probe> {
         Probe::attribute("rolsuper", "SUPERUSER", false),
         Probe::attribute("rolbypassrls", "BYPASSRLS", false),
     ];
+
     if !layout.row_life().has_table() {
         return probes;
     }
+
     probes.extend([
         Probe::on_schema(layout, "USAGE", true),
         Probe::on_schema(layout, "CREATE", false),
@@ -171,6 +176,7 @@ pub(super) fn connector(pipeline: &Pipeline) -> Vec<Probe> {
             "know that it can read them: PostgreSQL checks no right on a publication",
         ),
     ]);
+
     let others = ["INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"];
     probes.extend(others.map(|right| Probe::on_table(&table, right, false)));
     probes
@@ -181,6 +187,7 @@ pub(super) fn maintainer(layout: &TableLayout) -> Vec<Probe> {
     if !layout.row_life().has_table() {
         return Vec::new();
     }
+
     let owned = "run the script of maintainer_role_sql";
     let owns = |table: &str| {
         let sql = format!(
@@ -190,6 +197,7 @@ pub(super) fn maintainer(layout: &TableLayout) -> Vec<Probe> {
         );
         Probe::other(sql, true, "ownership", table.to_owned(), owned)
     };
+
     let runs_as_owner = |function: String| {
         let name = literal(&function);
         let sql = format!(
@@ -198,6 +206,7 @@ pub(super) fn maintainer(layout: &TableLayout) -> Vec<Probe> {
         );
         Probe::other(sql, true, "ownership", function, owned)
     };
+
     vec![
         owns(&layout.qualified_name()),
         runs_as_owner(companion(layout, "_vanish")),

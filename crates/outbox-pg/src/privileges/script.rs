@@ -1,9 +1,8 @@
 use outbox_core::{Identifier, Pipeline};
 
-use crate::companion::{companion, companion_name};
-use crate::literal::literal;
+use crate::sql_text::{companion, companion_name, literal};
 
-/// Who operates the PostgreSQL server, and with that how a role gets the privilege to replicate.
+/// The operator of the PostgreSQL server, which decides how a role gets the privilege to replicate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Platform {
@@ -54,6 +53,7 @@ impl Platform {
         let password = format!(
             "\\if :{{?password}}\nALTER ROLE {role} PASSWORD :'password';\n\\else\n\\password {role}\n\\endif\n"
         );
+
         match self {
             Self::Neon => String::new(),
             Self::AmazonRds => {
@@ -116,10 +116,12 @@ pub fn application_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
         let create = create_role(role);
         return format!("-- The role that services enqueue with. Emitting messages takes no privilege.\n{create};\n");
     }
+
     let table = layout.qualified_name();
     // One statement, so that a service which enqueues meanwhile always has the privilege, also if `psql` commits each.
     let privileges =
         format!("BEGIN REVOKE ALL ON TABLE {table} FROM PUBLIC, {role}; GRANT INSERT ON TABLE {table} TO {role}; END");
+
     format!(
         "-- The role that services enqueue with, and all that it may do. GRANT {role} TO the service's login.\n\
          {create};\n\
@@ -142,9 +144,11 @@ pub fn maintainer_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
         let create = create_role(role);
         return format!("-- The role of the maintainer, which has nothing to do without a table.\n{create};\n");
     }
+
     let names = ["_lease", "_detached", "_ids", "_slots", "_replays"]
         .map(|suffix| literal(&companion_name(layout, suffix)))
         .join(", ");
+
     let functions = ["_vanish", "_remember"].map(|suffix| literal(&companion(layout, suffix))).join(", ");
     let tables = format!(
         "DECLARE item text; BEGIN \
@@ -158,6 +162,7 @@ pub fn maintainer_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
         schema = literal(&layout.schema().to_string()),
         role = literal(&role.to_string()),
     );
+
     format!(
         "-- The role that owns the outbox table and keeps it bounded. GRANT {role} TO the maintainer's login.\n\
          {create};\n\

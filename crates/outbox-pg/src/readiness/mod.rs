@@ -46,6 +46,7 @@ impl Readiness {
         if wal_level != "logical" {
             problems.push(Problem::WalLevel { found: wal_level });
         }
+
         if pipeline.layout().row_life().has_table() {
             problems.extend(Self::table_problems(client, pipeline).await?);
         }
@@ -87,9 +88,11 @@ pub(crate) async fn slot_problem(client: &Session<'_>, pipeline: &Pipeline) -> R
                FROM pg_replication_slots WHERE slot_name = $1";
     let row =
         client.query_opt(sql, &[&slot.as_str()]).await.map_err(|e| Error::database("read the replication slots", e))?;
+
     let Some(row) = row else { return Ok(Some(Problem::SlotMissing { slot: slot.clone() })) };
     let (plugin, database): (String, String) = (row.get(0), row.get(1));
     let (is_ours, is_lost): (Option<bool>, Option<bool>) = (row.get(2), row.get(3));
+
     Ok(if is_ours != Some(true) {
         Some(Problem::SlotOfOtherDatabase { slot: slot.clone(), database })
     } else if plugin != "pgoutput" {

@@ -207,8 +207,8 @@ pub enum Problem {
     SlotGone {
         /// Its name.
         slot: Identifier,
-        /// How many rows were committed since the last event that is known to be confirmed; none is known where rows
-        /// vanish.
+        /// The number of rows that were committed since the last event that is known to be confirmed; none is known
+        /// where rows vanish.
         rows: Option<u64>,
     },
     /// The slot could not be created, because a transaction stays open.
@@ -219,7 +219,7 @@ pub enum Problem {
     SlotBlocked {
         /// Its name.
         slot: Identifier,
-        /// How long the creation has waited.
+        /// The time that the creation has waited.
         waited: Duration,
         /// The server process of the oldest transaction, for `pg_stat_activity`.
         process: Option<i32>,

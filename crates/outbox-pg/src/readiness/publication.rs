@@ -30,9 +30,11 @@ pub(crate) async fn publication_problem(client: &Session<'_>, pipeline: &Pipelin
 
     let (publication, table) = (publication.clone(), layout.qualified_name());
     let Some(row) = row else { return Ok(Some(Problem::PublicationMissing { publication })) };
+
     if !layout.row_life().has_table() {
         return Ok(None);
     }
+
     let [inserts, is_member, is_of_partitions, is_filtered] = [0, 1, 2, 3].map(|index| row.get::<_, bool>(index));
     let (published, existing): (Vec<String>, Vec<String>) = (row.get(4), row.get(5));
     let is_in = |names: &[String], column: &Column| names.iter().any(|name| name == column.name().as_str());
@@ -43,6 +45,7 @@ pub(crate) async fn publication_problem(client: &Session<'_>, pipeline: &Pipelin
         .filter(|column| is_in(&existing, column) && !is_in(&published, column))
         .map(|column| column.name().to_string())
         .collect();
+
     Ok(if is_of_partitions {
         Some(Problem::PartitionsPublished { publication, table })
     } else if !is_member {

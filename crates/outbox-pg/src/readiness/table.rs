@@ -24,11 +24,13 @@ pub(super) async fn life_problem(client: &Session<'_>, pipeline: &Pipeline) -> R
     if form == TableForm::Plain {
         return Ok(Some(Problem::NotPartitioned { table }));
     }
+
     let sql = "SELECT EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = to_regclass($1) AND partdefid <> 0)";
     let row = client.query_one(sql, &[&table]).await.map_err(|e| Error::database(format!("look at {table}"), e))?;
     if row.get(0) {
         return Ok(Some(Problem::DefaultPartition { table }));
     }
+
     let [_, to] = partition_range::range(client, pipeline).await?;
     Ok((to == 0).then_some(Problem::NoPartition { table }))
 }
@@ -40,11 +42,13 @@ pub(super) async fn problems(client: &Session<'_>, layout: &TableLayout) -> Resu
     if found.is_empty() {
         return Ok(vec![Problem::TableMissing { table }]);
     }
+
     let problem = |column: &Column, reason: String| Problem::Column {
         table: table.clone(),
         column: column.name().clone(),
         reason,
     };
+
     Ok(layout
         .columns()
         .iter()

@@ -29,7 +29,7 @@ impl Row {
         match self {
             Self::TokioPostgres(row) => row.get(column),
             #[cfg(feature = "sqlx")]
-            Self::Sqlx(row) => match super::sqlx::value(row, column) {
+            Self::Sqlx(row) => match outbox_net::sqlx_value(row, column) {
                 Ok(value) => value,
                 #[expect(clippy::panic, reason = "as the other driver's row does")]
                 Err(error) => panic!("error retrieving column {column}: {error}"),

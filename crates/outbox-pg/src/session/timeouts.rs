@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Session;
 use crate::Error;
-use crate::literal::literal;
+use crate::sql_text::literal;
 
 /// The `lock_timeout` and `statement_timeout` of a session, which are set back to what they were before.
 pub(crate) struct Timeouts<'s, 'c> {

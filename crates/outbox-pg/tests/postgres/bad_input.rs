@@ -70,7 +70,7 @@ async fn what_enqueue_meets_in_the_database_is_a_typed_error_with_a_remedy() {
         is_refused!(server, layout(), &retyped, OtherType, Permanent, "Readiness");
         is_refused!(server, layout(), "SET default_transaction_read_only = on", ReadOnly, Permanent, "primary");
         let nobody = "SET SESSION AUTHORIZATION pg_monitor";
-        is_refused!(server, layout(), nobody, MissingRight, Permanent, "application_role_sql");
+        is_refused!(server, layout(), nobody, MissingPrivilege, Permanent, "application_role_sql");
         let partitioned = layout().with_row_life(RowLife::Partitioned);
         is_refused!(server, partitioned, "", NoPartition, Permanent, "Maintenance");
 

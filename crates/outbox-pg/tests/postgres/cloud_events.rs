@@ -11,12 +11,14 @@ async fn the_table_of_cloud_events_is_made_checked_and_written() {
     let mut client = env.client().await;
     outbox_pg::create_slot(&client, &pipeline).await.unwrap();
     Readiness::check(&client, &pipeline).await.unwrap().into_result().unwrap();
+
     let event = || OutboxEvent::builder("order", "1", "OrderCreated").json("{}").build().unwrap();
     let outbox = env.outbox();
     let tx = client.transaction().await.unwrap();
     outbox.enqueue(&tx, &event()).await.unwrap();
     outbox.enqueue_all(&tx, &[event(), event()]).await.unwrap();
     tx.commit().await.unwrap();
+
     // A user who writes by hand needs to know neither.
     let by_hand = "INSERT INTO outbox.outbox_message (id, event_type, aggregate_type, aggregate_id, payload)
                    VALUES (gen_random_uuid(), 'OrderCreated', 'order', '1', '{}')";

@@ -44,6 +44,7 @@ async fn every_way_to_enqueue_stores_the_same_row() {
                 .unwrap()
         })
         .collect();
+
     let tx = client.transaction().await.unwrap();
     outbox.enqueue(&tx, &all[0]).await.unwrap();
     unnamed.enqueue(&tx, &all[1]).await.unwrap();
@@ -51,10 +52,12 @@ async fn every_way_to_enqueue_stores_the_same_row() {
     Outbox::<&tokio_postgres::Transaction<'_>>::enqueue(&outbox, &tx, &all[3]).await.unwrap();
     outbox.enqueue_all(&tx, &all[4..]).await.unwrap();
     tx.commit().await.unwrap();
+
     let sql = "SELECT count(*), count(DISTINCT (aggregate_type, aggregate_id, event_type, payload::text, schema_version, \
                content_type, traceparent, correlation_id, causation_id, headers::text)), min(payload::text), min(headers::text), \
                min(content_type) FROM outbox.outbox_message";
     let row = client.query_one(sql, &[]).await.unwrap();
+
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (5, 1));
     assert_eq!(row.get::<_, &str>(2), "{ \"n\" : 1e300 }");
     assert_eq!(row.get::<_, &str>(3), r#"{"tenant":"acme \"x\""}"#);
@@ -67,6 +70,7 @@ async fn many_events_keep_their_order_in_the_wal() {
     let (mut client, outbox) = (env.client().await, env.outbox());
     let create = "SELECT pg_create_logical_replication_slot($1, 'test_decoding')";
     client.execute(create, &[&env.name()]).await.unwrap();
+
     let big = "x".repeat(900_000);
     let events: Vec<_> = (0..1_000)
         .map(|n| {
@@ -78,6 +82,7 @@ async fn many_events_keep_their_order_in_the_wal() {
     outbox.enqueue_all(&tx, &events).await.unwrap();
     outbox.enqueue_all(&tx, &[]).await.unwrap();
     tx.commit().await.unwrap();
+
     let read = r"SELECT substring(data FROM 'Line-(\d+)')::int FROM pg_logical_slot_get_changes($1, NULL, NULL)
                  WHERE data LIKE 'table outbox.outbox_message%'";
     let rows = client.query(read, &[&env.name()]).await.unwrap();
@@ -95,6 +100,7 @@ async fn an_event_that_breaks_a_rule_leaves_the_transaction_usable() {
     let error = outbox.enqueue(&tx, &large).await.unwrap_err();
     assert!(error.is_invalid_event());
     assert_eq!(error.field(), Some("payload"));
+
     let error = outbox.enqueue_all(&tx, &[event(1), large]).await.unwrap_err();
     assert!(error.is_invalid_event());
     outbox.enqueue(&tx, &event(1)).await.unwrap();
@@ -153,6 +159,7 @@ fn code(error: &Error) -> Option<SqlState> {
 async fn every_call_caches_its_statements_or_none_does() {
     let env = TestEnv::builder().outbox().build().await;
     let named = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'INSERT INTO %'";
+
     for (caching, kept) in [(StatementCaching::Unnamed, 0), (StatementCaching::Cached, 4)] {
         let outbox = env.outbox().statement_caching(caching);
         let idempotent = outbox.clone().idempotent(OnDuplicate::Error).unwrap();
@@ -167,12 +174,14 @@ async fn every_call_caches_its_statements_or_none_does() {
             })
         });
         work.await.unwrap();
+
         let tx = client.transaction().await.unwrap();
         outbox.enqueue(&tx, &event(4)).await.unwrap();
         outbox.publish(&tx, &Placed { order: 5 }).await.unwrap();
         outbox.enqueue_all(&tx, &[event(6)]).await.unwrap();
         idempotent.enqueue(&tx, &event(7)).await.unwrap();
         idempotent.enqueue_all(&tx, &[event(8), event(9)]).await.unwrap();
+
         let found: i64 = tx.query_typed(named, &[]).await.unwrap()[0].get(0);
         assert_eq!(found, kept, "{caching:?}");
         tx.commit().await.unwrap();

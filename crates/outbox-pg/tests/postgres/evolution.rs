@@ -57,6 +57,7 @@ fn the_steps_are_those_of_the_files_of_each_release() {
         if is_update {
             std::fs::create_dir_all(&folder).unwrap();
         }
+
         let mut files = Migrations::outbox(&pipeline).export(&folder).expect("a released step has other SQL now");
         files.extend(Migrations::maintenance(&pipeline).export(&folder).expect("a released step has other SQL now"));
         assert!(
@@ -116,6 +117,7 @@ async fn columns_that_a_layout_gains_are_added_and_other_differences_are_printed
     let layout = layout.fold(TableLayout::recommended(), |layout, column| layout.with_column(column).unwrap());
     let added = env.pipeline_of(layout.clone());
     enqueue(&mut client, env.pipeline(), &OutboxEvent::builder("order", "1", "Placed").build().unwrap()).await;
+
     let applied = Migrations::outbox(&added).apply(&mut client).await.unwrap();
     assert_eq!(applied.versions, [0; 0]);
     assert_eq!(
@@ -126,6 +128,7 @@ async fn columns_that_a_layout_gains_are_added_and_other_differences_are_printed
             r#"ALTER TABLE "outbox"."outbox_message" ADD COLUMN IF NOT EXISTS "note" text"#,
         ]
     );
+
     let event = OutboxEvent::builder("order", "1", "Placed").header("lang", "de").column("note", "n").build().unwrap();
     enqueue(&mut client, &added, &event).await;
     let sql = "SELECT array_agg(concat_ws('|', region, lang, note) ORDER BY id) FROM outbox.outbox_message";
@@ -146,9 +149,11 @@ async fn columns_that_a_layout_gains_are_added_and_other_differences_are_printed
     );
     assert!(plan.to_string().contains("-- To be run by hand") && !plan.to_string().contains("BEGIN"), "{plan}");
     assert_eq!(Migrations::outbox(&other).apply(&mut client).await.unwrap().statements, [""; 0]);
+
     client.batch_execute("DELETE FROM outbox.outbox_message").await.unwrap();
     client.batch_execute(&plan.by_hand().join(";")).await.unwrap();
     assert!(Migrations::outbox(&other).plan(&client).await.unwrap().is_empty());
+
     create_slot(&client, &other).await.unwrap();
     Readiness::check(&client, &other).await.unwrap().into_result().unwrap();
     enqueue(
@@ -157,6 +162,7 @@ async fn columns_that_a_layout_gains_are_added_and_other_differences_are_printed
         &OutboxEvent::builder("order", "1", "Placed").column("tenant", 7_i64).build().unwrap(),
     )
     .await;
+
     let many: Vec<_> = (0..3)
         .map(|n| OutboxEvent::builder("order", "1", "Placed").column("tenant", i64::MIN + n).build().unwrap())
         .collect();
@@ -240,8 +246,10 @@ async fn nothing_that_somebody_else_made_runs_as_the_owner() {
         client.batch_execute(&format!("SET ROLE {owner}")).await.unwrap();
         let error = Migrations::outbox(&pipeline).apply(&mut client).await.unwrap_err();
         assert!(error.is_not_ready(), "{error}");
+
         let object =
             ["the table outbox.outbox_message_ids belongs to", "the trigger trap on outbox.outbox_message_ids"][traps];
+
         assert!(error.to_string().contains(object) && error.to_string().contains(&stranger), "{error}");
         for migrations in [Migrations::outbox(&pipeline), Migrations::maintenance(&pipeline)] {
             let error = migrations.plan(&client).await.unwrap_err();
@@ -253,6 +261,7 @@ async fn nothing_that_somebody_else_made_runs_as_the_owner() {
                 assert!(error.contains(object) && error.contains(&stranger), "{error}");
             }
         }
+
         let is_made = |table: &String| ["outbox_message", "outbox_message_lease"].contains(&table.as_str());
         assert!(!relations(&client).await.iter().any(is_made), "nothing was made");
     }
@@ -287,6 +296,7 @@ async fn maintenance_trusts_nothing_that_somebody_else_made() {
          RESET ROLE"
     );
     client.batch_execute(&create).await.unwrap();
+
     let traps = [
         (
             format!("SET ROLE {stranger}; CREATE VIEW outbox.taken AS SELECT WHERE outbox.trap(); RESET ROLE"),
@@ -300,6 +310,7 @@ async fn maintenance_trusts_nothing_that_somebody_else_made() {
             "DROP TRIGGER sprung ON outbox.outbox_message_lease",
         ),
     ];
+
     for (trap, object, remove) in traps {
         client.batch_execute(&trap).await.unwrap();
         let error = maintenance.run(&client).await.unwrap_err();

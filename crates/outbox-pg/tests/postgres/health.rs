@@ -43,9 +43,11 @@ async fn a_pipeline_that_is_well_is_said_to_be_so_indicator_by_indicator() {
         let health = PipelineMonitor::new(pipeline, Thresholds::default()).check(&client).await.unwrap();
         let good =
             ["wal_level", "slot_present", "slot_wal_status", "wal_held_back", "confirmed_position", "replica_identity"];
+
         for name in good.into_iter().chain(["publication_contents"]) {
             assert_eq!(status(&health, name), IndicatorStatus::Good, "{life:?} {name}: {health:?}");
         }
+
         // Nobody reads the slot.
         assert_eq!(status(&health, "slot_active"), IndicatorStatus::Warning);
         // It is unlimited, which is advice where rows stay, and as it should be where they vanish.
@@ -61,6 +63,7 @@ async fn a_pipeline_that_is_well_is_said_to_be_so_indicator_by_indicator() {
                 "add {name} to the table in docs/reference/health.md"
             );
         }
+
         if life == RowLife::Partitioned {
             assert_eq!(status(&health, "partition_horizon"), IndicatorStatus::Good);
             assert_eq!(status(&health, "publication_via_root"), IndicatorStatus::Good);
@@ -128,6 +131,7 @@ async fn what_is_wrong_is_reported_with_its_status_and_remedy() {
         )
         .await
         .unwrap();
+
     let health = monitor.check(&client).await.unwrap();
     for (name, expected) in [
         ("wal_held_back", IndicatorStatus::Critical),
@@ -140,6 +144,7 @@ async fn what_is_wrong_is_reported_with_its_status_and_remedy() {
     ] {
         assert_eq!(status(&health, name), expected, "{name} {health:?}");
     }
+
     client.execute("SELECT pg_drop_replication_slot($1)", &[&pipeline.slot().as_str()]).await.unwrap();
     let health = monitor.check(&client).await.unwrap();
     assert_eq!(status(&health, "slot_present"), IndicatorStatus::Critical);

@@ -29,8 +29,10 @@ async fn a_slot_is_told_before_it_is_lost_and_when_it_is() {
             let mut client = env.client().await;
             Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
             create_slot(&client, &pipeline).await.unwrap();
+
             let mut monitor = PipelineMonitor::new(pipeline.clone(), Thresholds::default());
             let health = monitor.check(&client).await.unwrap();
+
             // A limit is a safeguard where rows stay, and a loss where they vanish.
             let limited = if life.vanishes() { IndicatorStatus::Warning } else { IndicatorStatus::Good };
             assert_eq!(indicator(&health, "max_slot_wal_keep_size").status, limited, "{health:?}");
@@ -57,6 +59,7 @@ async fn a_slot_is_told_before_it_is_lost_and_when_it_is() {
             assert_eq!(status.status, IndicatorStatus::Critical, "{lost:?}");
             assert!(status.remedy.as_ref().unwrap().contains("SlotOptions::recreate"), "{status}");
             assert_eq!(lost.status(), IndicatorStatus::Critical);
+
             let readiness = Readiness::check(&client, &pipeline).await.unwrap();
             assert!(matches!(readiness.problems(), [Problem::SlotLost { .. }]), "{readiness:?}");
             assert!(create_slot(&client, &pipeline).await.unwrap_err().is_not_ready());
@@ -65,6 +68,7 @@ async fn a_slot_is_told_before_it_is_lost_and_when_it_is() {
             else {
                 panic!()
             };
+
             assert!(matches!(report.waiting[..], [Deferred::NoSlot { .. }]), "the rows are what is left: {report:?}");
             assert_eq!(report.deleted_rows, 0);
         }

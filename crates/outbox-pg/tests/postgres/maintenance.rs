@@ -160,6 +160,7 @@ async fn a_detachment_that_a_long_transaction_holds_up_is_finalised_by_a_later_r
     let maintenance = hourly(&pipeline, 5 * HOUR).lock_timeout(Duration::from_millis(200));
     let report = run(&maintenance, &client).await;
     assert!(report.detached.is_empty() && matches!(report.waiting[..], [Deferred::Lock { .. }]), "{report:?}");
+
     let pending = "SELECT count(*) FROM pg_inherits WHERE inhdetachpending";
     assert_eq!(client.query_one(pending, &[]).await.unwrap().get::<_, i64>(0), 1);
     let mut writer = env.client().await;
@@ -205,8 +206,10 @@ async fn one_maintainer_works_at_a_time_and_a_dead_ones_lease_is_taken_over() {
 async fn another_maintainer_does_nothing_while_one_is_at_work_and_one_that_lost_its_lease_stops() {
     let (env, pipeline, client) = set_up(RowLife::Partitioned).await;
     run(&hourly(&pipeline, 24 * HOUR).ahead(HOUR), &client).await;
+
     let mut blocker = env.client().await;
     let lease = "SELECT holder, until > clock_timestamp() FROM outbox.outbox_message_lease";
+
     for is_robbed in [false, true] {
         let lock = blocker.transaction().await.unwrap();
         lock.batch_execute("LOCK TABLE outbox.outbox_message IN ACCESS EXCLUSIVE MODE").await.unwrap();
@@ -223,8 +226,10 @@ async fn another_maintainer_does_nothing_while_one_is_at_work_and_one_that_lost_
             matches!(&other, MaintenanceOutcome::HeldByOther { holder: found } if found.starts_with(&holder)),
             "{other:?}"
         );
+
         let row = client.query_one(lease, &[]).await.unwrap();
         assert!(row.get::<_, &str>(0).starts_with(&holder) && row.get(1), "who works is there to be seen");
+
         if is_robbed {
             let rob = "UPDATE outbox.outbox_message_lease SET holder = 'another', until = 'infinity'";
             client.batch_execute(rob).await.unwrap();
@@ -266,8 +271,10 @@ async fn a_plain_table_is_deleted_from_in_batches_while_its_slot_is_there() {
             assert!(matches!(report.waiting[..], [Deferred::Unconfirmed { .. }]), "{report:?}");
             assert_eq!(report.deleted_rows, 0, "the slot has not confirmed them");
         }
+
         let (expected, left) = if life == RowLife::Keep { ((25, 0), 4) } else { ((0, 25), 0) };
         let mut deleted = (0, 0);
+
         // Rows count as confirmed once no transaction of the server is older.
         eventually("what is confirmed is deleted", async || {
             confirm(&client, pipeline.slot().as_str()).await;
@@ -342,6 +349,7 @@ async fn a_slot_that_others_create_again_has_published_nothing_from_before() {
     run(&maintenance, &client).await;
     let create = "SELECT pg_create_logical_replication_slot($1, 'pgoutput')";
     client.execute(create, &[&pipeline.slot().as_str()]).await.unwrap();
+
     for _ in 0..3 {
         confirm(&client, pipeline.slot().as_str()).await;
         let report = run(&maintenance, &client).await;
@@ -357,6 +365,7 @@ async fn what_the_maintainer_misses_is_named() {
     let mut client = env.client().await;
     let error = Maintenance::new(pipeline.clone(), HOUR).run(&client).await.unwrap_err();
     assert!(error.is_not_ready() && error.to_string().contains("Migrations::maintenance"), "{error}");
+
     let partitioned = TableLayout::recommended().with_row_life(RowLife::Partitioned);
     let partitioned = Pipeline::new(pipeline.config().clone(), partitioned).unwrap();
     Migrations::maintenance(&partitioned).apply(&mut client).await.unwrap();
@@ -365,6 +374,7 @@ async fn what_the_maintainer_misses_is_named() {
     outbox_pg::create_slot(&client, &partitioned).await.unwrap();
     let readiness = Readiness::check(&client, &partitioned).await.unwrap();
     assert!(matches!(readiness.problems(), [Problem::NotPartitioned { .. }]), "{readiness:?}");
+
     let vanishing = TableLayout::recommended().with_row_life(RowLife::DeleteOnInsert);
     let vanishing = Pipeline::new(pipeline.config().clone(), vanishing).unwrap();
     let readiness = Readiness::check(&client, &vanishing).await.unwrap();

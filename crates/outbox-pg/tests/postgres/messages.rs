@@ -66,6 +66,7 @@ async fn an_instance_that_starts_while_another_one_creates_the_publication_is_no
     let migrations = Migrations::outbox(env.pipeline());
     let tx = other.transaction().await.unwrap();
     tx.batch_execute(&migrations.script().to_string().replace("BEGIN;\n", "").replace("COMMIT;\n", "")).await.unwrap();
+
     let applied = migrations.apply(&mut client);
     let commit = async {
         let waits = "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database d ON d.datname = current_database()

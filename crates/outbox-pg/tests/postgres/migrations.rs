@@ -102,6 +102,7 @@ async fn odd_names_are_quoted_everywhere() {
     Migrations::outbox(&pipeline).apply(&mut client).await.unwrap();
     create_slot(&client, &pipeline).await.unwrap();
     assert_eq!(Readiness::check(&client, &pipeline).await.unwrap().problems(), []);
+
     let outbox = outbox_pg::PgOutbox::new(pipeline);
     let event = outbox_core::OutboxEvent::builder("order", "1", "x").build().unwrap();
     let tx = client.transaction().await.unwrap();
@@ -124,10 +125,12 @@ async fn a_table_and_a_publication_that_exist_are_left_alone() {
         )
         .await
         .unwrap();
+
     let before: u32 = client.query_one("SELECT oid FROM pg_publication", &[]).await.unwrap().get(0);
     Migrations::outbox(&pipeline).apply(&mut client).await.unwrap();
     create_slot(&client, &pipeline).await.unwrap();
     assert_eq!(Readiness::check(&client, &pipeline).await.unwrap().problems(), []);
+
     let after: u32 = client.query_one("SELECT oid FROM pg_publication", &[]).await.unwrap().get(0);
     assert_eq!(before, after);
 }
@@ -141,6 +144,7 @@ async fn the_table_is_as_the_layout_says() {
         let client = env.client().await;
         create_slot(&client, &pipeline).await.unwrap();
         assert_eq!(Readiness::check(&client, &pipeline).await.unwrap().problems(), [], "{ty:?}");
+
         // A hand-written INSERT of the minimum gets the defaults, in UTC whatever the session's time zone is.
         client.batch_execute("SET timezone = 'Asia/Tokyo'; INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type) \
             VALUES (gen_random_uuid(), 'a', 'b', 'c')").await.unwrap();
@@ -194,9 +198,11 @@ async fn exported_files_make_the_same_outbox_and_are_never_overwritten() {
         ]
     );
     assert_eq!(migrations.export(&directory).unwrap(), files, "the same again is no change");
+
     let maintenance = Migrations::maintenance(&pipeline).export(&directory).unwrap();
     let file = maintenance[0].file_name().unwrap().to_str().unwrap();
     assert_eq!(file, "V6__outbox_maintenance_lease_and_detached_partitions.sql");
+
     for file in &files {
         client.batch_execute(&std::fs::read_to_string(file).unwrap()).await.unwrap();
     }
@@ -204,6 +210,7 @@ async fn exported_files_make_the_same_outbox_and_are_never_overwritten() {
     Readiness::check(&client, &pipeline).await.unwrap().into_result().unwrap();
     let other =
         Migrations::outbox(&env.pipeline_of(TableLayout::recommended().payload_type(ColumnType::Jsonb).unwrap()));
+
     assert!(other.export(&directory).unwrap_err().is_migration_conflict());
     std::fs::remove_dir_all(&directory).unwrap();
 }
@@ -217,6 +224,7 @@ async fn a_classic_table_of_quarkus_is_used_as_it_is() {
         aggregateid varchar(255) NOT NULL, type varchar(255) NOT NULL, timestamp timestamp(6) with time zone NOT NULL DEFAULT now(), \
         payload varchar(8000), tracingspancontext varchar(256))";
     client.batch_execute(quarkus).await.unwrap();
+
     let name = |name: &str| Identifier::new(name).unwrap();
     let layout =
         TableLayout::classic(name("public"), name("outboxevent")).payload_type(ColumnType::Varchar(8000)).unwrap();
@@ -224,6 +232,7 @@ async fn a_classic_table_of_quarkus_is_used_as_it_is() {
     Migrations::outbox(&pipeline).apply(&mut client).await.unwrap();
     create_slot(&client, &pipeline).await.unwrap();
     Readiness::check(&client, &pipeline).await.unwrap().into_result().unwrap();
+
     let event = outbox_core::OutboxEvent::builder("order", "1", "Created").json("{\"n\": 1}").build().unwrap();
     let tx = client.transaction().await.unwrap();
     outbox_pg::PgOutbox::new(pipeline).enqueue(&tx, &event).await.unwrap();
@@ -265,6 +274,7 @@ async fn a_trigger_that_was_replaced_or_disabled_is_seen_and_made_again() {
     let env = TestEnv::builder().layout(layout).slot().build().await;
     let (pipeline, mut client) = (env.pipeline().clone(), env.client().await);
     let migrations = Migrations::outbox(&pipeline);
+
     for (change, problem) in [
         ("ALTER TABLE outbox.outbox_message DISABLE TRIGGER ALL", "are disabled"),
         ("ALTER TABLE outbox.outbox_message ENABLE REPLICA TRIGGER outbox_vanish", "are disabled"),

@@ -26,6 +26,7 @@ pub(crate) async fn standby_of(server: &Postgres, builder: PostgresBuilder) -> P
     let admin = connect(&server.url()).await;
     admin.execute("SELECT pg_backup_start('standby', true)", &[]).await.unwrap();
     assert!(Command::new("cp").arg("-a").arg(&source).arg(&data).status().unwrap().success());
+
     let label = "SELECT labelfile FROM pg_backup_stop(false)";
     let label: String = admin.query_one(label, &[]).await.unwrap().get(0);
     for gone in ["postmaster.pid", "postmaster.opts"] {
@@ -33,6 +34,7 @@ pub(crate) async fn standby_of(server: &Postgres, builder: PostgresBuilder) -> P
     }
     write_as(&data, "backup_label", &label);
     write_as(&data, "standby.signal", "");
+
     // The copy has the password of the server that it is of.
     let hba = write_as(&data, "trust.conf", "host all all 127.0.0.1/32 trust\n");
     let config: Config = server.url().parse().unwrap();

@@ -18,6 +18,7 @@ async fn numbers_that_no_reader_of_the_slot_can_pass_are_refused() {
         assert!(error.is_invalid_event() && error.field() == Some("payload"), "{error}");
         assert!(!error.to_string().contains(number), "{error}");
     }
+
     assert!(OutboxEvent::builder("order", "1", "Line").json(array("1e131071", 10)).build().is_err());
     tx.commit().await.unwrap();
 }

@@ -79,6 +79,7 @@ async fn a_table_that_is_not_as_the_layout_says_is_told_column_by_column() {
         )
         .await
         .unwrap();
+
     let error = Readiness::check(&client, &pipeline).await.unwrap().into_result().unwrap_err().to_string();
     for part in [
         "\"created_at\": it is timestamp",
@@ -88,6 +89,7 @@ async fn a_table_that_is_not_as_the_layout_says_is_told_column_by_column() {
     ] {
         assert!(error.contains(part), "{error}");
     }
+
     client.batch_execute("ALTER PUBLICATION outbox DROP TABLE outbox.outbox_message").await.unwrap();
     let error = Readiness::check(&client, &pipeline).await.unwrap().into_result().unwrap_err().to_string();
     assert!(error.contains("ADD TABLE \"outbox\".\"outbox_message\""), "{error}");
@@ -99,6 +101,7 @@ async fn problem_after(change: &str, life: RowLife) -> String {
     if life == RowLife::Partitioned {
         Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
     }
+
     create_slot(&client, &pipeline).await.unwrap();
     if life == RowLife::Partitioned {
         Maintenance::new(pipeline.clone(), Duration::from_secs(86_400)).run(&client).await.unwrap();
@@ -126,6 +129,7 @@ async fn what_a_publication_leaves_out_is_found() {
         let error = problem_after(list, RowLife::Keep).await;
         assert!(error.contains("\"payload\", \"created_at\""), "{error}");
     }
+
     let error = problem_after(via_root, RowLife::Partitioned).await;
     assert!(error.contains("publish_via_partition_root = true"), "{error}");
 }
@@ -192,6 +196,7 @@ async fn the_role_script_names_every_object_of_the_pipeline() {
     let layout = TableLayout::recommended().named(odd("s'1"), odd("t\"1"));
     let pipeline = Pipeline::new(ConnectorConfig::recommended(&layout), layout).unwrap();
     let sql = connector_role_sql(&pipeline, &odd("r'%s"));
+
     for part in [
         "'CREATE ROLE \"r''%s\"'",
         "rolname = 'r''%s'",

@@ -132,9 +132,11 @@ async fn columns_of_other_programs_are_kept() {
     let name = |name: &str| outbox_core::Identifier::new(name).unwrap();
     let layout = TableLayout::classic(name("public"), name("outboxevent"));
     assert!(!layout.columns().iter().any(|column| column.field() == Some(EventField::Headers)));
+
     let pipeline = env.pipeline_of(layout);
     outbox_pg::Migrations::outbox(&pipeline).apply(&mut client).await.unwrap();
     outbox_pg::create_slot(&client, &pipeline).await.unwrap();
+
     let insert = "INSERT INTO outboxevent (id, aggregatetype, aggregateid, type, payload, \"Tenant\")
                   VALUES (gen_random_uuid(), 'order', 'abc', 'Line', '{\"a\": 1}', 'acme'),
                          (gen_random_uuid(), 'order', 'abcd', 'Line', NULL, NULL)";

@@ -20,12 +20,14 @@ async fn outbox(life: RowLife) -> Outbox {
     let mut client = env.client().await;
     Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
     outbox_pg::create_slot(&client, &pipeline).await.unwrap();
+
     let role = |suffix: &str| Identifier::new(format!("{}'_{suffix}", env.name())).unwrap();
     let roles = Roles::new(role("app"), role("connector"), role("maintainer"));
     for _ in 0..2 {
         client.batch_execute(&application_role_sql(&pipeline, &roles.application)).await.unwrap();
         client.batch_execute(&maintainer_role_sql(&pipeline, &roles.maintainer)).await.unwrap();
     }
+
     let script = connector_role_sql(&pipeline, &roles.connector);
     let grants: Vec<_> = script.lines().filter(|line| line.starts_with("GRANT")).collect();
     let create = format!("CREATE ROLE {} LOGIN REPLICATION; {}", roles.connector, grants.join("\n"));
@@ -68,6 +70,7 @@ async fn the_application_enqueues_in_every_life_and_can_do_nothing_else() {
             .await
             .unwrap();
         assert_eq!(outbox.problems().await, [], "{life:?}");
+
         let mut client = outbox.as_role(&outbox.roles.application).await;
         let pg = outbox.env.outbox();
         let pg = match life {
@@ -79,9 +82,11 @@ async fn the_application_enqueues_in_every_life_and_can_do_nothing_else() {
         let tx = client.transaction().await.unwrap();
         pg.enqueue(&tx, &event()).await.unwrap();
         pg.enqueue_all(&tx, &[event(), event()]).await.unwrap();
+
         if life != RowLife::DeleteOnInsert {
             pg.idempotent(OnDuplicate::Ignore).unwrap().enqueue(&tx, &event()).await.unwrap();
         }
+
         tx.commit().await.unwrap();
         denied(
             &client,
@@ -101,6 +106,7 @@ async fn the_application_enqueues_in_every_life_and_can_do_nothing_else() {
             ],
         )
         .await;
+
         let kept = if life == RowLife::Keep || life == RowLife::Partitioned { 4 } else { 0 };
         assert_eq!(outbox.env.rows().await, kept);
     }
@@ -138,6 +144,7 @@ async fn a_right_too_many_or_too_few_is_named_with_its_remedy() {
          ALTER TABLE outbox.outbox_message OWNER TO CURRENT_USER"
     );
     client.batch_execute(&spoil).await.unwrap();
+
     let problems: Vec<String> = outbox.problems().await.iter().map(ToString::to_string).collect();
     let expected = [
         format!("{application} lacks INSERT"),
@@ -148,6 +155,7 @@ async fn a_right_too_many_or_too_few_is_named_with_its_remedy() {
         format!("{connector} has REPLICATION on other publications"),
         format!("{maintainer} lacks ownership on \"outbox\".\"outbox_message\""),
     ];
+
     for part in &expected {
         assert!(problems.iter().any(|problem| problem.contains(part)), "{part} in {problems:#?}");
     }

@@ -28,9 +28,11 @@ impl Counted {
         let mut config = Config::new();
         config.host("127.0.0.1").port(listener.local_addr().unwrap().port());
         config.user(direct.get_user().unwrap()).dbname(direct.get_dbname().unwrap());
+
         if let Some(password) = direct.get_password() {
             config.password(password);
         }
+
         let asked = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&asked);
         tokio::spawn(async move {
@@ -82,10 +84,12 @@ async fn a_thousand_events_take_one_round_trip_as_one_event_does() {
     way.taken();
     outbox.enqueue_all(&tx, &events(1_000)).await.unwrap();
     assert_eq!(way.taken(), 1);
+
     for event in events(2) {
         outbox.enqueue(&tx, &event).await.unwrap();
         assert_eq!(way.taken(), 1);
     }
+
     // The first has the statement prepared.
     for (event, expected) in events(2).iter().zip([2, 1]) {
         env.outbox().enqueue(&tx, event).await.unwrap();

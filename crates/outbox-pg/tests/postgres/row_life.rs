@@ -62,6 +62,7 @@ async fn vanishing_stays_cheap_over_dead_rows_that_no_vacuum_may_remove() {
     for _ in 0..20 {
         outbox.enqueue(&tx, &event("Line")).await.unwrap();
     }
+
     let read: i64 = tx.query_one(scans, &[]).await.unwrap().get(0);
     assert_eq!(read, 0, "rows read by sequential scans");
 }
@@ -82,6 +83,7 @@ async fn under_serializable_vanishing_lets_independent_transactions_commit() {
         for tx in &open {
             outbox.enqueue(tx, &event("Line")).await.unwrap();
         }
+
         for tx in open {
             outbox.enqueue(&tx, &event("Line")).await.unwrap();
             tx.commit().await.unwrap();
@@ -105,6 +107,7 @@ async fn a_table_is_switched_to_the_other_life_and_back_and_its_rows_stay() {
         (RowLife::DeleteOnInsertKeepIds, Some(RowLife::DeleteOnInsertKeepIds), 1),
         (RowLife::Keep, Some(RowLife::Keep), 2),
     ];
+
     for (life, switched, left) in steps {
         let pipeline = with(life);
         let migrations = Migrations::outbox(&pipeline);
@@ -125,12 +128,14 @@ async fn an_event_enqueued_again_is_known_and_the_transaction_lives_on() {
         let env = TestEnv::builder().layout(living(life)).outbox().build().await;
         let mut client = env.client().await;
         create_test_slot(&client, &env).await;
+
         let accepting = env.outbox().idempotent(OnDuplicate::Ignore).unwrap();
         let refusing = env.outbox().idempotent(OnDuplicate::Error).unwrap();
         let (first, second, third) = (event("LineA"), event("LineB"), event("LineC"));
         let tx = client.transaction().await.unwrap();
         assert_eq!(accepting.enqueue(&tx, &first).await.unwrap(), Enqueued::Enqueued);
         assert_eq!(accepting.enqueue(&tx, &first).await.unwrap(), Enqueued::AlreadyEnqueued);
+
         tx.commit().await.unwrap();
         let tx = client.transaction().await.unwrap();
         assert_eq!(accepting.enqueue(&tx, &first).await.unwrap(), Enqueued::AlreadyEnqueued);

@@ -66,6 +66,7 @@ async fn the_slot_of_another_cluster_is_gone() {
     client.batch_execute(other).await.unwrap();
     let error = create_slot(&client, pipeline).await.unwrap_err();
     assert!(error.is_not_ready() && error.to_string().contains("2 events since"), "{error}");
+
     let again = SlotOptions::default().recreate().create(&client, pipeline).await.unwrap();
     assert_eq!(again, SlotCreation::Recreated);
     let mut client = client;
@@ -98,6 +99,7 @@ async fn options_of_a_slot_are_those_of_the_server() {
     let (pipeline, client) = (env.pipeline(), env.client().await);
     let version: i32 = client.query_one("SELECT current_setting('server_version_num')::int", &[]).await.unwrap().get(0);
     let failover = SlotOptions::default().failover().create(&client, pipeline).await;
+
     if version < 170_000 {
         let error = failover.unwrap_err();
         assert!(error.is_configuration() && error.to_string().contains("PostgreSQL 17"), "{error}");

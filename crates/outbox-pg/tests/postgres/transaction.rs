@@ -49,8 +49,10 @@ async fn serialization_failures_and_deadlocks_are_run_again_and_every_event_is_t
     {
         let (env, outbox, client) = counters().await;
         client.batch_execute(&format!("ALTER DATABASE {} SET deadlock_timeout = '10ms'", env.name())).await.unwrap();
+
         let runs = Arc::new(AtomicU32::new(0));
         let mut services = tokio::task::JoinSet::new();
+
         for service in 0..4 {
             let (mut client, outbox, runs) = (env.client().await, outbox.clone(), Arc::clone(&runs));
             // Spawned, as a web framework does it: the future has to be Send.
@@ -68,8 +70,10 @@ async fn serialization_failures_and_deadlocks_are_run_again_and_every_event_is_t
                 }
             });
         }
+
         services.join_all().await;
         assert_eq!(env.rows().await, 100);
+
         let n: i32 = client.query_one("SELECT n FROM counter WHERE id = 1", &[]).await.unwrap().get(0);
         assert_eq!(n, 100);
         assert!(runs.load(Ordering::Relaxed) >= 100);
@@ -151,6 +155,7 @@ async fn a_connection_lost_before_the_commit_is_a_rollback_for_certain() {
         })
     });
     let error = run.await.unwrap_err();
+
     assert!(matches!(error, TransactionError::Lost(_)), "{error:?}");
     assert_eq!(env.rows().await, 0);
 }
@@ -208,8 +213,10 @@ async fn a_savepoint_rolls_back_what_failed_and_the_transaction_continues() {
             Ok::<_, Failure>(())
         })
     });
+
     run.await.unwrap();
     assert_eq!(env.rows().await, 1);
+
     let n: Vec<i32> = client.query_one("SELECT array_agg(n ORDER BY id) FROM counter", &[]).await.unwrap().get(0);
     assert_eq!(n, [5, 0]);
 }

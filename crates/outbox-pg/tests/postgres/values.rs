@@ -26,15 +26,20 @@ async fn parts_are_stored_as_they_are() {
                 .unwrap()
         })
         .collect();
+
     let tx = client.transaction().await.unwrap();
     let (single, batch) = events.split_at(events.len() / 2);
+
     for event in single {
         outbox.enqueue(&tx, event).await.unwrap();
     }
+
     outbox.enqueue_all(&tx, batch).await.unwrap();
     tx.commit().await.unwrap();
+
     let sql = "SELECT aggregate_type, aggregate_id, event_type, payload::text, correlation_id, headers::text, created_at \
                FROM outbox.outbox_message WHERE id = $1";
+
     for event in &events {
         let row = client.query_one(sql, &[&event.id().as_uuid()]).await.unwrap();
         let Payload::Json(payload) = event.payload() else { panic!() };

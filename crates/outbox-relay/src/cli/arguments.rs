@@ -11,6 +11,9 @@ use super::servers::{Reading, Servers};
 use crate::position::RowPosition;
 use crate::settings::RelaySettings;
 
+/// The longest time of an option: 100 years, which the clocks of all platforms can add to the present.
+const LONGEST: Duration = Duration::from_secs(3_155_760_000);
+
 /// The arguments of a command that runs a relay.
 #[derive(Args)]
 pub struct RunArguments {
@@ -47,6 +50,12 @@ pub struct RunArguments {
     #[arg(long, value_name = "POSITION", help_heading = "Records")]
     skip: Vec<RowPosition>,
 
+    /// Accept that the publication left out rows up to this position, as /ready shows it; may be repeated
+    ///
+    /// Publish these rows again from the table first.
+    #[arg(long, value_name = "POSITION", help_heading = "Records")]
+    skip_unpublished: Vec<RowPosition>,
+
     /// At a start, read at most this many records of other writers at the end of a partition to find unconfirmed rows
     #[arg(long, value_name = "RECORDS", default_value_t = 100_000, help_heading = "Records")]
     scan_limit: u64,
@@ -76,7 +85,8 @@ impl RunArguments {
             builder = builder.look_at_topics_every(interval);
         }
         builder = builder.catch_up_step(u64::from(self.catch_up_step.get()) << 20);
-        Ok(builder.skip(self.skip).scan_limit(self.scan_limit).stalled_after(self.stalled_after).build()?)
+        let builder = builder.skip(self.skip).skip_unpublished(self.skip_unpublished);
+        Ok(builder.scan_limit(self.scan_limit).stalled_after(self.stalled_after).build()?)
     }
 }
 
@@ -90,12 +100,12 @@ impl fmt::Debug for RunArguments {
 /// Parses a time in seconds, such as `0.5`.
 ///
 /// # Errors
-/// The text is no number, or it is not more than 0.
+/// The text is no number, or it is not more than 0, or more than 100 years.
 pub fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "it is no number of seconds".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {
-        Ok(time) if !time.is_zero() => Ok(time),
-        _ => Err("it is more than 0".to_owned()),
+        Ok(time) if !time.is_zero() && time <= LONGEST => Ok(time),
+        _ => Err(format!("it is more than 0, and at most {}", LONGEST.as_secs())),
     }
 }
 
@@ -106,7 +116,7 @@ mod tests {
     #[test]
     fn times_are_more_than_zero() {
         assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
-        for text in ["0", "-1", "a minute", "inf", "NaN"] {
+        for text in ["0", "-1", "a minute", "inf", "NaN", "1e18"] {
             assert!(seconds(text).is_err(), "{text}");
         }
     }

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use tracing_subscriber::layer::Identity;
 
-use super::ended::{Ended, with_causes};
+use super::command_outcome::{CommandOutcome, with_causes};
 use super::logging::{self, LogFormat};
 
 use super::servers::{Reading, Servers};
@@ -52,16 +52,16 @@ pub enum ReportForm {
 /// Prints what the relay makes of a configuration, and with `--connect` of its servers.
 ///
 /// The result says whether the relay accepts the configuration, and could run at the servers.
-pub async fn check(arguments: CheckArguments, form: ReportForm) -> Ended {
+pub async fn check(arguments: CheckArguments, form: ReportForm) -> CommandOutcome {
     logging::start(LogFormat::Text, None::<Identity>);
     arguments.run(form).await.unwrap_or_else(|error| {
         eprintln!("{}", with_causes(&*error));
-        Ended::Unusable
+        CommandOutcome::Unusable
     })
 }
 
 impl CheckArguments {
-    async fn run(self, form: ReportForm) -> Result<Ended, Box<dyn Error>> {
+    async fn run(self, form: ReportForm) -> Result<CommandOutcome, Box<dyn Error>> {
         let check = self.reading.settings(&self.connector, &[]).await?.check();
         let servers = match self.connect && check.is_accepted() {
             true => Some(self.check_servers().await?),
@@ -74,7 +74,7 @@ impl CheckArguments {
         std::io::stdout().write_all(report.as_bytes())?;
 
         let has_failed = servers.iter().flatten().any(|check| check.status() == CheckStatus::Failed);
-        Ok(if check.is_accepted() && !has_failed { Ended::Success } else { Ended::Failed })
+        Ok(if check.is_accepted() && !has_failed { CommandOutcome::Success } else { CommandOutcome::Failed })
     }
 
     async fn check_servers(&self) -> Result<Vec<ServerCheck>, Box<dyn Error>> {
@@ -103,6 +103,7 @@ fn text(check: &ConfigurationCheck, servers: Option<&[ServerCheck]>) -> String {
             findings.iter().for_each(|finding| report.push_str(&format!("  {finding}\n")));
         }
     }
+
     if !check.outline().is_empty() {
         report.push_str("\nthe relay would use:\n");
         check.outline().iter().for_each(|(name, what)| report.push_str(&format!("  {name:<20} {what}\n")));
@@ -122,6 +123,7 @@ fn json(check: &ConfigurationCheck, servers: Option<&[ServerCheck]>) -> Value {
     };
     let outline: serde_json::Map<_, _> =
         check.outline().iter().map(|(name, what)| (name.replace(' ', "_"), Value::from(what.as_str()))).collect();
+
     let server = |one: &ServerCheck| json!({"check": one.name(), "status": one.status().name(), "detail": one.detail(), "remedy": one.remedy()});
     json!({
         "accepted": check.is_accepted(),

@@ -4,7 +4,7 @@
 
 mod arguments;
 mod check;
-mod ended;
+mod command_outcome;
 mod logging;
 #[cfg_attr(not(feature = "otlp"), path = "no_otlp.rs")]
 mod otlp;
@@ -13,5 +13,5 @@ mod servers;
 
 pub use self::arguments::{RunArguments, seconds};
 pub use self::check::{CheckArguments, ReportForm, check};
-pub use self::ended::Ended;
+pub use self::command_outcome::CommandOutcome;
 pub use self::run::run;

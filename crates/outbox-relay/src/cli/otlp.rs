@@ -15,7 +15,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::{Layer, Registry};
 
-/// How often metrics that are new are looked for.
+/// The interval at which new metrics are looked for.
 const LOOK: Duration = Duration::from_secs(5);
 const NAME: &str = "outbox-relay";
 

@@ -2,29 +2,31 @@ use std::error::Error;
 use std::net::SocketAddr;
 
 use super::arguments::RunArguments;
-use super::ended::{Ended, with_causes};
+use super::command_outcome::{CommandOutcome, with_causes};
 use super::logging;
 use super::otlp::Otlp;
 use crate::driver::Relay;
 
 /// Runs a relay until SIGTERM or SIGINT drains it, and logs to standard error.
-pub async fn run(arguments: RunArguments) -> Ended {
+pub async fn run(arguments: RunArguments) -> CommandOutcome {
     let otlp = match Otlp::start() {
         Ok(otlp) => otlp,
         Err(error) => {
             eprintln!("traces and metrics cannot be exported: {}", with_causes(&*error));
-            return Ended::Failed;
+            return CommandOutcome::Failed;
         }
     };
     logging::start(arguments.log_format, otlp.as_ref().map(Otlp::spans));
 
     let listen = arguments.listen;
     let ran = match relay(arguments).await {
-        Ok(relay) => run_until_signal(relay, listen, otlp.as_ref()).await.map_err(|error| (Ended::Failed, error)),
-        Err(error) => Err((Ended::Unusable, error)),
+        Ok(relay) => {
+            run_until_signal(relay, listen, otlp.as_ref()).await.map_err(|error| (CommandOutcome::Failed, error))
+        }
+        Err(error) => Err((CommandOutcome::Unusable, error)),
     };
     let ended = match ran {
-        Ok(()) => Ended::Success,
+        Ok(()) => CommandOutcome::Success,
         Err((ended, error)) => {
             tracing::error!(target: "outbox.relay", "relay stopped: {}", with_causes(&*error));
             ended

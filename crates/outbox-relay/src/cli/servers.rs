@@ -39,7 +39,7 @@ impl Reading {
     }
 }
 
-/// How the servers are reached, and what of them is used.
+/// The addresses of the servers, and what of them is used.
 #[derive(Args)]
 pub(super) struct Servers {
     /// Kafka's brokers, as HOST:PORT, separated by commas [default: bootstrap.servers of --kafka-config]
@@ -144,7 +144,7 @@ pub(super) struct Servers {
     )]
     kafka_token_command: Option<String>,
 
-    /// How the password is proven; plain sends it as it is, and wants --kafka-tls or --kafka-ca
+    /// The mechanism that proves the password; plain sends it as it is, and wants --kafka-tls or --kafka-ca
     #[arg(
         long,
         env = "KAFKA_SASL_MECHANISM",
@@ -208,6 +208,7 @@ impl Servers {
         if tls.is_none() && sasl.is_none() {
             return Ok(None);
         }
+
         let mut security = KafkaSecurity::new();
         if let Some(tls) = tls {
             security = security.tls(tls);
@@ -239,9 +240,11 @@ impl Servers {
             (None, Some(command)) => Some(TokenSource::command(command.as_str())),
             (None, None) => None,
         };
+
         if let Some(tokens) = tokens {
             return Ok(Some(Sasl::oauth_bearer(tokens)));
         }
+
         let Some(user) = &self.kafka_user else { return Ok(None) };
         let password = self.kafka_password()?;
         Ok(Some(match self.kafka_sasl_mechanism {
@@ -297,6 +300,7 @@ mod tests {
         assert!(parse(&["--kafka-token-file", "f", "--kafka-user", "u"]).is_err());
         let plain =
             parse(&["--kafka-user", "u", "--kafka-password-file", "f", "--kafka-sasl-mechanism", "plain"]).unwrap();
+
         assert!(plain.kafka_security().unwrap_err().to_string().contains("--kafka-tls"));
         assert!(parse(&[]).unwrap().kafka_security().unwrap().is_none());
     }

@@ -35,6 +35,7 @@ pub fn check(tables: &OutboxTables, settings: &RelaySettings) -> Result<(), Erro
         let text = format!("the outbox table {name} does not suit the configuration");
         return Err(Error::settings(text).caused_by(error));
     }
+
     for table in existing(tables) {
         let text = || format!("the outbox table {} does not suit the configuration", table.name);
         settings.check_lists(&table.name).map_err(|e| Error::settings(text()).caused_by(e))?;

@@ -6,6 +6,8 @@ mod publication;
 mod read_plan;
 mod session;
 mod sessions;
+mod slot_identity;
+mod unpublished;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,9 +17,9 @@ use self::gaps::Gaps;
 use self::session::{Heartbeats, Shared, SkipList};
 use self::sessions::Sessions;
 use crate::error::Error;
-use crate::settings::{CompressionType, RelaySettings};
+use crate::settings::RelaySettings;
 use crate::status::{Mode, RelayStatus};
-use outbox_kafka::{Cluster, Compression, Security, Settings};
+use outbox_kafka::{Cluster, Security, Settings};
 use outbox_net::ErrorChain;
 use outbox_wal::ConnectOptions;
 
@@ -38,7 +40,7 @@ pub struct Relay {
     status: RelayStatus,
 }
 
-/// How long a call to Kafka is repeated before its error is reported.
+/// The time that a call to Kafka is repeated before its error is reported.
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Relay {
@@ -90,7 +92,7 @@ impl Relay {
         // The relay tries again by itself, and shows the reason meanwhile.
         settings.retry_timeout = RETRY;
         let cluster = Arc::new(Cluster::new(settings));
-        let gaps = Arc::new(Gaps::new(compression(self.settings.compression())));
+        let gaps = Arc::new(Gaps::new(self.settings.compression()));
         let skips = SkipList::new(self.settings.skip());
         let heartbeats = Heartbeats::new(&self.settings);
         let shared = Shared {
@@ -106,16 +108,6 @@ impl Relay {
         skips.report_rest();
         self.status.entered(Mode::Stopped, ended.as_ref().err().map(|error| ErrorChain::new(error).to_string()));
         ended
-    }
-}
-
-fn compression(configured: CompressionType) -> Compression {
-    match configured {
-        CompressionType::None => Compression::None,
-        CompressionType::Gzip => Compression::Gzip,
-        CompressionType::Snappy => Compression::Snappy,
-        CompressionType::Lz4 => Compression::Lz4,
-        CompressionType::Zstd => Compression::Zstd,
     }
 }
 

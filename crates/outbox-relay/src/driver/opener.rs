@@ -6,13 +6,16 @@ use super::catalog::{self, Scope};
 use super::publication;
 use super::read_plan::Begin;
 use super::session::{ChangeFeed, CheckedCatalog, Session, Shared};
+use super::slot_identity::SlotIdentity;
+use super::unpublished::UnpublishedCheck;
+use crate::Lsn;
 use crate::error::Error;
 use crate::position::Origin;
 use crate::progress::Window;
 use crate::rows::{OutboxTables, RowReader};
-use crate::settings::{PostgresSettings, SslMode};
+use crate::settings::PostgresSettings;
 use crate::status::Mode;
-use outbox_wal::{ConnectOptions, Opened, Pem, Published, StartAt, Tls, TlsMode};
+use outbox_wal::{ConnectOptions, Opened, Pem, Published, StartAt, Tls};
 
 /// Checks how the tables are published, and takes the slot.
 pub struct Opener<'a> {
@@ -23,11 +26,20 @@ pub struct Opener<'a> {
     /// Tables that appeared while the slot was read. If the catalogs do not have them any more, their rows are read as
     /// the WAL describes them.
     new_tables: HashSet<u32>,
+    unpublished: UnpublishedCheck,
+    identity: SlotIdentity,
 }
 
 impl<'a> Opener<'a> {
     pub fn new(shared: Shared<'a>, options: &'a ConnectOptions) -> Self {
-        Self { shared, options, published: None, new_tables: HashSet::new() }
+        Self {
+            shared,
+            options,
+            published: None,
+            new_tables: HashSet::new(),
+            unpublished: UnpublishedCheck::default(),
+            identity: SlotIdentity::default(),
+        }
     }
 
     /// Takes a table into account that is included and was not there before.
@@ -35,11 +47,17 @@ impl<'a> Opener<'a> {
         self.new_tables.insert(oid);
     }
 
+    /// Takes the end of a session, which has confirmed everything before this position.
+    pub fn ended(&mut self, confirmed: Lsn) {
+        self.identity.ended(confirmed);
+    }
+
     /// Opens a session of the slot. The inner error may pass, or concern who holds the slot.
     pub async fn open(&mut self, begin: Begin) -> Result<Result<(Session, Window), outbox_wal::Error>, Error> {
         let settings = self.shared.settings;
         let (pipeline, scope) = (settings.pipeline(), Scope::of(settings));
         let source = scope.included.source(pipeline.slot().as_str(), pipeline.publication().as_str());
+
         // Once a slot has been read, a new one in its place would hide that events are lost.
         let is_first = self.published.is_none();
         let read = async {
@@ -66,21 +84,23 @@ impl<'a> Opener<'a> {
             catalog::check(&tables, settings)?;
         }
         catalog::warn_of_unfit(&tables);
-        publication::warn_of_gap(self.published.as_ref(), &now, &scope);
+        self.unpublished.observe(self.published.as_ref(), &now);
         let version = now.version.clone();
-        self.published = Some(now);
-        let catalog = CheckedCatalog { options, source, scope, catalog, version, problem };
-        Ok(self.take_slot(begin, catalog, tables).await)
+        self.published = Some(now.clone());
+        let counters = self.identity.counters();
+        let catalog = CheckedCatalog { options, source, scope, catalog, version, problem, loss: None, counters };
+        Ok(self.take_slot(begin, catalog, &now, tables).await)
     }
 
     async fn take_slot(
-        &self,
+        &mut self,
         Begin { at, streamed_before }: Begin,
         mut catalog: CheckedCatalog,
+        published: &Published,
         tables: OutboxTables,
     ) -> Result<(Session, Window), outbox_wal::Error> {
         let Shared { settings, status, .. } = self.shared;
-        let CheckedCatalog { options, source, catalog: connection, .. } = &mut catalog;
+        let CheckedCatalog { options, source, scope, catalog: connection, problem, loss, .. } = &mut catalog;
         let mut opened = match connection.open_slot(options, source, at).await {
             // The server may not know yet that an earlier connection of this relay is dead.
             Err(e)
@@ -92,6 +112,14 @@ impl<'a> Opener<'a> {
             }
             opened => opened?,
         };
+        *loss = self.identity.taken(&opened, source.slot());
+
+        // Until the publication is repaired, there will be more such rows.
+        if problem.is_none() {
+            let (server, accepted) = ((&*options, &*source), settings.skip_unpublished());
+            *problem = self.unpublished.run(&opened, published, server, scope, accepted).await?;
+        }
+
         let catch_up = opened.catch_up(options, source).await?;
         let Opened { system, stream, start, has_more, slot, flushed, .. } = opened;
         tracing::info!(
@@ -110,20 +138,15 @@ impl<'a> Opener<'a> {
 /// Returns how to connect to the database of the settings. The application's name is unique: by it the relay recognises
 /// its own walsender.
 pub fn connect_options(postgres: &PostgresSettings) -> ConnectOptions {
-    let mode = match postgres.ssl() {
-        SslMode::Disable => TlsMode::Disable,
-        SslMode::Prefer => TlsMode::Prefer,
-        SslMode::Require => TlsMode::Require,
-        SslMode::VerifyCa => TlsMode::VerifyCa,
-        SslMode::VerifyFull => TlsMode::VerifyFull,
-    };
     let mut tls = Tls::new();
     if let Some(path) = postgres.root_certificate() {
         tls = tls.roots(Pem::file(path));
     }
+
     if let Some(identity) = postgres.client_certificate() {
         tls = tls.identity(Pem::file(&identity.certificate), Pem::file(&identity.key));
     }
+
     let (first, others) = match postgres.servers() {
         [first, others @ ..] => ((first.0.as_str(), first.1), others),
         [] => (("localhost", 5432), &[][..]),
@@ -133,8 +156,9 @@ pub fn connect_options(postgres: &PostgresSettings) -> ConnectOptions {
     let options = options
         .server_role(postgres.server_role())
         .application_name(format!("outbox-relay {}", Uuid::now_v7()))
-        .tls_mode(mode)
+        .tls_mode(postgres.ssl())
         .tls(tls);
+
     match postgres.password() {
         Some(password) => options.password(password.clone()),
         None => options,

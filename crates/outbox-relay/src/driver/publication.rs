@@ -22,26 +22,6 @@ fn has_source(published: &Published, scope: &Scope) -> bool {
     scope.included.messages().is_some() || published.tables.iter().any(|table| table.oid.is_some())
 }
 
-/// Warns if rows that are still to be read may have been left out: only the tables themselves have those.
-pub fn warn_of_gap(before: Option<&Published>, now: &Published, scope: &Scope) {
-    let is_newer = |table: &&PublishedTable| table.may_be_newer_than_slot;
-    let changed: Vec<String> = match before {
-        Some(before) if before.version != now.version => {
-            now.tables.iter().map(|table| table.name.to_string()).collect()
-        }
-        Some(_) => Vec::new(),
-        None => now.tables.iter().filter(is_newer).map(|table| table.name.to_string()).collect(),
-    };
-    if !changed.is_empty() {
-        let publication = scope.pipeline.publication();
-        tracing::warn!(
-            target: "outbox.relay", %publication, tables = changed.join(", "),
-            "publication or table changed after WAL that is still to be read: rows that were not published when they were \
-             written are not in the stream, insert them again from the table"
-        );
-    }
-}
-
 /// Returns why rows of an included table are not published, with the remedy.
 pub fn problem(published: &Published, scope: &Scope) -> Option<String> {
     match published.tables.is_empty() {

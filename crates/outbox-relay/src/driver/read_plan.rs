@@ -1,13 +1,13 @@
 use crate::Lsn;
 use outbox_wal::StartAt;
 
-/// How the next hold of the slot reads what the slot holds: from copies of it, or by the stream.
+/// The way in which the next hold of the slot reads its backlog: from copies of the slot, or by the stream.
 ///
 /// A backlog changes at most three times between the two: from the copies to the stream, back once small transactions
 /// follow, and to the stream for the rest.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadPlan {
-    /// How far a hold reads from copies, in bytes.
+    /// The bytes that a hold reads from copies.
     step: u64,
     is_streamed: bool,
     /// Whether the backlog was streamed before, and copies were tried again.
@@ -16,7 +16,7 @@ pub struct ReadPlan {
     backlog: Lsn,
 }
 
-/// How a hold of the slot begins.
+/// The way in which a hold of the slot begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Begin {
     pub at: StartAt,

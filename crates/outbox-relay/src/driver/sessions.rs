@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::opener::Opener;
 use super::read_plan::ReadPlan;
-use super::session::{Ended, Shared, backoff};
+use super::session::{SessionEnd, Shared, backoff};
 use crate::Lsn;
 use crate::error::Error;
 use crate::progress::Window;
@@ -30,7 +30,7 @@ enum Next {
     Standby(Option<u32>),
 }
 
-/// How often a relay that stands by asks who holds the slot.
+/// The interval at which a standby asks who holds the slot.
 const STANDBY: Duration = Duration::from_millis(100);
 /// The pause before another session.
 const RESTART: Duration = Duration::from_millis(20);
@@ -71,6 +71,7 @@ impl<'a> Sessions<'a> {
                     if watched.is_ok() { Duration::ZERO } else { self.backoff.delay() }
                 }
             };
+
             tokio::select! {
                 () = &mut stop => return Ok(()),
                 () = tokio::time::sleep(pause) => {}
@@ -79,11 +80,12 @@ impl<'a> Sessions<'a> {
     }
 
     /// Records how a session has ended, and decides how the next one reads.
-    fn ended(&mut self, ended: Ended, window: Window, confirmed: Lsn) -> Next {
+    fn ended(&mut self, ended: SessionEnd, window: Window, confirmed: Lsn) -> Next {
         let status = self.shared.status;
         self.plan.ended(confirmed);
+        self.opener.ended(confirmed);
         status.clear_failures();
-        if !matches!(ended, Ended::NextStep) {
+        if !matches!(ended, SessionEnd::NextStep) {
             status.entered(Mode::Connecting, None);
             status.started_again();
         }
@@ -92,43 +94,43 @@ impl<'a> Sessions<'a> {
         }
 
         Next::Session(match ended {
-            Ended::Drained => return Next::Stop,
-            Ended::Restart(reason) => {
+            SessionEnd::Drained => return Next::Stop,
+            SessionEnd::Restart(reason) => {
                 let error = reason.into_error();
                 status.entered(Mode::Connecting, Some(ErrorChain::new(&error).to_string()));
                 tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&error), "starting again");
                 RESTART
             }
-            Ended::TopicChanged(topic) => {
+            SessionEnd::TopicChanged(topic) => {
                 tracing::warn!(target: "outbox.relay", topic = &*topic, "topic changed: starting again");
                 RESTART
             }
-            Ended::Republished => RESTART,
-            Ended::NewTable(oid) => {
+            SessionEnd::Republished => RESTART,
+            SessionEnd::NewTable(oid) => {
                 tracing::info!(target: "outbox.relay", oid, "new table included: reading the catalogs");
                 self.opener.add_new_table(oid);
                 RESTART
             }
-            Ended::ToStream => {
+            SessionEnd::ToStream => {
                 tracing::info!(target: "outbox.relay", "large transaction ahead: streaming it");
                 self.plan.stream(window.end);
                 Duration::ZERO
             }
-            Ended::ToCopy => {
+            SessionEnd::ToCopy => {
                 tracing::info!(target: "outbox.relay", "many small transactions lie ahead: reading a copy of the slot");
                 self.plan.copy();
                 Duration::ZERO
             }
-            Ended::NextStep if confirmed <= window.confirmed => {
+            SessionEnd::NextStep if confirmed <= window.confirmed => {
                 tracing::info!(target: "outbox.relay", %confirmed, "catch-up step not confirmed: streaming");
                 self.plan.stream(window.end);
                 RESTART
             }
-            Ended::NextStep => {
+            SessionEnd::NextStep => {
                 tracing::debug!(target: "outbox.relay", %confirmed, "taking the slot again for the next step of the catch-up");
                 Duration::ZERO
             }
-            Ended::Lost => {
+            SessionEnd::Lost => {
                 tracing::warn!(target: "outbox.relay", "replication slot no longer held: starting again");
                 RESTART
             }
@@ -150,6 +152,7 @@ impl<'a> Sessions<'a> {
             self.plan.stream_all();
             return Ok(Next::Session(Duration::ZERO));
         }
+
         if error.is_transient() {
             self.is_standby = false;
             let pause = self.backoff.delay();
@@ -159,6 +162,7 @@ impl<'a> Sessions<'a> {
             status.entered(Mode::Connecting, Some(format!("PostgreSQL cannot be read: {error}")));
             return Ok(Next::Session(pause));
         }
+
         Err(match error.is_slot_missing() {
             true => Error::missing("replication slot", error),
             false => Error::wal(error),
@@ -172,6 +176,7 @@ impl<'a> Sessions<'a> {
         let source = Source::new(slot, settings.publication().as_str());
         let options = status.with_heartbeat(self.options.choose_server()).await?;
         let mut watch = status.with_heartbeat(SlotWatch::open(&options, &source)).await?;
+
         loop {
             let name = holder.map_or_else(|| "another process".to_owned(), |pid| format!("PID {pid}"));
             status.entered(Mode::Standby, Some(format!("{name} holds the slot {slot}")));

@@ -26,7 +26,7 @@ pub enum Action<R> {
 /// The start of a read of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadFrom {
-    /// As far before the end as a [`Scan`](super::Scan) goes.
+    /// The distance before the end that a [`Scan`](super::Scan) goes.
     Tail,
     /// This offset, without a limit; the start of the log if the log does not have it (any more, or yet).
     Offset(i64),
@@ -70,7 +70,7 @@ impl Content {
     }
 }
 
-/// How a read of a partition ended.
+/// The outcome of a read of a partition.
 #[derive(Clone, Copy, Debug)]
 pub struct Tail {
     /// The offset after the last one that was looked at.
@@ -79,7 +79,7 @@ pub struct Tail {
     pub cut: bool,
 }
 
-/// When a batch came to where the broker says that it is.
+/// The time at which a batch came to where the broker says that it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
     /// The answer is that of a batch which was appended with this request.

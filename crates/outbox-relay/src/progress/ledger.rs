@@ -233,6 +233,7 @@ mod tests {
         transactions.idle(lsn(12));
         assert_eq!(transactions.confirmable(), lsn(12));
         transactions.begin(lsn(20));
+
         let row = transactions.add().unwrap();
         transactions.commit(lsn(25));
         transactions.idle(lsn(40));

@@ -157,6 +157,7 @@ impl<R> Progress<R> {
                 return Some(Action::Poison(poison));
             }
         }
+
         if let Some(lsn) = self.ledger.announce() {
             return Some(Action::Confirm(lsn));
         }
@@ -166,6 +167,7 @@ impl<R> Progress<R> {
         if self.producers.asked.ask() {
             return Some(Action::NewProducer);
         }
+
         for _ in 0..self.due.len() {
             let partition = self.due.pop_front()?;
             let writer = self.writers.get_mut(partition.index())?;

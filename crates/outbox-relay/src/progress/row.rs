@@ -66,7 +66,7 @@ impl Window {
     }
 }
 
-/// How large a batch may become.
+/// The size that a batch may have.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchLimit {
     pub rows: usize,

@@ -22,7 +22,7 @@ pub struct Scan {
     step: i64,
     reaches_back: bool,
     has_own: bool,
-    /// How many records of this slot were read.
+    /// The number of records of this slot that were read.
     own: i64,
     /// The steps' records, the newest step first.
     steps: Vec<Vec<Seen>>,
@@ -30,7 +30,7 @@ pub struct Scan {
     older: Option<(usize, Seen)>,
 }
 
-/// How far a scan goes back.
+/// The distance that a scan goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// To the first step with a record of this slot from before the window. The limit is for records of others.
@@ -39,7 +39,7 @@ pub enum Reach {
     Limit,
 }
 
-/// How much longer each step is than the one before.
+/// The factor by which each step is longer than the one before.
 const GROWTH: i64 = 8;
 
 impl Scan {
@@ -83,6 +83,7 @@ impl Scan {
         let Some(step) = self.steps.last_mut() else { return };
         let position = seen.content.position();
         self.own += i64::from(position.is_some());
+
         match position {
             // Of the rows before the window only the producer of the newest one matters.
             Some(position) if position.commit < self.confirmed => {
@@ -148,6 +149,7 @@ mod tests {
             }
             steps.push(step);
         }
+
         let (seen, tail) = scan.finish();
         assert_eq!(tail.end, end);
         let commits = seen.map(|seen| seen.content.position().map_or(0, |position| position.commit.as_u64()));

@@ -80,6 +80,7 @@ fn parse_instant(text: &[u8]) -> Result<OffsetDateTime, BadValue> {
     if matches!(text, b"infinity" | b"-infinity") {
         return Err(BadValue::Infinite);
     }
+
     let (text, is_bc) = match text.strip_suffix(b" BC") {
         Some(text) => (text, true),
         None => (text, false),
@@ -131,6 +132,7 @@ impl Digits<'_> {
         if self.skips(b':') {
             seconds += 60 * i64::from(self.two()?);
         }
+
         if self.skips(b':') {
             seconds += i64::from(self.two()?);
         }

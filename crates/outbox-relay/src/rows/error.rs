@@ -5,7 +5,7 @@ use crate::Lsn;
 use crate::position::Position;
 use outbox_wal::{Malformed, Tuple, TupleData};
 
-/// Why messages of pgoutput cannot be made into rows.
+/// The reason why messages of pgoutput cannot be made into rows.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {

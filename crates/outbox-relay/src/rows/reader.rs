@@ -170,6 +170,7 @@ impl RowReader {
     fn table(&self, relation: &Relation<'_>) -> Table {
         let OutboxTables { included, known, gone, .. } = &self.outbox;
         let name = TableName::from((relation.schema.to_owned(), relation.name.to_owned()));
+
         // Another table may have the name by now.
         let by_id = known.iter().find(|table| table.oids.contains(&relation.id));
         let pipeline = match by_id.or_else(|| known.iter().find(|table| table.name == name)) {
@@ -204,9 +205,11 @@ impl RowReader {
             source: Arc::clone(source),
             raw: RawRow::new(names, new),
         })?;
+
         if binding.targets.len() != usize::from(new.columns) {
             return Err(self.out_of_place("a row of other columns than its table was described with"));
         }
+
         let row = TableRow { row: row(names, binding, new, at)?, pipeline: binding.pipeline.clone() };
         Ok(Some(WalEvent::Row { index: at.index, row }))
     }
@@ -287,6 +290,7 @@ impl RowReader {
 fn row(names: &[Box<str>], binding: &Binding, new: Tuple<'_>, at: Position) -> Result<Row, DecodeError> {
     let layout = binding.pipeline.layout();
     let mut values = vec![ColumnValue::Null; layout.columns().len()];
+
     for (target, data) in binding.targets.iter().zip(new.data()) {
         let Some((index, column)) = target.and_then(|index| Some((index, layout.columns().get(index)?))) else {
             continue;
@@ -302,6 +306,7 @@ fn row(names: &[Box<str>], binding: &Binding, new: Tuple<'_>, at: Position) -> R
             reason,
             raw: RawRow::new(names, new),
         })?;
+
         if let Some(slot) = values.get_mut(index) {
             *slot = value;
         }

@@ -13,7 +13,7 @@ use super::heartbeat::Heartbeats;
 use super::keys::{self, UnknownKeys};
 use super::placeholders::{Process, Providers, Surroundings, WithProviders};
 use super::postgres::PostgresSettings;
-use super::produce::{CompressionType, PoisonPolicy, max_request_size, metadata_max_age};
+use super::produce::{PoisonPolicy, compression, max_request_size, metadata_max_age};
 use super::resolved::Resolved;
 use super::table::{Assumed, LIST, named, not_routed};
 use super::topics::TopicCreation;
@@ -34,6 +34,7 @@ pub struct RelaySettingsBuilder {
     unknown_keys: UnknownKeys,
     poison: PoisonPolicy,
     skip: Vec<RowPosition>,
+    skip_unpublished: Vec<RowPosition>,
     scan_limit: u64,
     topic_interval: Option<Duration>,
     stalled_after: Duration,
@@ -99,6 +100,7 @@ impl RelaySettingsBuilder {
             unknown_keys: UnknownKeys::default(),
             poison: PoisonPolicy::default(),
             skip: Vec::new(),
+            skip_unpublished: Vec::new(),
             scan_limit: 100_000,
             topic_interval: None,
             stalled_after: Duration::from_secs(30),
@@ -131,6 +133,12 @@ impl RelaySettingsBuilder {
     /// that no row has.
     pub fn skip(self, rows: impl IntoIterator<Item = RowPosition>) -> Self {
         Self { skip: rows.into_iter().collect(), ..self }
+    }
+
+    /// Accepts that the publication left out rows up to these positions, which `/ready` names. By default such rows make
+    /// the relay not ready, and it confirms nothing.
+    pub fn skip_unpublished(self, upto: impl IntoIterator<Item = RowPosition>) -> Self {
+        Self { skip_unpublished: upto.into_iter().collect(), ..self }
     }
 
     /// Sets how many records of other writers are read at the end of a partition while records of unconfirmed rows are
@@ -230,21 +238,26 @@ impl RelaySettingsBuilder {
             columns::check(config, router, None, findings);
             names::check(config, router, None, findings);
         }
+
         for table in &named {
             columns::check(config, config.router_of(table), Some(table), findings);
             names::check(config, config.router_of(table), Some(table), findings);
         }
+
         rejected_by_debezium::check(config, findings);
         not_routed(config, &named, findings);
+
         if config.decodes_all_messages() {
             let reason =
                 "it is absent: each logical decoding message is taken for an event, and one that is none is poison";
             findings
                 .warn(Finding::new("message.prefix.include.list", reason).with_remedy("list the prefix of the outbox"));
         }
+
         if config.candidates() == Candidates::Publication && config.get("table.exclude.list") != Some(".*") {
             findings.warn(without_list(config));
         }
+
         let assumed = Assumed::all(config, &named);
         let pipelines: Vec<_> = assumed.into_iter().map(|assumed| pipeline(assumed, findings)).collect();
         let pipeline = pipelines.into_iter().collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().next());
@@ -254,13 +267,15 @@ impl RelaySettingsBuilder {
             true => Some(None),
             false => findings.take(config.kafka_security(surroundings)),
         };
+
         let topic_creation = TopicCreation::of(config, findings);
-        let compression = findings.take(CompressionType::of(config));
+        let compression = findings.take(compression(config));
         let max_request_size = findings.take(max_request_size(config));
         let topic_interval = findings.take(self.topic_interval.map_or_else(|| metadata_max_age(config), Ok));
         let context_headers = findings.take(ContextHeaders::of(config));
         let on_update = findings.take(OnUpdate::of(config));
         let heartbeats = Heartbeats::of(config, findings);
+
         Some(RelaySettings {
             brokers: self.brokers,
             postgres: postgres?,
@@ -270,6 +285,7 @@ impl RelaySettingsBuilder {
             max_request_size: max_request_size?,
             poison: self.poison,
             skip: self.skip,
+            skip_unpublished: self.skip_unpublished,
             scan_limit: self.scan_limit,
             topic_interval: topic_interval?,
             stalled_after: self.stalled_after,
@@ -295,6 +311,7 @@ fn pipeline(assumed: Assumed, findings: &mut Findings) -> Option<Pipeline> {
     let Assumed { config, layout } = assumed;
     let layout = layout.unwrap_or_else(TableLayout::recommended);
     let accepting = |losses: &[Loss]| Pipeline::accepting(losses, config.for_pipeline(), layout.clone());
+
     match accepting(&ACCEPTED_LOSSES) {
         Ok(pipeline) => {
             // The rule of the key itself warns of expansion.

@@ -83,14 +83,17 @@ impl Outline<'_> {
             ("missing topics", self.missing_topics()),
             ("heartbeats", self.heartbeats()),
         ];
+
         if self.settings.included().messages().is_some() {
             let prefixes = self.config.get("message.prefix.include.list").filter(|list| !list.is_empty());
             let messages = prefixes.map_or_else(|| "all".to_owned(), |list| format!("those with the prefix {list}"));
             entries.insert(4, ("messages", messages));
         }
+
         let keys = KeyTable::for_config(self.config.values());
         let idle = self.config.iter().map(|(key, _)| key);
         let idle: Vec<_> = idle.filter(|key| keys.support(key) == Some(KeySupport::Ignored)).collect();
+
         if !idle.is_empty() {
             entries.push(("keys without effect", idle.join(", ")));
         }
@@ -121,6 +124,7 @@ impl Outline<'_> {
             text = format!("{text} of {class}");
             key = delegate;
         }
+
         if text.ends_with("JsonConverter") {
             let schemas = self.config.get(&format!("{key}.schemas.enable")).unwrap_or("true");
             text.push_str(if schemas.eq_ignore_ascii_case("false") { " without schemas" } else { " with schemas" });

@@ -22,8 +22,10 @@ fn check_list(config: &Resolved, key: &str, router: &str, table: Option<&TableNa
         "column.exclude.list" => "leaves out",
         _ => "changes",
     };
+
     let Some(table) = table else { return config.list_names(key, "").map(|_| ()) };
     let is_inclusive = key == "column.include.list";
+
     for column in used(config, router) {
         match config.list_names(key, &format!("{table}.{column}"))? {
             Some(is_named) if is_named != is_inclusive => {

@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 
 use super::SettingsError;
 
-/// How long a worker may take for one answer.
+/// The time that a worker may take for one answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A configuration is far smaller.
 const LARGEST: usize = 4 << 20;
@@ -40,12 +40,14 @@ impl ConnectorUrl {
             }
             _ => return Err(wrong(form)),
         }
+
         let authority = uri.authority().filter(|authority| !authority.host().is_empty()).ok_or_else(|| wrong(form))?;
         if authority.as_str().contains('@') {
             return Err(wrong(
                 "a user and a password are not sent by plain http: fetch the configuration by other means",
             ));
         }
+
         let path = uri.path().trim_end_matches('/');
         let path = path.strip_suffix("/config").filter(|path| !path.ends_with("/connectors")).unwrap_or(path);
         let (connectors, name) = path.rsplit_once('/').ok_or_else(|| wrong(form))?;
@@ -110,8 +112,10 @@ impl ConnectorUrl {
             let body = Limited::new(answer.into_body(), LARGEST).collect().await?.to_bytes();
             Ok((status, String::from_utf8(body.into())?))
         };
+
         // The connection carries the answer, and is done when that is.
         let mut answer = std::pin::pin!(answer);
+
         tokio::select! {
             answer = &mut answer => answer,
             closed = connection => match closed {
@@ -136,8 +140,10 @@ mod tests {
             let url = ConnectorUrl::parse(text).unwrap();
             assert_eq!((&*url.connectors, &*url.name), ("/connectors", "outbox"), "{text}");
         }
+
         let behind_a_proxy = ConnectorUrl::parse("http://[::1]/kafka/connectors/config").unwrap();
         assert_eq!((&*behind_a_proxy.connectors, &*behind_a_proxy.name), ("/kafka/connectors", "config"));
+
         for text in [
             "connect:8083/connectors/outbox",
             "http://connect:8083/connectors/",

@@ -17,8 +17,10 @@ impl ContextHeaders {
             Some(value) if value.eq_ignore_ascii_case("false") => false,
             Some(_) => return Err(Finding::new(key, "it is either true or false")),
         };
+
         let prefix = config.get("topic.prefix").unwrap_or_default();
         let dropped = config.dropped_headers();
+
         Ok(is_on.then(|| {
             let headers = [
                 ("__debezium.context.connectorLogicalName", prefix.to_owned()),

@@ -3,7 +3,7 @@ use std::fmt;
 
 use super::finding::{Finding, Findings};
 
-/// Why the relay does not take a configuration. It names keys, and never a value that may hold a secret.
+/// The reason why the relay does not take a configuration. It names keys, and never a value that may hold a secret.
 pub struct SettingsError(Box<Inner>);
 
 struct Inner {

@@ -33,7 +33,7 @@ use self::finding::Findings;
 use self::resolved::Resolved;
 use crate::position::RowPosition;
 use crate::tables::{Candidates, Included};
-use outbox_kafka::Security;
+use outbox_kafka::{Compression, Security};
 use outbox_wal::{TableName, Timeouts};
 
 pub use self::builder::RelaySettingsBuilder;
@@ -43,8 +43,8 @@ pub(crate) use self::context_headers::ContextHeaders;
 pub use self::error::SettingsError;
 pub use self::finding::Finding;
 pub(crate) use self::heartbeat::Heartbeats;
-pub use self::postgres::{ClientCertificate, PostgresSettings, SslMode};
-pub use self::produce::{CompressionType, PoisonPolicy};
+pub use self::postgres::{ClientCertificate, PostgresSettings};
+pub use self::produce::PoisonPolicy;
 pub use self::topics::TopicCreation;
 pub(crate) use self::updates::OnUpdate;
 pub use outbox_core::connector::keys::KeySupport;
@@ -72,10 +72,11 @@ pub struct RelaySettings {
     postgres: PostgresSettings,
     kafka_security: Option<Security>,
     topic_creation: Option<TopicCreation>,
-    compression: CompressionType,
+    compression: Compression,
     max_request_size: usize,
     poison: PoisonPolicy,
     skip: Vec<RowPosition>,
+    skip_unpublished: Vec<RowPosition>,
     scan_limit: u64,
     topic_interval: Duration,
     stalled_after: Duration,
@@ -146,7 +147,7 @@ impl RelaySettings {
 
     /// Returns how batches are compressed.
     #[must_use]
-    pub fn compression(&self) -> CompressionType {
+    pub fn compression(&self) -> Compression {
         self.compression
     }
 
@@ -166,6 +167,12 @@ impl RelaySettings {
     #[must_use]
     pub fn skip(&self) -> &[RowPosition] {
         &self.skip
+    }
+
+    /// Returns the positions up to which rows that the publication left out are no reason to be not ready.
+    #[must_use]
+    pub fn skip_unpublished(&self) -> &[RowPosition] {
+        &self.skip_unpublished
     }
 
     /// Returns how many records of other writers are read at the end of a partition while records of unconfirmed rows
@@ -267,6 +274,7 @@ impl fmt::Debug for RelaySettings {
             .field("max_request_size", &self.max_request_size)
             .field("poison", &self.poison)
             .field("skip", &self.skip)
+            .field("skip_unpublished", &self.skip_unpublished)
             .field("scan_limit", &self.scan_limit)
             .field("topic_interval", &self.topic_interval)
             .field("stalled_after", &self.stalled_after)

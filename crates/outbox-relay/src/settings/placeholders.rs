@@ -102,6 +102,7 @@ impl Surroundings for Process {
 pub(super) fn resolve(key: &str, written: &str, surroundings: &impl Surroundings) -> Result<String, SettingsError> {
     let mut value = String::with_capacity(written.len());
     let mut rest = written;
+
     while let Some((before, after)) = rest.split_once("${") {
         value.push_str(before);
         let inner = after.split_once('}').filter(|(inner, _)| inner.contains(':'));
@@ -116,6 +117,7 @@ pub(super) fn resolve(key: &str, written: &str, surroundings: &impl Surroundings
             }
         }
     }
+
     value.push_str(rest);
     Ok(value)
 }

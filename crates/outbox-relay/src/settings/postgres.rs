@@ -1,13 +1,13 @@
 use std::path::{Path, PathBuf};
 
 use outbox_net::SecretSource;
-use outbox_wal::ServerRole;
+use outbox_wal::{ServerRole, TlsMode};
 
 use super::finding::{Finding, Findings};
 use super::placeholders::Surroundings;
 use super::resolved::Resolved;
 
-/// How to reach the database, as the connector's keys `database.*` say it.
+/// The address of the database, as the connector's keys `database.*` give it.
 #[derive(Clone, Debug)]
 pub struct PostgresSettings {
     servers: Vec<(String, u16)>,
@@ -15,25 +15,9 @@ pub struct PostgresSettings {
     user: String,
     password: Option<SecretSource>,
     database: String,
-    ssl: SslMode,
+    ssl: TlsMode,
     root_certificate: Option<PathBuf>,
     client_certificate: Option<ClientCertificate>,
-}
-
-/// `database.sslmode`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SslMode {
-    /// Never encrypted.
-    Disable,
-    /// Encrypted where the server can.
-    Prefer,
-    /// Encrypted, without verification of the server.
-    Require,
-    /// Encrypted, and the server's certificate comes from a trusted authority.
-    VerifyCa,
-    /// As `VerifyCa`, and the certificate is of this host.
-    VerifyFull,
 }
 
 /// `database.sslcert` and `database.sslkey`: files in PEM, or in DER as the PostgreSQL JDBC driver has them (`.pk8`).
@@ -62,9 +46,11 @@ impl PostgresSettings {
             Some(value) if !value.is_empty() => Ok(value.to_owned()),
             _ => Err(Finding::new(key, "the relay cannot reach a database without it")),
         };
+
         let port = findings.take(number(config, "database.port", 5432));
         let servers =
             findings.take(needed("database.hostname").and_then(|list| servers(&list, port.unwrap_or_default())));
+
         let role = findings.take(role(config));
         let user = findings.take(needed("database.user"));
         let database = findings.take(needed("database.dbname"));
@@ -114,7 +100,7 @@ impl PostgresSettings {
 
     /// Returns whether the connection is encrypted, and how far the server is trusted.
     #[must_use]
-    pub fn ssl(&self) -> SslMode {
+    pub fn ssl(&self) -> TlsMode {
         self.ssl
     }
 
@@ -167,15 +153,15 @@ fn role(config: &Resolved) -> Result<ServerRole, Finding> {
     }
 }
 
-fn ssl_mode(config: &Resolved) -> Result<SslMode, Finding> {
+fn ssl_mode(config: &Resolved) -> Result<TlsMode, Finding> {
     let key = "database.sslmode";
     match config.get(key).unwrap_or("prefer").to_ascii_lowercase().as_str() {
-        "disable" => Ok(SslMode::Disable),
+        "disable" => Ok(TlsMode::Disable),
         // Without encryption first, which is the same in the end.
-        "prefer" | "allow" => Ok(SslMode::Prefer),
-        "require" => Ok(SslMode::Require),
-        "verify-ca" => Ok(SslMode::VerifyCa),
-        "verify-full" => Ok(SslMode::VerifyFull),
+        "prefer" | "allow" => Ok(TlsMode::Prefer),
+        "require" => Ok(TlsMode::Require),
+        "verify-ca" => Ok(TlsMode::VerifyCa),
+        "verify-full" => Ok(TlsMode::VerifyFull),
         _ => Err(Finding::new(key, "it is one of allow, disable, prefer, require, verify-ca, verify-full")),
     }
 }
@@ -188,14 +174,14 @@ fn path(config: &Resolved, key: &str) -> Option<PathBuf> {
 /// one.
 fn root_certificate(
     config: &Resolved,
-    ssl: SslMode,
+    ssl: TlsMode,
     surroundings: &impl Surroundings,
 ) -> Result<Option<PathBuf>, Finding> {
     let named = path(config, "database.sslrootcert");
     if named.as_deref() == Some(Path::new("system")) {
         return Ok(None);
     }
-    if named.is_some() || !matches!(ssl, SslMode::VerifyCa | SslMode::VerifyFull) {
+    if named.is_some() || !matches!(ssl, TlsMode::VerifyCa | TlsMode::VerifyFull) {
         return Ok(named);
     }
 

@@ -1,37 +1,21 @@
 use std::time::Duration;
 
+use outbox_kafka::Compression;
+
 use super::Finding;
 use super::postgres::number;
 use super::resolved::Resolved;
 
-/// How batches are compressed (`producer.override.compression.type`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CompressionType {
-    /// Not at all.
-    #[default]
-    None,
-    /// gzip
-    Gzip,
-    /// snappy
-    Snappy,
-    /// lz4
-    Lz4,
-    /// zstd
-    Zstd,
-}
-
-impl CompressionType {
-    pub(super) fn of(config: &Resolved) -> Result<Self, Finding> {
-        let key = "producer.override.compression.type";
-        match config.get(key).unwrap_or("none").to_ascii_lowercase().as_str() {
-            "none" => Ok(Self::None),
-            "gzip" => Ok(Self::Gzip),
-            "snappy" => Ok(Self::Snappy),
-            "lz4" => Ok(Self::Lz4),
-            "zstd" => Ok(Self::Zstd),
-            _ => Err(Finding::new(key, "it is one of none, gzip, snappy, lz4, zstd")),
-        }
+/// Returns how batches are compressed (`producer.override.compression.type`).
+pub(super) fn compression(config: &Resolved) -> Result<Compression, Finding> {
+    let key = "producer.override.compression.type";
+    match config.get(key).unwrap_or("none").to_ascii_lowercase().as_str() {
+        "none" => Ok(Compression::None),
+        "gzip" => Ok(Compression::Gzip),
+        "snappy" => Ok(Compression::Snappy),
+        "lz4" => Ok(Compression::Lz4),
+        "zstd" => Ok(Compression::Zstd),
+        _ => Err(Finding::new(key, "it is one of none, gzip, snappy, lz4, zstd")),
     }
 }
 

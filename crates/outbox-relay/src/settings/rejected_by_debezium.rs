@@ -15,6 +15,7 @@ pub(super) fn check(config: &Resolved, findings: &mut Findings) {
     ] {
         findings.take(custom_mode_has_a_name(config, key, name));
     }
+
     findings.take(queue_holds_a_batch(config));
     findings.take(operations_are_known(config));
     findings.take(key_columns_have_tables(config));

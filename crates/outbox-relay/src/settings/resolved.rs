@@ -161,9 +161,11 @@ impl Resolved {
             .filter(|(key, _)| KAFKA_SECURITY.iter().any(|prefix| key.starts_with(prefix)))
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect();
+
         if written.is_empty() {
             return Ok(None);
         }
+
         let surroundings = surroundings.clone();
         let security = Security::from_changing_properties(move || {
             let entries = written.iter().map(|(key, text)| {
@@ -191,9 +193,11 @@ impl Resolved {
         for (key, value) in self.values.iter().filter(|(key, _)| !keeps_placeholder(key)) {
             config = config.with(key, value);
         }
+
         for key in OWN_WAY.iter().copied().chain(error_on_missing.iter().map(String::as_str)) {
             config = config.without(key);
         }
+
         let lists = config.iter().map(|(key, _)| key.to_owned()).filter(|key| key.starts_with("column."));
         // The lists of columns were checked.
         let config = lists.collect::<Vec<_>>().iter().fold(config, |config, key| config.without(key));
@@ -231,6 +235,7 @@ impl Resolved {
             let (key, reason) = (error.field().unwrap_or_default(), error.broken_rule().unwrap_or_default());
             let has = |old: &str| self.get(old).is_some();
             let absent = |reason: &str, remedy| Finding::new(key, reason).with_remedy(remedy);
+
             match key {
                 _ if key.ends_with(".type") && key.starts_with("transforms.") && !has(key) => {
                     let reason = "the type of the transformation that it names is missing";

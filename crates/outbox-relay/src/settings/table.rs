@@ -48,6 +48,7 @@ impl Assumed {
             }
             tables => tables.iter().take(1).map(|table| Self::of_table(config, table)).collect::<Vec<_>>(),
         };
+
         all.extend(messages);
         all
     }
@@ -147,6 +148,7 @@ fn assumed_layout(config: &Resolved, router: &str, schema: Identifier, table: Id
     add(&router.option("route.by.field", "aggregatetype"), Text, Some(EventField::AggregateType));
     add(&router.option("table.field.event.timestamp", ""), TimestampMicros, None);
     add(&router.option("table.field.event.schema.version", ""), Integer, None);
+
     let placement = router.option("table.fields.additional.placement", "");
     let placed: Vec<_> = placement.split(',').map(|item| item.split(':').map(str::trim).collect::<Vec<_>>()).collect();
     for item in &placed {
@@ -154,6 +156,7 @@ fn assumed_layout(config: &Resolved, router: &str, schema: Identifier, table: Id
             add(column, Integer, None);
         }
     }
+
     add(&key, key_type.unwrap_or(Text), Some(EventField::AggregateId));
     for item in &placed {
         add(item.first().copied().unwrap_or_default(), Text, None);

@@ -52,13 +52,15 @@ fn the_recommended_connector_is_taken() {
         (postgres.servers(), postgres.user(), postgres.database()),
         (&[("db".to_owned(), 6543)][..], "relay", "shop")
     );
+
     let password = postgres.password().unwrap().read().now_or_never().unwrap().unwrap();
     assert_eq!(password.expose(), "hunter2-${env:OTHER}");
-    assert_eq!(postgres.ssl(), SslMode::Prefer);
+    assert_eq!(postgres.ssl(), outbox_wal::TlsMode::Prefer);
+
     let created = settings.topic_creation().unwrap();
     assert_eq!((created.partitions(), created.replication_factor()), (6, -1));
     assert_eq!(created.configs().iter().collect::<Vec<_>>(), [(&"cleanup.policy".to_owned(), &"compact".to_owned())]);
-    assert_eq!(settings.compression(), CompressionType::Zstd);
+    assert_eq!(settings.compression(), Compression::Zstd);
     assert_eq!(settings.max_request_size(), 1_048_576);
     assert_eq!(settings.brokers(), ["kafka:9092"]);
     assert_eq!((settings.slot().as_str(), settings.publication().as_str()), ("outbox", "outbox"));

@@ -60,8 +60,10 @@ impl TopicCreation {
                 _ => Err(Finding::new(key, "it is 1 or more, or -1 for the broker's default")),
             }
         };
+
         let configs =
             config.iter().filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value.to_owned())));
+
         let replicas = counted("replication.factor", default.map(|default| default.replication_factor.into()))?;
         Ok(Self {
             partitions: counted("partitions", default.map(|default| default.partitions))?,

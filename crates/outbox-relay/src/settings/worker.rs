@@ -39,6 +39,7 @@ mod tests {
             "key.converter=K\nkey.converter.schemas.enable=false\nvalue.converter=V\nvalue.converter.x=worker\n\
              producer.compression.type=lz4\nproducer.acks=1\nbootstrap.servers=b:1\n",
         );
+
         let json = r#"{"key.converter.y":"ignored","value.converter":"own","producer.override.max.request.size":"7"}"#;
         let config = completed(ConnectorConfig::from_json(json).unwrap(), &worker);
         let expected = [

@@ -9,7 +9,7 @@ use crate::Lsn;
 use crate::progress::PartitionId;
 use outbox_net::ErrorChain;
 
-/// When a loop showed itself last.
+/// The time of a loop's last heartbeat.
 #[derive(Debug)]
 pub(super) struct LoopHeartbeat {
     born: Instant,
@@ -84,7 +84,7 @@ struct Problem {
 
 /// Leaders move and connections break within this time; that is no reason to be not ready.
 const BRIEF: Duration = Duration::from_secs(1);
-/// How many different failures a reason names.
+/// The number of different failures that a reason names.
 const SHOWN: usize = 3;
 
 impl Problems {

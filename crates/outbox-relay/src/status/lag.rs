@@ -3,7 +3,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::Lsn;
 
-/// When the transactions were committed that are not confirmed yet. Those of about the same time are one mark.
+/// The times at which the transactions were committed that are not confirmed yet. Those of about the same time are one
+/// mark.
 #[derive(Debug, Default)]
 pub struct CommitTimes(VecDeque<Mark>);
 
@@ -32,7 +33,7 @@ impl CommitTimes {
     }
 }
 
-/// Why the relay connects to PostgreSQL again.
+/// The reason why the relay connects to PostgreSQL again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reconnect {
     /// The connection was closed or refused.

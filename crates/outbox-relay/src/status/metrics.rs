@@ -89,13 +89,16 @@ impl Metrics {
             mode: Family::default(),
         };
         metrics.ignored(Ignored::default());
+
         for part in HeartbeatPart::ALL {
             metrics.heartbeats.get_or_create(&label_of(part)).inc_by(0);
             metrics.heartbeat_failures.get_or_create(&label_of(part)).inc_by(0);
         }
+
         for by in [DroppedBy::Filter, DroppedBy::NullValue] {
             metrics.dropped_by(by).inc_by(0);
         }
+
         for cause in Reconnect::ALL {
             metrics.reconnects_by(cause);
         }
@@ -123,20 +126,26 @@ impl Metrics {
             ("scans_cut", "Partitions whose end was read up to the scan's limit only", &self.scans_cut),
             ("restarts", "Holds of the slot that broke off and were begun again", &self.restarts),
         ];
+
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
         }
+
         registry.register("events", "Events that the broker has acknowledged", self.events.clone());
         let help = "Keys, values and headers that the broker has acknowledged, before compression, in bytes";
         registry.register("record_bytes", help, self.bytes.clone());
         let help = "Changes that are no events: changes to other tables, and what is no insert";
         registry.register("ignored_changes", help, self.ignored.clone());
+
         let help = "Records of events that a transformation of the connector drops, by kind";
         registry.register("records_dropped", help, self.records_dropped.clone());
+
         let help = "Heartbeats by part: records that the broker has acknowledged, and statements that were executed";
         registry.register("heartbeats", help, self.heartbeats.clone());
+
         let help = "Attempts at a heartbeat that failed, by part";
         registry.register("heartbeat_failures", help, self.heartbeat_failures.clone());
+
         let help = "New connections to PostgreSQL after the first, and attempts that failed, by cause";
         registry.register("reconnects", help, self.reconnects.clone());
         let help = "Requests to Kafka that failed, for each of their partitions, by request and error code";
@@ -149,9 +158,11 @@ impl Metrics {
         registry.register("catch_up_bytes", help, self.catch_up.clone());
         let help = "The part of that WAL that is still to be read";
         registry.register("catch_up_remaining_bytes", help, self.catch_up_remaining.clone());
+
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The version of the relay", build);
         registry.register("unacknowledged_rows", "Rows that are read and not yet written", self.held_rows.clone());
+
         let help = "Memory of the rows that are read and not yet written";
         registry.register("unacknowledged_bytes", help, self.held_bytes.clone());
         let help = "The server's WAL that is not confirmed yet, other tables' included";
@@ -240,7 +251,7 @@ impl Metrics {
         self.wal_held.set(gauge(slot.wal_end.as_u64().saturating_sub(slot.restart_lsn.as_u64())));
     }
 
-    pub fn wrote(&self, topic: &str, events: u64, bytes: u64) {
+    pub fn record_written(&self, topic: &str, events: u64, bytes: u64) {
         let topic = [("topic", topic.to_owned())];
         self.events.get_or_create(&topic).inc_by(events);
         self.bytes.get_or_create(&topic).inc_by(bytes);

@@ -26,7 +26,7 @@ pub(crate) use self::health::Work;
 pub use self::health::{Mode, Readiness};
 pub(crate) use self::lag::{CommitTimes, HeartbeatPart, Reconnect};
 
-/// How often a loop that waits shows that it is there.
+/// The interval at which a loop that waits records a heartbeat.
 pub(crate) const BEAT: Duration = Duration::from_millis(500);
 /// After this silence the loop is taken for dead.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -44,12 +44,13 @@ struct Shared {
 
 struct State {
     mode: Mode,
-    /// Why it is in this mode, where that is not as it should be.
+    /// The reason why it is in this mode, if that is not as it should be.
     reason: Option<String>,
     movement: Movement,
     problems: Problems,
-    /// Why nothing is confirmed, if that lasts.
+    /// The reason why nothing is confirmed, if that lasts.
     not_confirming: Option<String>,
+    missing_events: Option<String>,
     standby_wait: StandbyWait,
     oldest: Option<SystemTime>,
     confirmed: Lsn,
@@ -65,7 +66,7 @@ pub(crate) struct Turn {
     pub(crate) confirmed: Lsn,
     /// The end of the WAL, as the server reported last.
     pub(crate) server: Lsn,
-    /// When the oldest transaction was committed that is not confirmed.
+    /// The time at which the oldest transaction was committed that is not confirmed.
     pub(crate) oldest: Option<SystemTime>,
     /// The WAL that the slot held when it was taken, and the part of it that is still to be read, in bytes.
     pub(crate) catch_up: (u64, u64),
@@ -83,6 +84,7 @@ impl RelayStatus {
                 movement: Movement::default(),
                 problems: Problems::default(),
                 not_confirming: None,
+                missing_events: None,
                 standby_wait: StandbyWait::default(),
                 oldest: None,
                 confirmed: Lsn::default(),
@@ -128,9 +130,13 @@ impl RelayStatus {
         if let (Mode::CatchUp | Mode::Live | Mode::Draining, Some(reason)) = (state.mode, &state.not_confirming) {
             return Readiness::NotReady(format!("{}: nothing is confirmed: {reason}", state.mode));
         }
+        if let (Mode::CatchUp | Mode::Live | Mode::Draining, Some(reason)) = (state.mode, &state.missing_events) {
+            return Readiness::NotReady(format!("{}: {reason}", state.mode));
+        }
         if let (Mode::CatchUp | Mode::Live | Mode::Draining, Some(problem)) = (state.mode, state.problems.reason(now)) {
             return Readiness::NotReady(format!("{}: {problem}", state.mode));
         }
+
         if let (Mode::CatchUp | Mode::Live, Some(wait)) = (state.mode, state.standby_wait.duration(now)) {
             return Readiness::NotReady(format!(
                 "{}: PostgreSQL has sent nothing for {} s, because a standby in synchronized_standby_slots lacks the WAL: start \
@@ -139,6 +145,7 @@ impl RelayStatus {
                 wait.as_secs()
             ));
         }
+
         match (state.mode, &state.reason) {
             (Mode::CatchUp | Mode::Live, _) if stalled > self.0.stalled_after => {
                 let seconds = stalled.as_secs();
@@ -163,7 +170,7 @@ impl RelayStatus {
         self.0.heartbeat.beat(Instant::now());
     }
 
-    /// Waits, as a part of the loop, for what may take its time.
+    /// Awaits `future` while recording heartbeats.
     pub(crate) async fn with_heartbeat<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         loop {
@@ -192,6 +199,7 @@ impl RelayStatus {
         (state.mode, state.reason) = (turn.mode, None);
         (state.confirmed, state.oldest) = (turn.confirmed, turn.oldest);
         state.server = state.server.max(turn.server);
+
         if new.read > 0 {
             state.standby_wait = StandbyWait::default();
         }
@@ -241,6 +249,16 @@ impl RelayStatus {
         state.not_confirming = reason;
     }
 
+    /// Records that events are missing that the slot will never send, although positions are confirmed.
+    pub(crate) fn missing_events(&self, reason: &str) {
+        let mut state = self.lock();
+        if state.missing_events.as_deref() != Some(reason) {
+            tracing::error!(target: "outbox.relay", reason, "events are missing");
+            state.missing_events = Some(reason.to_owned());
+        }
+        state.not_confirming = None;
+    }
+
     /// Changes that are no events.
     pub(crate) fn ignored(&self, new: Ignored) {
         self.0.metrics.ignored(new);
@@ -255,8 +273,8 @@ impl RelayStatus {
     }
 
     /// Counts events that the broker has acknowledged.
-    pub(crate) fn wrote(&self, topic: &str, events: u64, bytes: u64) {
-        self.0.metrics.wrote(topic, events, bytes);
+    pub(crate) fn record_written(&self, topic: &str, events: u64, bytes: u64) {
+        self.0.metrics.record_written(topic, events, bytes);
     }
 
     pub(crate) fn produced_in(&self, time: Duration) {

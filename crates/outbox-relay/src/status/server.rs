@@ -47,6 +47,7 @@ async fn accept(status: RelayStatus, listener: TcpListener) {
                 continue;
             }
         };
+
         open.retain(|connection| !connection.0.is_finished());
         if open.len() == CONNECTIONS {
             open.pop_front();

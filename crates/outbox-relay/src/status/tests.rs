@@ -70,13 +70,14 @@ fn the_metrics_are_what_was_counted() {
     let oldest = SystemTime::now().checked_sub(Duration::from_secs(90));
     status.record_turn(Turn { rows: 7, bytes: 700, oldest, ..TURN }, counted);
     status.record_turn(Turn { rows: 7, bytes: 700, oldest, ..TURN }, Counters { read: 1, ..Counters::default() });
-    status.wrote("orders", 3, 333);
+    status.record_written("orders", 3, 333);
     status.record_slot(SlotStatus { wal_end: Lsn::new(400), restart_lsn: Lsn::new(50), waits_for_standby: None });
     status.produced_in(Duration::from_millis(3));
     status.reconnecting(Reconnect::Timeout);
     status.dropped(DroppedBy::NullValue);
     status.heartbeat_succeeded(HeartbeatPart::Record);
     status.heartbeat_failed(HeartbeatPart::ActionQuery);
+
     let text = status.prometheus_text();
     for line in [
         "outbox_relay_rows_read_total 10",
@@ -108,6 +109,7 @@ fn the_metrics_are_what_was_counted() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
     }
+
     let seconds = text.lines().find_map(|line| line.strip_prefix("outbox_relay_lag_seconds ")).unwrap();
     assert!((90.0..100.0).contains(&seconds.parse::<f64>().unwrap()), "{seconds}");
     assert!(text.ends_with("# EOF\n"));
@@ -117,11 +119,13 @@ fn the_metrics_are_what_was_counted() {
 #[test]
 fn the_names_of_the_metrics_are_these() {
     let status = RelayStatus::new(Duration::from_secs(30));
-    status.wrote("orders", 1, 1);
+    status.record_written("orders", 1, 1);
     status.kafka_failed(&outbox_kafka::Security::from_properties_file("/nonexistent").unwrap_err());
+
     let text = status.prometheus_text();
     let mut found: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE outbox_relay_")).collect();
     found.sort_unstable();
+
     let expected = [
         "batch_retries counter",
         "build info",

@@ -20,6 +20,7 @@ async fn a_login_that_is_rejected_for_a_while_is_tried_again() {
         block_in_place(|| scene.cluster.stop(broker)).unwrap();
         block_in_place(|| scene.cluster.start(broker)).unwrap();
     }
+
     relay.shows("SASL_AUTHENTICATION_FAILED").await;
     tokio::time::sleep(Duration::from_secs(sized(1, 10))).await;
     block_in_place(|| scene.cluster.set_scram_password(USER, PASSWORD)).unwrap();
@@ -65,6 +66,7 @@ async fn a_missing_permission_to_read_is_shown_before_it_is_needed() {
     block_in_place(|| scene.cluster.create_topic(&topic(scene.env.topic()))).unwrap();
     let denied = Acl::topic(USER, AclOperation::Read, scene.env.topic()).denied();
     block_in_place(|| scene.cluster.add_acl(&denied)).unwrap();
+
     let relay = scene.relay_by(
         &scene.cluster.bootstrap_of(LOGIN).unwrap(),
         KafkaSecurity::new().sasl(Sasl::scram_sha_512(USER, PASSWORD)),
@@ -98,6 +100,7 @@ async fn a_check_names_each_permission_that_is_missing() {
 
     let missing = reported().await;
     assert!(missing.status() == CheckStatus::Failed && missing.to_string().contains("allow Create"), "{missing}");
+
     let missing = heartbeats().await;
     assert!(missing.status() == CheckStatus::Warning && missing.to_string().contains("allow Create"), "{missing}");
     block_in_place(|| scene.cluster.create_topic(&topic(&name))).unwrap();
@@ -107,6 +110,7 @@ async fn a_check_names_each_permission_that_is_missing() {
         found => Err(found),
     })
     .await;
+
     for (operation, remedy) in [
         (AclOperation::Read, "allow Read on the topic"),
         (AclOperation::Write, "allow Write on the topic"),

@@ -66,6 +66,7 @@ async fn partitions_move_away_from_a_broker_that_then_leaves() {
         let place = if partition % 2 == 0 { [2, 3] } else { [3, 2] };
         block_in_place(|| scene.cluster.reassign(scene.env.topic(), partition, &place)).unwrap();
     }
+
     block_in_place(|| scene.cluster.stop(1)).unwrap();
     relay.acknowledges(600).await;
     scene.check(relay, load).await;

@@ -39,6 +39,7 @@ pub(crate) async fn all(scene: &Scene) {
 async fn read(cluster: &Cluster, name: &str) -> Option<BTreeMap<String, Vec<(i32, i64)>>> {
     let topic = cluster.refreshed(name).await.unwrap()?;
     let mut found: BTreeMap<String, Vec<(i32, i64)>> = BTreeMap::new();
+
     for partition in 0..topic.partitions() {
         let text = |bytes: Option<&[u8]>| String::from_utf8(bytes.unwrap_or_default().to_vec()).unwrap();
         let visitor = |entry: Entry<'_>| {

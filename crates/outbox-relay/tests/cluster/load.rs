@@ -53,6 +53,7 @@ async fn write(url: String, outbox: PgOutbox, types: watch::Receiver<Vec<String>
     let mut client: Client = connect(&url).await;
     let mut firsts: Vec<i64> = Vec::new();
     let mut turn = 0;
+
     while types.has_changed().is_ok() {
         let names = types.borrow().clone();
         firsts.resize(names.len(), turn);
@@ -63,6 +64,7 @@ async fn write(url: String, outbox: PgOutbox, types: watch::Receiver<Vec<String>
                 events.push(event.json((place / AGGREGATES).to_string()).build().unwrap());
             }
         }
+
         let tx = client.transaction().await.unwrap();
         outbox.enqueue_all(&tx, &events).await.unwrap();
         tx.commit().await.unwrap();

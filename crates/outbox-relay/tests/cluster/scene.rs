@@ -54,6 +54,7 @@ impl Scene {
             cluster.await_in_sync().unwrap();
             cluster
         });
+
         let configure = move |config: ConnectorConfig| {
             configure(
                 config

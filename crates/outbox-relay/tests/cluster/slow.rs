@@ -37,6 +37,7 @@ async fn addresses_that_drop_packets_cost_little() {
     for _ in 0..12 {
         dropping.push(Dropping::new().await);
     }
+
     let mut brokers: Vec<String> = dropping.iter().map(|dropping| dropping.address.to_string()).collect();
     brokers.push(scene.cluster.bootstrap());
     let load = scene.load();
@@ -45,6 +46,7 @@ async fn addresses_that_drop_packets_cost_little() {
     relay.acknowledges(300).await;
     eprintln!("the first 300 events took {:?}", begin.elapsed());
     assert!(begin.elapsed().as_secs() < 60, "each address took its whole time");
+
     // The relay asks for one more topic, and does not ask there first.
     load.add_type("later");
     relay.acknowledges(600).await;

@@ -63,6 +63,7 @@ fn what_is_reported_of_each_file_is_as_expected() {
         let (name, check) = (file.file_stem().unwrap().to_str().unwrap(), check(&file));
         writeln!(table, "| {name} | {} | {} |", listed(&check["rejected"]), listed(&check["warnings"])).unwrap();
     }
+
     let path = in_crate(EXPECTED);
     if std::env::var_os("UPDATE_EXPECTED").is_some() {
         std::fs::write(&path, &table).unwrap();
@@ -94,6 +95,7 @@ fn the_command_s_exit_code_says_whether_a_file_is_accepted() {
         file("files/19-near-recommended-expanded.json"),
         file("files/43-cloudevents-converter-misplaced-options.json"),
     );
+
     let (no_json, missing) = (file("expected.md"), file("missing.yaml"));
     let no_connector = file("worker.properties");
     for (arguments, code) in [
@@ -107,6 +109,7 @@ fn the_command_s_exit_code_says_whether_a_file_is_accepted() {
     ] {
         assert_eq!(program(&arguments).status.code(), Some(code), "{arguments:?}");
     }
+
     let text = String::from_utf8(program(&[&accepted]).stdout).unwrap();
     assert!(text.starts_with("accepted\n") && text.contains("ledger.events.${routedByValue}"), "{text}");
 }

@@ -40,6 +40,7 @@ fn at_the_limit(pipeline: &Pipeline) -> Vec<OutboxEvent> {
         let value = "\u{1}".repeat(length / 64);
         (0..64).fold(event, |event, n| event.header(format!("h{n}"), &*value)).build().ok()
     };
+
     let nested = |depth: usize| of_json(format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
     vec![
         largest(pipeline, quoted("x")),

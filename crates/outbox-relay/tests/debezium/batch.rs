@@ -32,8 +32,10 @@ fn batch(topic: &str, partition: i32, mut batch: Bytes, records: &mut Vec<Logged
     batch.advance(4); // checksum
     assert_eq!(batch.get_i16(), 0, "neither compressed nor a control batch");
     batch.advance(4); // offset of the last record
+
     let first_timestamp = batch.get_i64();
     batch.advance(8 + 8 + 2 + 4); // largest timestamp, producer's id, epoch and sequence
+
     for _ in 0..batch.get_i32() {
         let length = usize::try_from(varint(&mut batch)).unwrap();
         let mut body = batch.split_to(length);
@@ -45,11 +47,13 @@ fn batch(topic: &str, partition: i32, mut batch: Bytes, records: &mut Vec<Logged
         record.timestamp = Some(timestamp);
         record.key = field(&mut body);
         record.value = field(&mut body);
+
         for _ in 0..varint(&mut body) {
             let name = String::from_utf8(field(&mut body).unwrap().to_vec()).unwrap();
             let value = field(&mut body);
             record.headers.push((name, value));
         }
+
         assert!(body.is_empty(), "something is left of the record");
         records.push(Logged { partition, offset, record });
     }

@@ -39,13 +39,16 @@ impl Broker {
         if answer.get_i32() == 0 {
             return vec![];
         }
+
         let name = usize::try_from(answer.get_i16()).unwrap();
         answer.advance(name + 4 + 4);
         let error = answer.get_i16();
         assert_ne!(error, OFFSET_OUT_OF_RANGE);
+
         if error != 0 {
             return vec![];
         }
+
         answer.advance(8 + 8); // high watermark, last stable offset
         let aborted = usize::try_from(answer.get_i32()).unwrap_or(0);
         answer.advance(aborted * 16);
@@ -72,6 +75,7 @@ impl Broker {
         request.extend_from_slice(body);
         self.stream.write_all(&i32::try_from(request.len()).unwrap().to_be_bytes()).unwrap();
         self.stream.write_all(&request).unwrap();
+
         let mut length = [0; 4];
         self.stream.read_exact(&mut length).unwrap();
         let mut answer = vec![0; usize::try_from(i32::from_be_bytes(length)).unwrap()];

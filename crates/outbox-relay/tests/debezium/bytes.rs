@@ -3,7 +3,7 @@
 use outbox_core::layout::ColumnType;
 
 use crate::configuration::{BYTE_ARRAY, With as _, layout};
-use crate::fixture::{COLUMNS, Fixture, event};
+use crate::fixture::{COLUMNS, DebeziumEnv, event};
 
 fn rows() -> Vec<String> {
     let payloads =
@@ -11,8 +11,8 @@ fn rows() -> Vec<String> {
     payloads.iter().enumerate().map(|(index, payload)| event(index, payload)).collect()
 }
 
-fn fixture() -> Fixture {
-    Fixture::new(layout("of_bytea", ColumnType::Bytea, vec![]), &format!("{COLUMNS}, payload bytea"))
+fn fixture() -> DebeziumEnv {
+    DebeziumEnv::new(layout("of_bytea", ColumnType::Bytea, vec![]), &format!("{COLUMNS}, payload bytea"))
 }
 
 #[test]

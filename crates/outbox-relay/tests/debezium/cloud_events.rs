@@ -2,7 +2,7 @@
 
 use outbox_core::TableLayout;
 
-use crate::fixture::{Fixture, id};
+use crate::fixture::{DebeziumEnv, id};
 
 /// The table that outbox-pg creates.
 #[test]
@@ -23,8 +23,9 @@ fn the_table_of_cloud_events() {
         "causation_id" text NOT NULL DEFAULT '',
         "headers" json NOT NULL DEFAULT '{}',
         "tracestate" text NOT NULL DEFAULT ''"#;
-    let mut fixture = Fixture::new(layout.clone(), sql);
+    let mut fixture = DebeziumEnv::new(layout.clone(), sql);
     assert_eq!(fixture.layout_with_defaults(), layout);
+
     fixture.reader("cloud_events", |config| config);
     let row = |index: usize, columns: &str, values: &str| {
         format!(
@@ -33,6 +34,7 @@ fn the_table_of_cloud_events() {
             id(index)
         )
     };
+
     fixture.compare(&[
         row(0, "", ""),
         row(1, ", created_at, content_type", ", '2026-01-02 03:04:05.678901+00', 'application/json'"),

@@ -9,7 +9,7 @@ use crate::batch::Logged;
 use crate::reader::{PARTITIONS, text_of};
 use crate::stand_in::PREFIX;
 
-/// How the names of the connector's own headers begin.
+/// The beginning of the names of the connector's own headers.
 const CONTEXT: &str = "__debezium.context.";
 
 /// A difference between Debezium's record and the pipeline's.
@@ -61,21 +61,26 @@ pub(crate) fn compare(reader: &str, id: &str, expected: Result<&Record, &Error>,
         (Ok(expected), []) => return vec![differs("record", &"none", &shown(expected))],
         (Ok(_), more) => return vec![differs("records", &more.len(), &1)],
     };
+
     let mut differences = vec![];
     let mut check = |part, debezium: &dyn fmt::Debug, pipeline: &dyn fmt::Debug| {
         if format!("{debezium:?}") != format!("{pipeline:?}") {
             differences.push(differs(part, debezium, pipeline));
         }
     };
+
     check("topic", &found.topic, &expected.topic);
     check("key", &found.key, &expected.key);
     check("value", &text(found.value.as_ref()), &text(expected.value.as_ref()));
+
     // The connector's own headers are not the pipeline's.
     let headers: Vec<_> = found.headers.iter().filter(|(name, _)| !name.starts_with(CONTEXT)).collect();
     check("headers", &headers, &expected.headers);
+
     if expected.timestamp.is_some() {
         check("timestamp", &found.timestamp, &expected.timestamp);
     }
+
     if let Some(partition) = expected.partition.or_else(|| expected.key.as_ref().map(|key| partition_of(key))) {
         check("partition", &found.partition, &Some(partition));
     }
@@ -103,11 +108,13 @@ pub(crate) fn compare_relayed(
                 *value = Some("a run's id".into());
             }
         }
+
         record.partition = record.key.as_ref().map(|_| logged.partition);
         let place = (record.topic.clone(), record.partition);
         let timestamp = record.timestamp.filter(|_| pipeline.timestamp.is_some());
         (place, record.key, text(record.value.as_ref()), record.headers, timestamp)
     };
+
     let [one] = relayed else {
         return Some(Difference::new(reader, id, "the relay's records", &1, &relayed.len()));
     };
@@ -133,6 +140,7 @@ pub(crate) fn partition_of(key: &[u8]) -> i32 {
         k ^= k >> 24;
         hash = hash.wrapping_mul(M) ^ k.wrapping_mul(M);
     }
+
     if !rest.is_empty() {
         let tail = rest.iter().rev().fold(0, |tail, byte| (tail << 8) | u32::from(*byte));
         hash = (hash ^ tail).wrapping_mul(M);

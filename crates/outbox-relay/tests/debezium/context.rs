@@ -3,11 +3,12 @@
 use outbox_core::layout::ColumnType;
 
 use crate::configuration::{PLACEMENT, layout};
-use crate::fixture::{COLUMNS, Fixture, event};
+use crate::fixture::{COLUMNS, DebeziumEnv, event};
 
 #[test]
 fn the_connector_s_headers_come_first() {
-    let mut fixture = Fixture::new(layout("context", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
+    let mut fixture =
+        DebeziumEnv::new(layout("context", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
     fixture.reader("default", |config| config.without("extended.headers.enabled"));
     fixture.reader("on", |config| config.with("extended.headers.enabled", "true").with(PLACEMENT, "event_type:header"));
     fixture.compare(&[event(0, "'{}'"), event(1, "NULL")]);

@@ -4,7 +4,7 @@ use outbox_core::TableLayout;
 use outbox_core::layout::{Column, ColumnType, Nullability};
 
 use crate::configuration::{PLACEMENT, With as _, identifier, layout};
-use crate::fixture::{COLUMNS, Fixture, event, id};
+use crate::fixture::{COLUMNS, DebeziumEnv, event, id};
 
 /// The table that outbox-pg creates.
 #[test]
@@ -22,8 +22,9 @@ fn the_recommended_table() {
         "causation_id" text NOT NULL DEFAULT '',
         "headers" json NOT NULL DEFAULT '{}',
         "tracestate" text NOT NULL DEFAULT ''"#;
-    let mut fixture = Fixture::new(TableLayout::recommended(), sql);
+    let mut fixture = DebeziumEnv::new(TableLayout::recommended(), sql);
     assert_eq!(fixture.layout_with_defaults(), TableLayout::recommended());
+
     let envelope: Vec<_> = TableLayout::recommended()
         .columns()
         .iter()
@@ -32,6 +33,7 @@ fn the_recommended_table() {
         .map(|name| format!("{name}:envelope"))
         .collect();
     let envelope = envelope.join(",");
+
     fixture.reader("recommended", |config| config);
     fixture.reader("envelope", |config| config.json_values("true").json_keys("true").with(PLACEMENT, &*envelope));
     fixture.reader("versioned", |config| {
@@ -41,12 +43,14 @@ fn the_recommended_table() {
             .option("table.field.event.schema.version", "schema_version")
     });
     fixture.reader("classic", |config| config.option("route.by.field", "event_type"));
+
     let row = |index: usize, columns: &str, values: &str| {
         format!(
             "(id, aggregate_type, aggregate_id, event_type{columns}) VALUES ('{}', 'order', 'k', 'created'{values})",
             id(index)
         )
     };
+
     fixture.compare(&[
         row(0, "", ""),
         row(
@@ -87,8 +91,9 @@ fn defaults_of_every_type() {
     let columns = TYPES.map(|(name, ty, _)| Column::foreign(identifier(name), ty, Nullability::Nullable));
     let layout = layout("defaulted", ColumnType::Json, columns.to_vec());
     let sql = TYPES.map(|(name, _, sql)| format!("{name} {sql}")).join(", ");
-    let mut fixture = Fixture::new(layout, &format!("{COLUMNS}, payload json DEFAULT '{{\"d\": 1}}', {sql}"));
+    let mut fixture = DebeziumEnv::new(layout, &format!("{COLUMNS}, payload json DEFAULT '{{\"d\": 1}}', {sql}"));
     fixture.read_defaults();
+
     let envelope = TYPES.map(|(name, ..)| format!("{name}:envelope")).join(",");
     fixture.reader("plain", |config| config.json_values("false").with(PLACEMENT, &*envelope));
     fixture.reader("schemas", |config| config.json_values("true").with(PLACEMENT, &*envelope));
@@ -97,6 +102,7 @@ fn defaults_of_every_type() {
         config.json_values("true").with(PLACEMENT, "d_int:partition").option("table.expand.json.payload", "true")
     });
     fixture.reader("timed", |config| config.without(PLACEMENT).option("table.field.event.timestamp", "d_ms"));
+
     let nulls = TYPES.map(|_| "NULL").join(", ");
     let defaults = TYPES.map(|(name, ..)| if name == "d_int" { "1" } else { "DEFAULT" }).join(", ");
     fixture.compare(&[

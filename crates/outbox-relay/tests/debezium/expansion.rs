@@ -8,7 +8,7 @@ use outbox_core::record::Record;
 
 use crate::configuration::{PLACEMENT, With as _, layout};
 use crate::documents::documents;
-use crate::fixture::{COLUMNS, Fixture, event};
+use crate::fixture::{COLUMNS, DebeziumEnv, event};
 
 const DOCUMENTS: [&str; 74] = [
     r#"{"order_id": 1, "q": "x", "b": true, "f": false}"#,
@@ -107,7 +107,8 @@ fn expanding(config: ConnectorConfig, nulls: &str, arrays: &str) -> ConnectorCon
 
 #[test]
 fn documents_of_every_shape() {
-    let mut fixture = Fixture::new(layout("expanded", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
+    let mut fixture =
+        DebeziumEnv::new(layout("expanded", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
     for (label, nulls, arrays, schemas) in [
         ("dropping", "ignore", "ignore", "false"),
         ("nulls", "optional_bytes", "ignore", "true"),
@@ -122,7 +123,7 @@ fn documents_of_every_shape() {
 
 #[test]
 fn random_documents() {
-    let mut fixture = Fixture::new(layout("random", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
+    let mut fixture = DebeziumEnv::new(layout("random", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
     for (label, nulls, arrays) in [("dropping", "ignore", "ignore"), ("keeping", "optional_bytes", "optional_string")] {
         fixture.reader(label, |config| expanding(config.json_values("true"), nulls, arrays));
         fixture.for_connector_only("errors.tolerance", "all");
@@ -135,7 +136,9 @@ fn random_documents() {
 
 #[test]
 fn documents_in_an_envelope() {
-    let mut fixture = Fixture::new(layout("expanded", ColumnType::Text, vec![]), &format!("{COLUMNS}, payload text"));
+    let mut fixture =
+        DebeziumEnv::new(layout("expanded", ColumnType::Text, vec![]), &format!("{COLUMNS}, payload text"));
+
     for (label, nulls, arrays) in [("dropping", "ignore", "ignore"), ("keeping", "optional_bytes", "optional_string")] {
         fixture.reader(label, |config| {
             expanding(config.json_values("true"), nulls, arrays).with(PLACEMENT, "event_type:envelope:type")
@@ -153,9 +156,10 @@ fn documents_in_an_envelope() {
 /// connector. The pipeline takes the document's order.
 #[test]
 fn arrays_of_unlike_objects() {
-    let mut fixture = Fixture::new(layout("unlike", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
+    let mut fixture = DebeziumEnv::new(layout("unlike", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
     fixture.reader("unlike", |config| expanding(config.json_values("false"), "ignore", "optional_string"));
     fixture.for_connector_only("errors.tolerance", "all");
+
     let both_orders = [
         (
             r#"{"a":[{"x":1},{"y":"s"}]}"#,
@@ -172,6 +176,7 @@ fn arrays_of_unlike_objects() {
         both_orders.iter().map(|(document, _)| format!("'{document}'")).chain(["'{\"end\": true}'".to_owned()]);
     let inserts: Vec<_> = inserts.enumerate().map(|(index, payload)| event(index, &payload)).collect();
     let outcomes = fixture.outcomes(&inserts);
+
     for ((document, [first, other]), outcome) in both_orders.iter().zip(&outcomes) {
         let value = |record: Option<&Record>| match record {
             Some(record) => String::from_utf8(record.value.clone().unwrap().to_vec()).unwrap(),
@@ -185,8 +190,10 @@ fn arrays_of_unlike_objects() {
 /// Java before 19 writes some doubles with more digits than it needs; read, they are the same.
 #[test]
 fn doubles() {
-    let mut fixture = Fixture::new(layout("doubles", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
+    let mut fixture =
+        DebeziumEnv::new(layout("doubles", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
     fixture.reader("doubles", |config| expanding(config.json_values("false"), "ignore", "ignore"));
+
     // Knuth's MMIX generator: any spread of bits will do.
     let bits = std::iter::successors(Some(1_u64), |bits| {
         Some(bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
@@ -196,6 +203,7 @@ fn doubles() {
         numbers.iter().enumerate().map(|(index, number)| event(index, &format!("'{{\"d\": {number:e}}}'"))).collect();
     let outcomes = fixture.outcomes(&inserts);
     assert_eq!(outcomes.len(), numbers.len());
+
     let mut longer = 0;
     for outcome in outcomes {
         let (debezium, pipeline) = (outcome.debezium.unwrap().value, outcome.pipeline.unwrap().value);

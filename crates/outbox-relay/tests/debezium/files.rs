@@ -65,12 +65,14 @@ fn run(case: &Case) {
 
     let stack = stack();
     let both = Both::start(&stack, &name, &config, &mut client, &runtime);
+
     for (index, row) in case.rows.iter().enumerate() {
         let table = tables[index % tables.len()];
         let insert =
             format!("INSERT INTO {table} VALUES ('{}', {row}); INSERT INTO other VALUES ({index})", case.id(index));
         client.batch_execute(&insert).unwrap_or_else(|error| panic!("{insert}: {error:?}"));
     }
+
     let topics =
         |prefix: &str| case.topic.split(' ').map(|topic| format!("{prefix}{name}-{topic}")).collect::<Vec<_>>();
     let topics = [topics(""), topics(PREFIX)];
@@ -100,10 +102,12 @@ fn of_file(case: &Case, name: &str, url: &str) -> ConnectorConfig {
         .with("producer.override.compression.type", "none")
         .with("topic.creation.default.partitions", PARTITIONS.to_string())
         .with("topic.creation.default.replication.factor", "1");
+
     // Debezium had this mode until 2.x, and the relay rejects it, too.
     if config.get("snapshot.mode") == Some("never") {
         config = config.with("snapshot.mode", "no_data");
     }
+
     // A predicate may name the topics of the file's own prefix.
     if config.get("predicates").is_none() {
         config = config.with("topic.prefix", name);
@@ -141,6 +145,7 @@ impl Both {
         let (stop, stopped) = oneshot::channel::<()>();
         let relay = runtime.spawn(relay.run(async { _ = stopped.await }));
         connect.wait_running(name, PATIENCE).unwrap();
+
         let sql = "SELECT FROM pg_replication_slots WHERE slot_name = ANY($1) AND active";
         let deadline = Instant::now() + PATIENCE;
         while client.query(sql, &[&[name, &slot].map(str::to_owned).to_vec()]).unwrap().len() < 2 {
@@ -165,6 +170,7 @@ fn records(stack: &Stack, topics: &[Vec<String>; 2], rows: usize, name: &str) ->
         let found = topics.each_ref().map(|topics| {
             let mut found: BTreeMap<String, Vec<Logged>> = BTreeMap::new();
             let places = topics.iter().flat_map(|topic| (0..PARTITIONS).map(move |partition| (topic, partition)));
+
             for logged in places.flat_map(|(topic, partition)| broker.fetch(topic, partition, 0)) {
                 let header = |header: &str| {
                     let mut headers = logged.record.headers.iter();
@@ -178,9 +184,11 @@ fn records(stack: &Stack, topics: &[Vec<String>; 2], rows: usize, name: &str) ->
             }
             found
         });
+
         if found.iter().all(|found| found.len() >= rows) {
             return found;
         }
+
         let counts = found.map(|found| found.len());
         let status = stack.connect_rest().status(name).unwrap();
         assert!(Instant::now() < deadline, "{name}: {counts:?} of {rows}: {status:#}");

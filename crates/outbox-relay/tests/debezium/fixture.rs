@@ -13,7 +13,7 @@ use crate::reader::{Outcome, Reader};
 use crate::rows;
 
 /// A table in its own database, and the connectors that read it.
-pub(crate) struct Fixture {
+pub(crate) struct DebeziumEnv {
     stack: Stack,
     env: TestEnv,
     client: Client,
@@ -22,7 +22,7 @@ pub(crate) struct Fixture {
     pause: Duration,
 }
 
-impl Fixture {
+impl DebeziumEnv {
     /// Creates a fixture; `columns` is the body of CREATE TABLE.
     pub(crate) fn new(layout: TableLayout, columns: &str) -> Self {
         let mut fixture = Self::without_table(layout);
@@ -67,6 +67,7 @@ impl Fixture {
             .with("topic.creation.default.partitions", "3")
             .with("topic.creation.default.replication.factor", "1")
             .with("transforms.outbox.route.topic.replacement", format!("{name}.${{routedByValue}}"));
+
         let losses = [Loss::JsonExpansion, Loss::NullableColumns];
         let pipeline = Pipeline::accepting(&losses, change(config, &name), self.layout.clone()).unwrap();
         self.readers.push(Reader::new(name, pipeline));
@@ -157,7 +158,7 @@ impl Fixture {
     }
 }
 
-impl Fixture {
+impl DebeziumEnv {
     /// Returns how many heartbeats the first connector wrote while its records were compared.
     pub(crate) fn heartbeats_after_comparing(mut self, inserts: &[String]) -> usize {
         let differences = self.differences(inserts);
@@ -187,7 +188,7 @@ impl Fixture {
     }
 }
 
-impl Drop for Fixture {
+impl Drop for DebeziumEnv {
     fn drop(&mut self) {
         thread::scope(|scope| {
             for reader in &self.readers {

@@ -4,7 +4,7 @@ use outbox_core::ConnectorConfig;
 use outbox_core::layout::ColumnType;
 
 use crate::configuration::{BINARY_DATA, JSON, With as _, layout};
-use crate::fixture::{COLUMNS, Fixture, event};
+use crate::fixture::{COLUMNS, DebeziumEnv, event};
 use crate::transformations::Transformed as _;
 
 fn beating(config: ConnectorConfig) -> ConnectorConfig {
@@ -14,7 +14,7 @@ fn beating(config: ConnectorConfig) -> ConnectorConfig {
 #[test]
 fn heartbeats_are_those_of_debezium() {
     let layout = layout("of_heartbeats", ColumnType::Jsonb, vec![]);
-    let mut fixture = Fixture::new(layout, &format!("{COLUMNS}, payload jsonb"));
+    let mut fixture = DebeziumEnv::new(layout, &format!("{COLUMNS}, payload jsonb"));
     fixture.reader_named("text", |config, name| {
         beating(config)
             .with("topic.heartbeat.name", format!("beats-of-{name}"))
@@ -24,6 +24,7 @@ fn heartbeats_are_those_of_debezium() {
             .and("drop", "DropHeaders", &[("headers", "source")])
             .and("again", "io.debezium.transforms.outbox.EventRouter", &[])
     });
+
     fixture.reader("json", |config| {
         beating(config)
             .json_keys("false")
@@ -35,6 +36,7 @@ fn heartbeats_are_those_of_debezium() {
             .and("rename", "RegexRouter", &[("regex", "(.*)"), ("replacement", "$1.renamed"), ("predicate", "beats")])
             .and("unwrap", "io.debezium.transforms.ExtractNewRecordState", &[])
     });
+
     let logical = [
         ("topic.regex", "(.*heartbeat)s?\\.(.*)"),
         ("topic.replacement", "$1-of.$2"),
@@ -42,6 +44,7 @@ fn heartbeats_are_those_of_debezium() {
         ("key.field.regex", "(.*)-heartbeat(.*)"),
         ("key.field.replacement", "$1$2"),
     ];
+
     fixture.reader("schemas", |config| {
         beating(config.json_keys("true").json_values("true"))
             .before("logical", "io.debezium.transforms.ByLogicalTableRouter", &logical)

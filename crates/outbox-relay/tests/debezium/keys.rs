@@ -18,6 +18,7 @@ const CONNECTOR: &str = "io.debezium.connector.postgresql.PostgresConnector";
 fn every_key_that_connect_lists_is_known() {
     let connect = Stack::connect().unwrap().connect_rest();
     let mut listed = 0;
+
     for converter in [STRING, JSON, BYTE_ARRAY, BINARY_DATA] {
         let config = json!({
             "name": "keys",

@@ -71,6 +71,7 @@ fn a_life_is_exchanged_under_load_and_both_engines_have_each_event_once_and_in_o
         load.writes(50);
         assert_eq!(service.rows() == stays, life.vanishes(), "{life:?}");
     }
+
     let written = load.end(&service);
     service.stored.extend(written);
     service.compare();

@@ -4,7 +4,7 @@ use outbox_core::TableLayout;
 use outbox_core::layout::{Column, ColumnType, EventField, Nullability};
 
 use crate::configuration::identifier;
-use crate::fixture::{Fixture, id};
+use crate::fixture::{DebeziumEnv, id};
 
 /// The table is as outbox-pg creates it.
 #[test]
@@ -18,6 +18,7 @@ fn columns_of_the_service_s_own() {
     ];
     let layout =
         columns.into_iter().fold(TableLayout::recommended(), |layout, column| layout.with_column(column).unwrap());
+
     let sql = r#""id" uuid NOT NULL PRIMARY KEY,
         "aggregate_type" text NOT NULL,
         "aggregate_id" text NOT NULL,
@@ -35,8 +36,9 @@ fn columns_of_the_service_s_own() {
         "region" text NOT NULL DEFAULT 'it''s',
         "lang" text NOT NULL DEFAULT '',
         "record_key" text NOT NULL"#;
-    let mut fixture = Fixture::new(layout.clone(), sql);
+    let mut fixture = DebeziumEnv::new(layout.clone(), sql);
     assert_eq!(fixture.layout_with_defaults(), layout);
+
     fixture.reader("own_columns", |config| config);
     let row = |index: usize, columns: &str, values: &str| {
         format!(

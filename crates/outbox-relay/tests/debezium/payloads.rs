@@ -4,7 +4,7 @@ use outbox_core::layout::{Column, ColumnType, EventField, Nullability};
 use outbox_core::{ConnectorConfig, TableLayout};
 
 use crate::configuration::{With as _, identifier, layout, not_null, nullable};
-use crate::fixture::{COLUMNS, Fixture, event, id};
+use crate::fixture::{COLUMNS, DebeziumEnv, event, id};
 
 /// JSON that a `jsonb` column takes too.
 const DOCUMENTS: [&str; 16] = [
@@ -34,7 +34,7 @@ fn quoted(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| format!("'{}'", text.replace('\'', "''"))).collect()
 }
 
-fn readers(fixture: &mut Fixture) {
+fn readers(fixture: &mut DebeziumEnv) {
     fixture.reader("string", |config| config);
     fixture.reader("tombstone", |config| config.option("route.tombstone.on.empty.payload", "true"));
     fixture.reader("json", |config| config.json_values("false").json_keys("false"));
@@ -46,7 +46,8 @@ fn readers(fixture: &mut Fixture) {
 
 #[test]
 fn json_payloads() {
-    let mut fixture = Fixture::new(layout("of_json", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
+    let mut fixture =
+        DebeziumEnv::new(layout("of_json", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
     readers(&mut fixture);
     let mut payloads = quoted(&DOCUMENTS);
     payloads.extend(quoted(&[r#""\u0000 \ud800""#, "{\"a\": 1e999999}", "\t{\"a\"  :\r\n1}\n"]));
@@ -56,7 +57,8 @@ fn json_payloads() {
 
 #[test]
 fn jsonb_payloads() {
-    let mut fixture = Fixture::new(layout("of_jsonb", ColumnType::Jsonb, vec![]), &format!("{COLUMNS}, payload jsonb"));
+    let mut fixture =
+        DebeziumEnv::new(layout("of_jsonb", ColumnType::Jsonb, vec![]), &format!("{COLUMNS}, payload jsonb"));
     readers(&mut fixture);
     let mut payloads = quoted(&DOCUMENTS);
     payloads.extend(["NULL".to_owned(), "'{}'".to_owned()]);
@@ -65,7 +67,8 @@ fn jsonb_payloads() {
 
 #[test]
 fn text_payloads() {
-    let mut fixture = Fixture::new(layout("of_text", ColumnType::Text, vec![]), &format!("{COLUMNS}, payload text"));
+    let mut fixture =
+        DebeziumEnv::new(layout("of_text", ColumnType::Text, vec![]), &format!("{COLUMNS}, payload text"));
     readers(&mut fixture);
     let mut payloads = quoted(&DOCUMENTS);
     payloads.extend(quoted(&["", " ", "\t\n", "\u{a0}", "\u{3000}", "\u{1}", "not json", "it's", "\\x00"]));
@@ -78,7 +81,7 @@ fn text_payloads() {
 fn varchar_payloads_with_keys(ty: ColumnType, sql: &str, keys: [&str; 2]) {
     let key = Column::foreign(identifier("k"), ty, Nullability::NotNull);
     let layout = layout("of_varchar", ColumnType::Varchar(5), vec![key]);
-    let mut fixture = Fixture::new(layout, &format!("{COLUMNS}, payload varchar(5), k {sql} NOT NULL"));
+    let mut fixture = DebeziumEnv::new(layout, &format!("{COLUMNS}, payload varchar(5), k {sql} NOT NULL"));
     let keyed = |config: ConnectorConfig| config.option("table.field.event.key", "k");
     fixture.reader("string", keyed);
     fixture.reader("json", |config| keyed(config).json_keys("false"));
@@ -119,13 +122,15 @@ fn aggregate_ids_of_type_uuid() {
         not_null(EventField::EventType, "type", ColumnType::Varchar(255)),
         nullable(EventField::Payload, "payload", ColumnType::Jsonb),
     ];
+
     let (schema, table) = (identifier("Sales"), identifier("out\"box.v1"));
     let layout = TableLayout::new(schema, table, columns).unwrap();
     let columns = "id uuid PRIMARY KEY, aggregatetype varchar(255) NOT NULL, aggregateid uuid NOT NULL, \
                    type varchar(255) NOT NULL, payload jsonb";
-    let mut fixture = Fixture::new(layout, columns);
+    let mut fixture = DebeziumEnv::new(layout, columns);
     fixture.reader("string", |config| config);
     fixture.reader("schemas", |config| config.json_values("true").json_keys("true"));
+
     let row = |index: usize| {
         let id = id(index);
         format!("VALUES ('{id}', 'order', '{id}', 'x', '{{\"a\": 1}}')")

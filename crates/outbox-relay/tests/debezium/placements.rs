@@ -5,7 +5,7 @@ use outbox_core::layout::{Column, ColumnType, Nullability};
 use outbox_core::record::Record;
 
 use crate::configuration::{PLACEMENT, With as _, identifier, layout};
-use crate::fixture::{COLUMNS, Fixture, event, id};
+use crate::fixture::{COLUMNS, DebeziumEnv, event, id};
 
 const TYPES: [(&str, ColumnType, &str); 11] = [
     ("c_uuid", ColumnType::Uuid, "uuid"),
@@ -79,15 +79,17 @@ fn placed(place: &str) -> String {
 #[test]
 fn columns_of_every_type_are_placed() {
     let (layout, sql) = table("placed");
-    let mut fixture = Fixture::new(layout, &sql);
+    let mut fixture = DebeziumEnv::new(layout, &sql);
     let headers = placed("header");
     let nullable: Vec<_> = TYPES.iter().map(|(name, ..)| format!("n_{name}:ENVELOPE:{name}_or_not")).collect();
     let envelope = format!("{},{}", placed("envelope"), nullable.join(","));
+
     fixture.reader("headers", |config| {
         config
             .with(PLACEMENT, format!("{headers},p:partition,missing:header"))
             .option("table.field.additional.missing", "ignore")
     });
+
     fixture.reader("envelope", |config| config.json_values("false").with(PLACEMENT, &*envelope));
     fixture.reader("schemas", |config| config.json_values("true").json_keys("true").with(PLACEMENT, &*envelope));
     fixture.reader("both", |config| {
@@ -106,7 +108,7 @@ fn columns_of_every_type_are_placed() {
 #[test]
 fn an_envelope_has_a_version() {
     let (layout, sql) = table("versioned");
-    let mut fixture = Fixture::new(layout, &sql);
+    let mut fixture = DebeziumEnv::new(layout, &sql);
     let version = |config: outbox_core::ConnectorConfig| config.option("table.field.event.schema.version", "c_int");
     fixture.reader("schemas", |config| version(config.json_values("true")).with(PLACEMENT, "c_bool:envelope"));
     fixture.reader("plain", |config| version(config.json_values("false")).with(PLACEMENT, "c_bool:envelope"));
@@ -119,7 +121,7 @@ fn an_envelope_has_a_version() {
 #[test]
 fn the_schemas_of_two_topics_have_the_first_ones_name() {
     let (table, sql) = (layout("two_topics", ColumnType::Json, vec![]), format!("{COLUMNS}, payload json"));
-    let mut fixture = Fixture::new(table, &sql);
+    let mut fixture = DebeziumEnv::new(table, &sql);
     fixture.reader("two_topics", |config| config.json_values("true").with(PLACEMENT, "event_type:envelope"));
     let row = |index, kind| format!("VALUES ('{}', '{kind}', 'k', 'x', '{{}}')", id(index));
     let outcomes = fixture.outcomes(&[row(0, "first"), row(1, "second")]);
@@ -135,7 +137,7 @@ fn the_schemas_of_two_topics_have_the_first_ones_name() {
 #[test]
 fn an_expanded_payload_of_another_shape_and_the_same_version_fails_the_task() {
     let (layout, sql) = table("reshaped");
-    let mut fixture = Fixture::new(layout, &sql);
+    let mut fixture = DebeziumEnv::new(layout, &sql);
     fixture.reader("reshaped", |config| {
         config
             .json_values("true")
@@ -144,6 +146,7 @@ fn an_expanded_payload_of_another_shape_and_the_same_version_fails_the_task() {
             .option("table.expand.json.payload", "true")
     });
     fixture.for_connector_only("errors.tolerance", "all");
+
     let row = |index, payload| event(index, &format!("'{payload}', 0, {}, {}", VALUES[0], VALUES[0]));
     let outcomes = fixture.outcomes(&[row(0, r#"{"a": 1}"#), row(1, r#"{"b": 1}"#), row(2, r#"{"a": 2}"#)]);
     let is_there: Vec<_> = outcomes.iter().map(|outcome| outcome.debezium.is_some()).collect();

@@ -5,7 +5,7 @@ use outbox_core::layout::{Column, ColumnType as T, Nullability};
 use postgres::{Client, NoTls};
 
 use crate::configuration::{JSON, PLACEMENT, STRING, With as _, identifier, layout};
-use crate::fixture::{COLUMNS, Fixture, event};
+use crate::fixture::{COLUMNS, DebeziumEnv, event};
 
 /// The name and the type in the layout, the type in SQL, and the values of each row.
 type Line = (&'static str, T, &'static str, [&'static str; 3]);
@@ -86,10 +86,10 @@ fn placed(lines: &[Line], placement: &str) -> String {
     lines.iter().map(|(name, ..)| format!("{name}:{placement}")).collect::<Vec<_>>().join(",")
 }
 
-fn fixture(name: &str) -> Fixture {
+fn fixture(name: &str) -> DebeziumEnv {
     let lines = || SCALARS.iter().chain(&OTHERS);
     let columns = lines().map(|(name, ty, ..)| Column::foreign(identifier(name), *ty, Nullability::Nullable));
-    let fixture = Fixture::without_table(layout(name, T::Json, columns.collect()));
+    let fixture = DebeziumEnv::without_table(layout(name, T::Json, columns.collect()));
     let columns: Vec<_> = lines().map(|(name, _, sql, _)| format!("{name} {sql}")).collect();
     let create = format!(
         "CREATE EXTENSION citext; CREATE EXTENSION ltree; CREATE EXTENSION hstore;
@@ -128,12 +128,14 @@ fn rare_columns_in_headers() {
                 .with(PLACEMENT, &*all)
         });
     }
+
     let as_json = |config: ConnectorConfig| config.without("extended.headers.enabled").with("header.converter", JSON);
     for schemas in ["false", "true"] {
         fixture.reader(&format!("json_{schemas}"), |config| {
             as_json(config).with("header.converter.schemas.enable", schemas).with(PLACEMENT, placed(&SCALARS, "header"))
         });
     }
+
     fixture
         .reader("string", |config| config.with("header.converter", STRING).with(PLACEMENT, placed(&SCALARS, "header")));
     fixture.compare(&rows());
@@ -155,6 +157,7 @@ fn rare_columns_in_keys_and_envelopes() {
                 .option("route.by.field", "aggregate_type")
         });
     }
+
     fixture.reader("text", |config| config.option("table.field.event.key", "c_interval"));
     fixture.reader("xml", |config| config.json_keys("true").option("table.field.event.key", "c_xml"));
     fixture.compare(&rows());

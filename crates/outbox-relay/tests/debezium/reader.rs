@@ -81,8 +81,10 @@ impl Reader {
             let relay = StandIn::start(&config, stack.kafka_bootstrap());
             *self.relay.lock().unwrap() = Some(relay);
         }
+
         let sql = "SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active";
         let deadline = Instant::now() + PATIENCE;
+
         while client.query_opt(sql, &[&self.pipeline.slot().as_str()]).unwrap().is_none() {
             assert!(Instant::now() < deadline, "{} does not read its slot", self.name);
             thread::sleep(Duration::from_millis(50));
@@ -120,10 +122,12 @@ impl Reader {
             differences.extend(self.unexpected(&expected, &relayed));
             differences.extend(self.order(&expected, &relayed));
         }
+
         for (id, expected) in &expected {
             let found = logged.get(id).map_or(&[][..], Vec::as_slice);
             differences.extend(compare(&self.name, id, expected.as_ref(), found));
         }
+
         differences.extend(self.unexpected(&expected, &logged));
         differences.extend(self.order(&expected, &logged));
         differences
@@ -149,12 +153,15 @@ impl Reader {
     ) -> BTreeMap<String, Vec<Logged>> {
         let topics: BTreeSet<_> = topics(expected).into_iter().map(|topic| format!("{prefix}{topic}")).collect();
         self.topics.lock().unwrap().extend(topics.iter().cloned());
+
         let mut broker = Broker::connect(&stack.kafka_bootstrap());
         let mut offsets: BTreeMap<(&String, i32), i64> =
             topics.iter().flat_map(|topic| (0..PARTITIONS).map(move |partition| ((topic, partition), 0))).collect();
+
         let mut logged: BTreeMap<String, Vec<Logged>> = BTreeMap::new();
         let (last, deadline) = (&expected.last().unwrap().0, Instant::now() + PATIENCE);
         let mut settled = None;
+
         loop {
             for ((topic, partition), offset) in &mut offsets {
                 for found in broker.fetch(topic, *partition, *offset) {
@@ -164,6 +171,7 @@ impl Reader {
                     }
                 }
             }
+
             let is_there = |(id, record): &(String, Result<Record, Error>)| record.is_err() || logged.contains_key(id);
             if logged.contains_key(last) {
                 let settled = *settled.get_or_insert_with(|| Instant::now() + SETTLED);
@@ -171,6 +179,7 @@ impl Reader {
                     return logged;
                 }
             }
+
             if Instant::now() >= deadline {
                 let status = stack.connect_rest().status(&self.name).unwrap();
                 panic!("the last row's record of {} did not come: {status:#}", self.name);
@@ -265,6 +274,7 @@ fn shown_heartbeat(found: &Logged) -> String {
     let age = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis().abs_diff(time.parse().unwrap());
     let is_near = timestamp.is_some_and(|timestamp| timestamp.abs_diff(time.parse().unwrap()) < 60_000);
     assert!(age < 300_000 && is_near, "{found:?}");
+
     let key = text(key.as_ref());
     let headers: Vec<_> = headers.iter().map(|(name, value)| (name, text(value.as_ref()))).collect();
     let value = value.replace(&time, "time");

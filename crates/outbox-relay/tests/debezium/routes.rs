@@ -3,11 +3,11 @@
 use outbox_core::layout::ColumnType;
 
 use crate::configuration::{With as _, layout};
-use crate::fixture::{COLUMNS, Fixture, id};
+use crate::fixture::{COLUMNS, DebeziumEnv, id};
 
 #[test]
 fn routes_by_expression() {
-    let mut fixture = Fixture::new(layout("routed", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
+    let mut fixture = DebeziumEnv::new(layout("routed", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
     // Each takes all of the names: topics of those that do not match would be shared.
     for (label, regex, replacement) in [
         ("whole", "(.*)", "{name}.$1"),
@@ -36,7 +36,8 @@ fn routes_by_expression() {
 /// A name that does not match as a whole is the topic.
 #[test]
 fn names_that_match_no_expression() {
-    let mut fixture = Fixture::new(layout("unrouted", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
+    let mut fixture =
+        DebeziumEnv::new(layout("unrouted", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
     let mut of_its_own = String::new();
     fixture.reader_named("unmatched", |config, name| {
         of_its_own = name.to_owned();

@@ -15,6 +15,7 @@ pub(crate) fn of(client: &mut Client, layout: &TableLayout) -> Vec<Row> {
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,
     });
+
     rows.map(|row| {
         let columns = layout.columns().iter().enumerate();
         let values =

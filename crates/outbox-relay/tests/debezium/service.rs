@@ -13,7 +13,7 @@ use outbox_test_support::connect;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::fixture::Fixture;
+use crate::fixture::DebeziumEnv;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -36,7 +36,7 @@ pub(crate) fn events(ages: impl IntoIterator<Item = Duration>) -> Vec<OutboxEven
 
 /// A service with the outbox of a life, a connector and the relay that read it, and what it stored.
 pub(crate) struct Service {
-    fixture: Fixture,
+    fixture: DebeziumEnv,
     pub(crate) pipeline: Pipeline,
     outbox: PgOutbox,
     pub(crate) client: Client,
@@ -50,7 +50,7 @@ impl Service {
     }
 
     pub(crate) fn start_with(layout: TableLayout, change: impl FnOnce(ConnectorConfig) -> ConnectorConfig) -> Self {
-        let mut fixture = Fixture::without_table(layout);
+        let mut fixture = DebeziumEnv::without_table(layout);
         fixture.reader("life", change);
         let pipeline = fixture.pipeline().clone();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

@@ -3,7 +3,7 @@
 use outbox_core::layout::{ColumnType, EventField};
 
 use crate::configuration::{PLACEMENT, layout, nullable};
-use crate::fixture::{COLUMNS, Fixture, event};
+use crate::fixture::{COLUMNS, DebeziumEnv, event};
 
 const FAR: &str = "topic.creation.default.message.timestamp.after.max.ms";
 const LONG_AGO: &str = "topic.creation.default.message.timestamp.before.max.ms";
@@ -13,9 +13,10 @@ fn timestamps_of_columns() {
     for (ty, sql) in [(ColumnType::TimestampMillis, "timestamp(3)"), (ColumnType::TimestampMicros, "timestamp")] {
         let columns = vec![nullable(EventField::CreatedAt, "created_at", ty)];
         let layout = layout("timed", ColumnType::Json, columns);
-        let mut fixture = Fixture::new(layout, &format!("{COLUMNS}, payload json, created_at {sql}"));
+        let mut fixture = DebeziumEnv::new(layout, &format!("{COLUMNS}, payload json, created_at {sql}"));
         fixture.reader("timed", |config| config.with(FAR, i64::MAX.to_string()).with(LONG_AGO, i64::MAX.to_string()));
         fixture.for_connector_only("errors.tolerance", "all");
+
         let at = [
             "2026-01-02 03:04:05.678901",
             "2026-01-02 03:04:05.678999",
@@ -27,6 +28,7 @@ fn timestamps_of_columns() {
         ];
         let mut rows: Vec<_> =
             at.iter().enumerate().map(|(index, at)| event(index, &format!("'{{}}', '{at}'"))).collect();
+
         rows.push(event(at.len(), "'{}', NULL"));
         fixture.compare(&rows);
     }
@@ -37,7 +39,7 @@ fn timestamps_of_columns() {
 fn a_timestamp_before_1970_fails_the_task() {
     let columns = vec![nullable(EventField::CreatedAt, "created_at", ColumnType::TimestampMicros)];
     let layout = layout("timed", ColumnType::Json, columns);
-    let mut fixture = Fixture::new(layout, &format!("{COLUMNS}, payload json, created_at timestamp"));
+    let mut fixture = DebeziumEnv::new(layout, &format!("{COLUMNS}, payload json, created_at timestamp"));
     fixture.reader("before", |config| config);
     let failure = fixture.failure(&[event(0, "'{}', '2026-01-02'"), event(1, "'{}', '1969-12-31 23:59:59.998'")]);
     assert!(failure.contains("Invalid record timestamp -2"), "{failure}");
@@ -47,13 +49,15 @@ fn a_timestamp_before_1970_fails_the_task() {
 #[test]
 fn instants_beyond_the_year_9999() {
     let layout = layout("beyond", ColumnType::Json, vec![]);
-    let mut fixture = Fixture::new(layout, &format!("{COLUMNS}, payload json, us timestamp, tz timestamptz"));
+    let mut fixture = DebeziumEnv::new(layout, &format!("{COLUMNS}, payload json, us timestamp, tz timestamptz"));
     fixture.reader("beyond", |config| config);
     fixture.for_connector_only(PLACEMENT, "us:header,tz:header");
     fixture.for_connector_only("errors.tolerance", "all");
+
     let at = ["12345-01-02 03:04:05.5", "infinity", "-infinity", "294276-12-31 23:59:59"];
     let mut rows: Vec<_> =
         at.iter().enumerate().map(|(index, at)| event(index, &format!("'{{}}', '{at}', '{at}'"))).collect();
+
     rows.push(event(at.len(), "'{}', '2026-01-02', '2026-01-02'"));
     let outcomes = fixture.outcomes(&rows);
     let headers = outcomes.iter().map(|outcome| {
@@ -63,6 +67,7 @@ fn instants_beyond_the_year_9999() {
     });
     let headers: Vec<_> = headers.collect();
     let shown = |us: &str, tz: &str| (Some(us.to_owned()), Some(tz.to_owned()));
+
     assert_eq!(
         headers,
         [

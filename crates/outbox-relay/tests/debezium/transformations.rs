@@ -4,7 +4,7 @@ use outbox_core::layout::{Column, ColumnType, Nullability};
 use outbox_core::{ConnectorConfig, TableLayout};
 
 use crate::configuration::{JSON, PLACEMENT, STRING, With as _, identifier, layout};
-use crate::fixture::{COLUMNS, Fixture, event, id};
+use crate::fixture::{COLUMNS, DebeziumEnv, event, id};
 
 /// The classes of Kafka Connect.
 const KAFKA: &str = "org.apache.kafka.connect.transforms.";
@@ -47,7 +47,8 @@ const HEADERS: &str =
 #[test]
 fn headers_are_written_as_json() {
     let (layout, sql) = table("json_headers");
-    let mut fixture = Fixture::new(layout, &sql);
+    let mut fixture = DebeziumEnv::new(layout, &sql);
+
     for schemas in ["false", "true"] {
         fixture.reader(&format!("headers_{schemas}"), |config| {
             config
@@ -59,6 +60,7 @@ fn headers_are_written_as_json() {
                 .and("name", "InsertHeader", &[("header", "source"), ("value.literal", "shop")])
         });
     }
+
     fixture.reader("headers_text", |config| {
         let texts = "event_type:header,n:header,urgent:header,at:header,seen:header,share:header,tags:header";
         config.with("header.converter", STRING).with(PLACEMENT, texts)
@@ -103,9 +105,10 @@ fn options_of(config: ConnectorConfig, name: &str, class: &str, options: &[(&str
 #[test]
 fn transformations_next_to_the_router_apply() {
     let (layout, sql) = table("transformed");
-    let mut fixture = Fixture::new(layout, &sql);
+    let mut fixture = DebeziumEnv::new(layout, &sql);
     let placed =
         |config: ConnectorConfig| config.without("extended.headers.enabled").with(PLACEMENT, "event_type:header");
+
     fixture.reader("topics", |config| {
         placed(config)
             .predicate("isOrder", "TopicNameMatches", "pattern", "(?!.*invoice).*\\.\\p{Lower}{5}+")
@@ -127,6 +130,7 @@ fn transformations_next_to_the_router_apply() {
             .and("drop", "DropHeaders", &[("headers", "event_type, __debezium.context.runId,absent")])
             .and("typed", "InsertHeader", &[("header", "typed"), ("value.literal", "x"), ("predicate", "hasType")])
     });
+
     fixture.reader("twice", |config| placed(config).and("second", "io.debezium.transforms.outbox.EventRouter", &[]));
     fixture.reader("unwrapped", |config| {
         placed(config).option("route.tombstone.on.empty.payload", "true").and(
@@ -142,6 +146,7 @@ fn transformations_next_to_the_router_apply() {
             .and("unwrap", "io.debezium.transforms.ExtractNewRecordState", &[keep])
             .and("trace", "io.debezium.transforms.tracing.ActivateTracingSpan", &[])
     });
+
     fixture.reader("filtered", |config| {
         placed(config.json_values("false"))
             .option("table.expand.json.payload", "true")
@@ -163,7 +168,7 @@ fn transformations_next_to_the_router_apply() {
 #[test]
 fn logical_topics_of_tables_name_the_schemas_of_envelopes() {
     let (layout, sql) = table("logical_1");
-    let mut fixture = Fixture::new(layout, &sql);
+    let mut fixture = DebeziumEnv::new(layout, &sql);
     fixture.reader("logical", |config| {
         config
             .json_keys("true")
@@ -189,6 +194,7 @@ fn logical_topics_of_tables_name_the_schemas_of_envelopes() {
                 &[("topic.regex", "other\\.(.*)"), ("topic.replacement", "$1")],
             )
     });
+
     // Debezium gives envelopes of one table the schema's name of the first one, so these are of one topic.
     fixture.compare(&[&rows()[..2], &rows()[4..]].concat());
 }
@@ -196,7 +202,7 @@ fn logical_topics_of_tables_name_the_schemas_of_envelopes() {
 #[test]
 fn a_logical_topic_after_the_router_stops_debezium() {
     let (layout, sql) = table("late");
-    let mut fixture = Fixture::new(layout, &sql);
+    let mut fixture = DebeziumEnv::new(layout, &sql);
     fixture.reader("late", |config| config.with(PLACEMENT, "event_type:header"));
     for (key, value) in [
         ("transforms.late.type", "io.debezium.transforms.ByLogicalTableRouter"),
@@ -206,6 +212,7 @@ fn a_logical_topic_after_the_router_stops_debezium() {
     ] {
         fixture.for_connector_only(key, value);
     }
+
     let trace = fixture.failure(&rows());
     assert!(trace.contains("Only Struct objects supported"), "{trace}");
 }

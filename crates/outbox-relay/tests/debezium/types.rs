@@ -5,7 +5,7 @@ use outbox_core::{ConnectorConfig, TableLayout};
 use postgres::{Client, NoTls};
 
 use crate::configuration::{PLACEMENT, STRING, With as _, identifier, layout, not_null, nullable};
-use crate::fixture::{COLUMNS, Fixture, event};
+use crate::fixture::{COLUMNS, DebeziumEnv, event};
 
 const CUSTOM: &str = "CREATE EXTENSION citext; CREATE TYPE kind AS ENUM ('made', 'Paid ''n'' gone');
     CREATE DOMAIN short AS varchar(50); CREATE DOMAIN shorter AS short CHECK (length(value) < 40);
@@ -62,14 +62,14 @@ fn table(name: &str) -> (TableLayout, String) {
     (layout(name, T::Json, columns.to_vec()), format!("{COLUMNS}, payload json, {sql}"))
 }
 
-fn fixture(name: &str) -> Fixture {
+fn fixture(name: &str) -> DebeziumEnv {
     let (layout, sql) = table(name);
-    let fixture = Fixture::without_table(layout);
+    let fixture = DebeziumEnv::without_table(layout);
     create(&fixture, name, &sql);
     fixture
 }
 
-fn create(fixture: &Fixture, table: &str, columns: &str) {
+fn create(fixture: &DebeziumEnv, table: &str, columns: &str) {
     let create = format!("{CUSTOM} CREATE TABLE {table} ({columns}); CREATE PUBLICATION outbox FOR TABLE {table}");
     Client::connect(fixture.database_url(), NoTls).unwrap().batch_execute(&create).unwrap();
 }
@@ -103,6 +103,7 @@ fn columns_in_keys_and_envelopes() {
         let config = config.with(PLACEMENT, "c_enum:header:kind").json_keys("false");
         config.option("table.field.event.key", "c_double").option("route.by.field", "c_enum")
     });
+
     let rows = [VALUES[0], VALUES[3]].into_iter().enumerate();
     let rows: Vec<_> = rows.map(|(index, values)| event(index, &format!("'{{}}', {values}"))).collect();
     fixture.compare(&rows);
@@ -128,7 +129,7 @@ fn ids_of_every_type() {
             nullable(EventField::Payload, "payload", T::Json),
         ];
         let layout = TableLayout::existing(identifier("public"), identifier("outbox"), columns).unwrap();
-        let mut fixture = Fixture::new(layout, &format!("id {sql}, kind text NOT NULL, payload json"));
+        let mut fixture = DebeziumEnv::new(layout, &format!("id {sql}, kind text NOT NULL, payload json"));
         fixture.read_defaults();
         let by_kind = |config: ConnectorConfig| {
             config.with(PLACEMENT, "kind:header,id:header:copy").option("table.field.event.key", "id")
@@ -159,7 +160,7 @@ const DEFAULTS: [(&str, T, &str); 12] = [
 fn defaults_in_headers() {
     let columns = DEFAULTS.map(|(name, ty, _)| Column::foreign(identifier(name), ty, Nullability::Nullable));
     let layout = layout("defaults", T::Json, columns.to_vec());
-    let mut fixture = Fixture::without_table(layout);
+    let mut fixture = DebeziumEnv::without_table(layout);
     let columns = DEFAULTS.map(|(name, _, sql)| format!("{name} {sql}")).join(", ");
     create(&fixture, "defaults", &format!("{COLUMNS}, payload json, {columns}"));
     fixture.read_defaults();
@@ -175,11 +176,12 @@ fn columns_that_are_altered_between_rows() {
         Column::foreign(identifier("note"), T::Text, Nullability::Nullable),
         nullable(EventField::CreatedAt, "created_at", T::TimestampMicros),
     ];
-    let mut fixture = Fixture::new(
+    let mut fixture = DebeziumEnv::new(
         layout("altered", T::Json, columns),
         &format!("{COLUMNS}, payload json, note varchar(20), created_at timestamp(3), spare point"),
     );
     fixture.reader("altered", |config| config.with(PLACEMENT, "note:header,event_type:header"));
+
     let changes = [
         "ADD COLUMN extra text NOT NULL DEFAULT 'x'",
         "RENAME COLUMN spare TO other",
@@ -189,6 +191,7 @@ fn columns_that_are_altered_between_rows() {
         "ADD COLUMN twice text GENERATED ALWAYS AS (event_type || event_type) STORED",
         "ALTER COLUMN aggregate_id TYPE varchar(50)",
     ];
+
     let columns = "(id, aggregate_type, aggregate_id, event_type, payload, note, created_at)";
     let row = |index| format!("{columns} {}", event(index, "'{}', 'n', '2026-01-02 03:04:05.678'"));
     let mut rows: Vec<_> = changes
@@ -223,11 +226,15 @@ const DECIMAL: &str = "decimal.handling.mode";
 fn forms_of_values() {
     let columns = FORMS.map(|(name, ty, _)| Column::foreign(identifier(name), ty, Nullability::Nullable));
     let columns_sql = FORMS.map(|(name, _, sql)| format!("{name} {sql}")).join(", ");
-    let mut fixture =
-        Fixture::new(layout("forms", T::Bytea, columns.to_vec()), &format!("{COLUMNS}, payload bytea, {columns_sql}"));
+    let mut fixture = DebeziumEnv::new(
+        layout("forms", T::Bytea, columns.to_vec()),
+        &format!("{COLUMNS}, payload bytea, {columns_sql}"),
+    );
+
     let headers = FORMS.map(|(name, ..)| format!("{name}:header")).join(",");
     let envelope = FORMS[..6].iter().chain(&FORMS[7..8]).map(|(name, ..)| format!("{name}:envelope"));
     let envelope = envelope.collect::<Vec<_>>().join(",");
+
     for (name, time, binary, decimal) in [
         ("connect", "connect", "base64", "string"),
         ("iso", "isostring", "base64-url-safe", "double"),
@@ -244,6 +251,7 @@ fn forms_of_values() {
             moded(config).with(PLACEMENT, &*envelope).json_values("true")
         });
     }
+
     fixture.reader("tombstone", |config| {
         let config = config.with(BINARY, "hex").with(TIME, "nanoseconds").without(PLACEMENT);
         config
@@ -251,6 +259,7 @@ fn forms_of_values() {
             .option("route.tombstone.on.empty.payload", "true")
             .option("table.field.event.timestamp", "c_us")
     });
+
     let row = |index, payload, values: &str| event(index, &format!("{payload}, {values}"));
     fixture.compare(&[
         row(

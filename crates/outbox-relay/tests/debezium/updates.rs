@@ -5,14 +5,14 @@ use outbox_core::layout::ColumnType;
 use postgres::{Client, NoTls};
 
 use crate::configuration::{With as _, layout};
-use crate::fixture::{COLUMNS, Fixture, event};
+use crate::fixture::{COLUMNS, DebeziumEnv, event};
 
 const FATAL: &str = "table.op.invalid.behavior";
 
 /// Returns a table whose updates and deletes are published.
-fn fixture() -> Fixture {
+fn fixture() -> DebeziumEnv {
     let layout: TableLayout = layout("updated", ColumnType::Json, vec![]);
-    let fixture = Fixture::new(layout, &format!("{COLUMNS}, payload json"));
+    let fixture = DebeziumEnv::new(layout, &format!("{COLUMNS}, payload json"));
     let mut client = Client::connect(fixture.database_url(), NoTls).unwrap();
     client.batch_execute("ALTER PUBLICATION outbox SET (publish = 'insert, update, delete')").unwrap();
     fixture

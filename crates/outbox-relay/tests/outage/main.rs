@@ -22,7 +22,7 @@ use tokio::task::spawn_blocking;
 use xtask::stack::{Service, Stack, StackError};
 
 use self::connector::Connector;
-use self::fixture::Fixture;
+use self::fixture::RelayEnv;
 use self::load::Load;
 
 /// Held by the test that may stop servers.
@@ -32,16 +32,18 @@ static SERVERS: Mutex<()> = Mutex::const_new(());
 async fn restarts_of_kafka_under_load_lose_and_double_nothing() {
     let _turn = SERVERS.lock().await;
     let kafka = Restarted::new(Service::Kafka);
-    let mut fixture = Fixture::new(3).await;
+    let mut fixture = RelayEnv::new(3).await;
     let relay = fixture.start();
     let load = Load::start(&fixture, 10);
     load.writes(200).await;
+
     for end in [Stack::stop, Stack::kill] {
         kafka.act(end).await;
         load.writes(200).await;
         kafka.act(Stack::start).await;
         load.writes(200).await;
     }
+
     load.end().await;
     // The client keeps dead connections.
     fixture.env.reconnect_kafka().await;
@@ -53,7 +55,7 @@ async fn restarts_of_kafka_under_load_lose_and_double_nothing() {
 #[tokio::test]
 async fn the_relay_takes_over_from_a_debezium_that_was_killed_under_load_and_doubles_nothing() {
     let _turn = SERVERS.lock().await;
-    let fixture = Fixture::new(3).await;
+    let fixture = RelayEnv::new(3).await;
     let connector = Connector::of(&fixture);
     let connect = Restarted::new(Service::Connect);
     connector.create().await;
@@ -63,8 +65,10 @@ async fn the_relay_takes_over_from_a_debezium_that_was_killed_under_load_and_dou
     fixture.records(500).await;
     connect.act(Stack::kill).await;
     connector.settles(&fixture).await;
+
     let unconfirmed = fixture.unconfirmed_records().await;
     assert!(unconfirmed > 0, "Debezium has confirmed all that it has written");
+
     let relay = fixture.start();
     load.writes(300).await;
     load.end().await;

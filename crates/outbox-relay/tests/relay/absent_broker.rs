@@ -4,7 +4,7 @@ use outbox_test_support::{TestEnv, TestEnvBuilder};
 use outbox_testkit::{Broker, Postgres};
 use tokio::time::{Instant, timeout};
 
-use crate::fixture::{Fixture, numbered};
+use crate::fixture::{RelayEnv, numbered};
 use crate::load::Load;
 use crate::program::Program;
 use crate::server::shut_down;
@@ -12,8 +12,8 @@ use crate::server::shut_down;
 /// The walsender's patience in these tests, set for the database.
 const SENDER_TIMEOUT: Duration = Duration::from_secs(2);
 
-async fn impatient_bench(site: TestEnvBuilder) -> Fixture {
-    let fixture = Fixture::at(site, 2).await;
+async fn impatient_bench(site: TestEnvBuilder) -> RelayEnv {
+    let fixture = RelayEnv::at(site, 2).await;
     let (name, timeout) = (fixture.name(), SENDER_TIMEOUT.as_millis());
     let sql = format!("ALTER DATABASE {name} SET wal_sender_timeout = {timeout}");
     fixture.client().await.batch_execute(&sql).await.unwrap();
@@ -30,6 +30,7 @@ async fn a_broker_that_is_away_for_three_sender_timeouts_costs_neither_the_walse
     let walsender = fixture.walsender().await;
     broker.faults().freeze();
     let frozen = Instant::now();
+
     // Much more than the relay may keep.
     fixture.enqueue_fat(10..170, 250_000).await;
     tokio::time::sleep_until(frozen + 3 * SENDER_TIMEOUT + Duration::from_millis(500)).await;
@@ -37,6 +38,7 @@ async fn a_broker_that_is_away_for_three_sender_timeouts_costs_neither_the_walse
     broker.faults().thaw();
     fixture.all_arrived_once_and_in_order().await;
     assert_eq!(fixture.walsender().await, walsender);
+
     let peak = relay.peak_memory();
     eprintln!("the relay had {peak} KiB at most");
     assert!(peak < 52 * 1024, "{peak} KiB");
@@ -54,8 +56,10 @@ async fn a_relay_that_is_started_without_a_broker_waits_for_one_and_stops_when_i
     fixture.slot_becomes("active").await;
     fixture.enqueue_each(5, 100..200).await;
     timeout(Duration::from_secs(120), relay.stop()).await.expect("it stops while it waits");
+
     let relay = fixture.start();
     fixture.slot_becomes("active").await;
+
     let walsender = fixture.walsender().await;
     tokio::time::sleep(3 * SENDER_TIMEOUT).await;
     let _broker = Broker::builder().listen(address).start().await.unwrap();
@@ -80,6 +84,7 @@ async fn postgresql_shuts_down_without_a_broker(waiting: std::ops::Range<i64>, b
     let broker = Broker::start().await.unwrap();
     let fixture = impatient_bench(TestEnv::builder().postgres(postgres.url()).brokers(broker.address())).await;
     let relay = fixture.start();
+
     fixture.enqueue_fat(0..10, 0).await;
     fixture.all_arrived().await;
     broker.faults().freeze();

@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 
-impl Fixture {
+impl RelayEnv {
     /// Waits until every event of the table has a record.
     pub(crate) async fn all_arrived(&self) {
         let expected = self.written().await;

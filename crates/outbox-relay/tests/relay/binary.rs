@@ -6,16 +6,17 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 use crate::health::get;
 use crate::program::Program;
 
 #[tokio::test]
 async fn the_program_serves_its_health_and_drains_on_sigterm() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let config = fixture.config.clone().with("database.password", "${env:OUTBOX_TEST_PASSWORD}").to_json();
     let file = std::env::temp_dir().join(format!("{}.json", fixture.name()));
     std::fs::write(&file, config).unwrap();
+
     let address = SocketAddr::from(([127, 0, 0, 1], xtask::stack::free_port().unwrap()));
     let mut program = Command::new(env!("CARGO_BIN_EXE_outbox-relay"))
         .arg("--connector")
@@ -32,10 +33,12 @@ async fn the_program_serves_its_health_and_drains_on_sigterm() {
         assert!(Instant::now() < deadline && program.try_wait().unwrap().is_none(), "it does not become ready");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+
     std::fs::remove_file(file).unwrap();
     fixture.enqueue_each(3, 0..30).await;
     fixture.check(&fixture.records(30).await, 30);
     assert_eq!(get(address, "/live").await.1, "live\n");
+
     let events = format!("outbox_relay_events_total{{topic=\"{}\"}} 30\n", fixture.topic);
     while !get(address, "/metrics").await.1.contains(&events) {
         assert!(Instant::now() < deadline, "not all is acknowledged");
@@ -54,7 +57,7 @@ async fn the_program_serves_its_health_and_drains_on_sigterm() {
 
 #[tokio::test]
 async fn the_log_is_json_if_the_option_says_so() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let program = Program::start_with(&fixture, &["--log-format", "json"]);
     fixture.enqueue_each(1, 0..1).await;
     fixture.records(1).await;

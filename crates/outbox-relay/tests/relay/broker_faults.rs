@@ -5,11 +5,11 @@ use outbox_test_support::TestEnv;
 use outbox_testkit::{Api, Broker, Fault, ResponseError};
 use tokio::time::Instant;
 
-use crate::fixture::{Fixture, Running};
+use crate::fixture::{RelayEnv, Running};
 
 /// Creates a fixture on a broker that no other test uses, with a topic for dead letters that must stay empty.
-async fn fixture(broker: &Broker) -> Fixture {
-    let mut fixture = Fixture::at(TestEnv::builder().brokers(broker.address()), 2).await;
+async fn fixture(broker: &Broker) -> RelayEnv {
+    let mut fixture = RelayEnv::at(TestEnv::builder().brokers(broker.address()), 2).await;
     fixture.dead_letters = Some(fixture.topic.replace(".order", ".dead"));
     fixture
 }
@@ -38,6 +38,7 @@ pub(crate) async fn becomes_ready(relay: &Running) {
 async fn lasting(api: Api, error: ResponseError, code: &str) {
     let broker = Broker::start().await.unwrap();
     let fixture = fixture(&broker).await;
+
     // Rows of the slot's window: their partitions are read first.
     fixture.enqueue_each(5, 0..20).await;
     let fault = broker.faults().inject(Fault::error(api, error).until_lifted());
@@ -108,6 +109,7 @@ async fn a_storage_error_of_a_fetch_is_tried_again() {
     fixture.confirmed().await;
     relay.kill().await;
     fixture.enqueue_each(5, 20..40).await;
+
     let fault = broker.faults().inject(Fault::reject_fetch(ResponseError::KafkaStorageError).until_lifted());
     let relay = fixture.start();
     shows(&relay, "KAFKA_STORAGE_ERROR (56)").await;
@@ -126,10 +128,12 @@ async fn a_partition_that_fails_does_not_stop_those_of_the_same_request() {
     fixture.enqueue_each(5, 0..20).await;
     let relay = fixture.start();
     fixture.confirmed().await;
+
     let fault = Fault::reject(ResponseError::NotEnoughReplicas).on(&*fixture.topic, 0).until_lifted();
     let fault = broker.faults().inject(fault);
     fixture.enqueue_each(5, 20..60).await;
     shows(&relay, "NOT_ENOUGH_REPLICAS (19)").await;
+
     let stopped: Vec<String> =
         fixture.read(&fixture.topic).await.into_iter().filter(|it| it.partition == 0).map(|it| it.key).collect();
     let goal = (20..60).filter(|number| !stopped.contains(&format!("agg-{}", number % 5))).count();

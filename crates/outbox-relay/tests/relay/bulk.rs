@@ -5,14 +5,14 @@ use outbox_core::bytes::Bytes;
 use outbox_core::uuid::Uuid;
 use outbox_pg::tokio_postgres::Client;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 
 const COLUMNS: &str = "outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload)";
 
 /// The rows of one COPY, and of one INSERT, share an LSN.
 #[tokio::test]
 async fn rows_of_copy_and_of_inserts_of_many_rows_are_written_once_through_crashes() {
-    let fixture = Fixture::new(2).await;
+    let fixture = RelayEnv::new(2).await;
     let client = fixture.client().await;
     let mut relay = fixture.start();
     let mut number = 0;
@@ -25,6 +25,7 @@ async fn rows_of_copy_and_of_inserts_of_many_rows_are_written_once_through_crash
         relay.kill().await;
         relay = fixture.start();
     }
+
     fixture.all_arrived_once_and_in_order().await;
     assert_eq!(fixture.written().await.len(), 16_000);
     relay.stop().await;

@@ -5,23 +5,24 @@ use outbox_pg::tokio_postgres::Client;
 use outbox_test_support::{TestEnv, eventually};
 use outbox_testkit::Postgres;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 use crate::program::Program;
 
 const MIB: u64 = 1 << 20;
 
 /// Starts a separate server, with a fixture: an open transaction holds back the slots of all databases.
-async fn alone(partitions: i32) -> (Postgres, Fixture) {
+async fn alone(partitions: i32) -> (Postgres, RelayEnv) {
     let postgres = Postgres::start().await.unwrap();
-    let fixture = Fixture::at(TestEnv::builder().postgres(postgres.url()).kafka(), partitions).await;
+    let fixture = RelayEnv::at(TestEnv::builder().postgres(postgres.url()).kafka(), partitions).await;
     (postgres, fixture)
 }
 
 /// Writes numbered events, each in a separate transaction, with checkpoints in between as a server makes them.
-async fn write_one_by_one(fixture: &Fixture, numbers: Range<i64>) {
+async fn write_one_by_one(fixture: &RelayEnv, numbers: Range<i64>) {
     let client = fixture.client().await;
     client.batch_execute("SET synchronous_commit = off").await.unwrap();
     let step = (numbers.end - numbers.start) / 20;
+
     for first in numbers.clone().step_by(usize::try_from(step).unwrap()) {
         let sql = format!(
             "DO $$ BEGIN FOR n IN {first}..{} LOOP
@@ -36,7 +37,7 @@ async fn write_one_by_one(fixture: &Fixture, numbers: Range<i64>) {
 }
 
 /// Returns a transaction with a transaction id that stays open: what the slot decodes begins before it.
-async fn old_transaction(fixture: &Fixture) -> Client {
+async fn old_transaction(fixture: &RelayEnv) -> Client {
     let client = fixture.client().await;
     client.batch_execute("BEGIN; SELECT txid_current()").await.unwrap();
     client
@@ -61,8 +62,10 @@ async fn a_catch_up_lets_postgresql_remove_wal_and_old_versions_of_the_catalogs(
         !is_behind
     })
     .await;
+
     eprintln!("on the way the slot was at {restarts:?} with {horizons:?}");
     assert!(restarts.len() > 2 && horizons.len() > 2, "{restarts:?} {horizons:?}");
+
     fixture.all_arrived_once_and_in_order().await;
     assert!(relay.status.prometheus_text().contains("outbox_relay_restarts_total 0\n"));
     relay.stop().await;
@@ -106,6 +109,7 @@ async fn with_an_old_transaction_open_a_backlog_is_read_with_few_changes_of_the_
         fixture.ends(&fixture.topic).await.iter().sum::<i64>() >= 30_000
     })
     .await;
+
     eprintln!("the slot was taken by {holders:?}");
     assert!(holders.len() <= 4, "{holders:?}");
     fixture.all_arrived_once_and_in_order().await;
@@ -126,8 +130,10 @@ async fn crashes_within_a_catch_up_with_an_old_transaction_open_duplicate_nothin
         .await;
         relay.kill();
     }
+
     let written = fixture.ends(&fixture.topic).await.iter().sum::<i64>();
     assert!(written < 40_000, "all {written} records were there before the last crash");
+
     let relay = Program::start_with(&fixture, &["--catch-up-step", "8"]);
     fixture.all_arrived_once_and_in_order().await;
     old.batch_execute("COMMIT").await.unwrap();

@@ -6,7 +6,7 @@ use outbox_relay::RelaySettings;
 use serde_json::{Map, Value};
 use xtask::stack::Stack;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 
 fn json(config: &outbox_core::ConnectorConfig) -> Value {
     config.iter().map(|(key, value)| (key.to_owned(), Value::from(value))).collect::<Map<_, _>>().into()
@@ -14,7 +14,7 @@ fn json(config: &outbox_core::ConnectorConfig) -> Value {
 
 #[tokio::test]
 async fn a_connectors_configuration_is_taken_from_connect_with_its_placeholders() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let stack = Stack::connect().unwrap();
     let (rest, name) = (stack.connect_rest(), fixture.name().to_owned());
     // A variable that every process has; the worker leaves it as it is where it has no provider of that name.

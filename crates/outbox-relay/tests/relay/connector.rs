@@ -3,10 +3,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a topic's ends have to stop until Debezium's producer has surely sent all it had.
+/// The time that a topic's ends have to stop until Debezium's producer has surely sent all it had.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// The real Debezium on a fixture's slot. It is removed with the value.
@@ -21,19 +21,19 @@ impl Deref for Connector {
 }
 
 impl Connector {
-    pub(crate) fn of(fixture: &Fixture) -> Self {
+    pub(crate) fn of(fixture: &RelayEnv) -> Self {
         let config = fixture.config.clone();
         Self(outbox_test_support::Connector::new(fixture.name(), config))
     }
 
     /// Waits until it runs and holds the slot.
-    pub(crate) async fn reads(&self, fixture: &Fixture) {
+    pub(crate) async fn reads(&self, fixture: &RelayEnv) {
         self.ask(|connect, name| connect.wait_running(name, PATIENCE)).await;
         fixture.slot_becomes("active").await;
     }
 
     /// Follows the procedure of the docs: stop, no task, slot inactive, ends that stop.
-    pub(crate) async fn gives_back(&self, fixture: &Fixture) {
+    pub(crate) async fn gives_back(&self, fixture: &RelayEnv) {
         self.ask(|connect, name| connect.stop(name)).await;
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -49,7 +49,7 @@ impl Connector {
     }
 
     /// Waits until the slot is free and nothing more of the connector's comes to the topic.
-    pub(crate) async fn settles(&self, fixture: &Fixture) {
+    pub(crate) async fn settles(&self, fixture: &RelayEnv) {
         fixture.slot_becomes("NOT active").await;
         let (mut ends, mut since) = (fixture.ends(&fixture.topic).await, Instant::now());
         while since.elapsed() < SETTLED {

@@ -4,7 +4,7 @@ use outbox_net::ErrorChain;
 use outbox_relay::Mode;
 use outbox_test_support::{TestEnv, eventually};
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 use crate::program::Program;
 
 const PARTITIONED: &str = "ALTER TABLE outbox.outbox_message RENAME TO plain;
@@ -12,7 +12,7 @@ const PARTITIONED: &str = "ALTER TABLE outbox.outbox_message RENAME TO plain;
     DROP TABLE outbox.plain;
     CREATE TABLE outbox.outbox_message_p PARTITION OF outbox.outbox_message DEFAULT";
 
-impl Fixture {
+impl RelayEnv {
     async fn execute(&self, sql: &str) {
         self.client().await.batch_execute(sql).await.unwrap();
     }
@@ -38,7 +38,7 @@ impl Fixture {
 
 #[tokio::test]
 async fn the_program_creates_both_for_a_partitioned_table_as_an_owner_who_is_no_superuser() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     fixture.execute(PARTITIONED).await;
     fixture.without_source().await;
     let role = format!("{}_owner", fixture.name());
@@ -67,8 +67,9 @@ async fn the_program_creates_both_for_a_partitioned_table_as_an_owner_who_is_no_
 
 #[tokio::test]
 async fn without_the_option_an_error_has_the_command_for_each() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     fixture.without_source().await;
+
     let publication = fixture.env.pipeline().publication();
     for command in [
         format!(
@@ -82,6 +83,7 @@ async fn without_the_option_an_error_has_the_command_for_each() {
         assert!(shown.contains("--create") && shown.contains(&command), "{shown}");
         fixture.execute(&command).await;
     }
+
     let relay = fixture.start();
     fixture.enqueue_each(1, 0..1).await;
     fixture.check(&fixture.records(1).await, 1);
@@ -90,7 +92,7 @@ async fn without_the_option_an_error_has_the_command_for_each() {
 
 #[tokio::test]
 async fn a_role_that_may_not_create_them_is_told_which_privilege_it_lacks() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     fixture.without_source().await;
     let role = format!("{}_plain", fixture.name());
     fixture
@@ -113,7 +115,7 @@ async fn a_role_that_may_not_create_them_is_told_which_privilege_it_lacks() {
 /// It would hide that events are lost.
 #[tokio::test]
 async fn a_slot_that_vanishes_while_the_relay_runs_is_not_created_again() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let relay = fixture.start_with(|settings| settings.create_missing());
     eventually("the relay is live", async || relay.status.mode() == Mode::Live).await;
     let sql = "SELECT pg_terminate_backend(active_pid), pg_drop_replication_slot(slot_name)
@@ -124,6 +126,7 @@ async fn a_slot_that_vanishes_while_the_relay_runs_is_not_created_again() {
         !fixture.has().await.0
     })
     .await;
+
     let shown = ErrorChain::new(&relay.outcome().await.unwrap_err()).to_string();
     assert!(shown.contains("does not exist"), "{shown}");
     assert!(!fixture.has().await.0);
@@ -137,7 +140,7 @@ async fn a_created_slot_is_one_for_failover_if_the_connector_says_so_and_the_ser
         (TestEnv::builder(), "coalesce((to_jsonb(s) ->> 'failover')::boolean, true)"),
         (TestEnv::builder().postgres(server.url()), "failover"),
     ] {
-        let mut fixture = Fixture::at(builder.kafka(), 1).await;
+        let mut fixture = RelayEnv::at(builder.kafka(), 1).await;
         fixture.without_source().await;
         fixture.config = fixture.config.with("slot.failover", "true");
         let relay = fixture.start_with(|settings| settings.create_missing());

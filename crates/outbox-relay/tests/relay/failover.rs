@@ -12,7 +12,7 @@ use outbox_test_support::{TestEnv, eventually};
 use outbox_testkit::Postgres;
 use tokio::time::Instant;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 use crate::forwarder::Forwarder;
 use crate::heard::Heard;
 use crate::load::Load;
@@ -45,7 +45,7 @@ async fn a_relay_that_starts_while_the_standby_is_behind_writes_nothing_that_the
         Postgres::builder().downloaded().setting("synchronized_standby_slots", STANDBY).start().await.unwrap();
     let admin = client(&primary).await;
     admin.execute("SELECT pg_create_physical_replication_slot($1, true)", &[&STANDBY]).await.unwrap();
-    let fixture = Fixture::at(TestEnv::builder().postgres(primary.url()).kafka(), 1).await;
+    let fixture = RelayEnv::at(TestEnv::builder().postgres(primary.url()).kafka(), 1).await;
     keep_on_standbys(&fixture).await;
     fixture.enqueue_each(5, 0..300).await;
 
@@ -79,11 +79,13 @@ async fn without_synchronized_standby_slots_kafka_keeps_what_a_failover_lost_and
     load.writes(100).await;
     pair.fixture.all_arrived().await;
     pair.fail_over().await;
+
     // On the new timeline these have the positions that the lost ones had on the old one.
     load.writes(300).await;
     load.end().await;
     pair.fixture.all_arrived().await;
     pair.fixture.confirmed().await;
+
     let in_kafka: BTreeSet<i64> = pair.fixture.places().await.into_keys().collect();
     let lost = in_kafka.len() - pair.fixture.written().await.len();
     eprintln!("{lost} of {} events are in Kafka only", in_kafka.len());
@@ -128,11 +130,11 @@ async fn the_primary_is_found_in_a_list_of_servers_before_and_after_a_failover()
 struct Pair {
     primary: Postgres,
     standby: Postgres,
-    /// How services and the relay reach the primary.
+    /// The address at which services and the relay reach the primary.
     front: Forwarder,
-    /// How the standby reaches it.
+    /// The address at which the standby reaches it.
     upstream: Forwarder,
-    fixture: Fixture,
+    fixture: RelayEnv,
 }
 
 /// Nobody listens on this port.
@@ -148,7 +150,7 @@ impl Pair {
         let admin = client(&primary).await;
         admin.execute("SELECT pg_create_physical_replication_slot($1, true)", &[&STANDBY]).await.unwrap();
         let (front, upstream) = (Forwarder::to(primary.address()).await, Forwarder::to(primary.address()).await);
-        let fixture = Fixture::at(TestEnv::builder().postgres(primary.url()).kafka().through(front.port()), 3).await;
+        let fixture = RelayEnv::at(TestEnv::builder().postgres(primary.url()).kafka().through(front.port()), 3).await;
         keep_on_standbys(&fixture).await;
         let standby = standby_of(&primary, upstream.port(), fixture.name()).await;
         Self { primary, standby, front, upstream, fixture }
@@ -180,7 +182,7 @@ async fn client(postgres: &Postgres) -> Client {
 }
 
 /// Creates the fixture's slot again, as one that standbys keep.
-async fn keep_on_standbys(fixture: &Fixture) {
+async fn keep_on_standbys(fixture: &RelayEnv) {
     let client = fixture.client().await;
     let slot = fixture.name();
     client.execute("SELECT pg_drop_replication_slot($1)", &[&slot]).await.unwrap();
@@ -204,13 +206,16 @@ async fn standby_of(primary: &Postgres, port: u16, database: &str) -> Postgres {
     client.execute("SELECT pg_backup_start('standby', true)", &[]).await.unwrap();
     let copied = Command::new("cp").args(["-a", &source]).arg(&data).status().unwrap();
     assert!(copied.success());
+
     let label: String = client.query_one("SELECT labelfile FROM pg_backup_stop(false)", &[]).await.unwrap().get(0);
     for gone in ["postmaster.pid", "postmaster.opts"] {
         fs::remove_file(data.join(gone)).unwrap();
     }
+
     for slot in fs::read_dir(data.join("pg_replslot")).unwrap() {
         fs::remove_dir_all(slot.unwrap().path()).unwrap();
     }
+
     let owned = |name: &str, content: &str| write_as(&data, name, content);
     owned("backup_label", &label);
     owned("standby.signal", "");

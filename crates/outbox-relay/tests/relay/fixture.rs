@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// A [`TestEnv`] with a slot, and the settings of the relays that read it.
-pub(crate) struct Fixture {
+pub(crate) struct RelayEnv {
     pub(crate) env: TestEnv,
     pub(crate) config: ConnectorConfig,
     pub(crate) outbox: PgOutbox,
@@ -21,7 +21,7 @@ pub(crate) struct Fixture {
     pub(crate) dead_letters: Option<String>,
 }
 
-impl Deref for Fixture {
+impl Deref for RelayEnv {
     type Target = TestEnv;
 
     fn deref(&self) -> &TestEnv {
@@ -78,7 +78,7 @@ impl Found {
     }
 }
 
-impl Fixture {
+impl RelayEnv {
     /// Creates a fixture on the servers that all tests share.
     pub(crate) async fn new(partitions: i32) -> Self {
         Self::at(TestEnv::builder().kafka(), partitions).await
@@ -197,9 +197,11 @@ impl Fixture {
             }
             numbers.push(number);
         }
+
         numbers.sort_unstable();
         let doubled: Vec<_> = numbers.windows(2).filter(|pair| pair[0] == pair[1]).take(5).collect();
         assert!(doubled.is_empty(), "doubled: {doubled:?}");
+
         let lost: Vec<_> = expected.iter().filter(|number| numbers.binary_search(number).is_err()).take(5).collect();
         assert!(lost.is_empty(), "lost: {lost:?}");
         assert_eq!(numbers.len(), expected.len(), "records of events that were never committed");

@@ -164,6 +164,7 @@ impl Failing {
 async fn forward(mut client: TcpStream, mut server: TcpStream, stage: watch::Receiver<Stage>) -> Option<Failing> {
     let (mut up, mut down) = (vec![0; 8_192], vec![0; 8_192]);
     let (mut left, mut rest) = (if *stage.borrow() == Stage::New { 0 } else { usize::MAX }, Vec::new());
+
     while left > 0 {
         tokio::select! {
             () = is_open_and_fails(stage.clone()) => break,

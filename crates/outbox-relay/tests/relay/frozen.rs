@@ -5,12 +5,12 @@ use outbox_test_support::{TestEnv, eventually, stack};
 use outbox_testkit::{Broker, Postgres};
 use xtask::is_full;
 
-use crate::fixture::{Fixture, Running};
+use crate::fixture::{RelayEnv, Running};
 use crate::forwarder::{Fault, FaultyProxy, Stage};
 
 /// A relay that reaches the shared PostgreSQL through a proxy, and gives it two seconds.
 struct Scene {
-    fixture: Fixture,
+    fixture: RelayEnv,
     proxy: FaultyProxy,
     /// The number of rows that were written.
     rows: i64,
@@ -18,7 +18,7 @@ struct Scene {
 
 impl Scene {
     async fn new(fault: Fault) -> Self {
-        let mut fixture = Fixture::new(1).await;
+        let mut fixture = RelayEnv::new(1).await;
         let proxy = FaultyProxy::to(([127, 0, 0, 1], stack().postgres_port()).into(), fault).await;
         fixture.config = fixture.config.with("database.port", proxy.port().to_string());
         // The server never gives up a walsender by itself.
@@ -81,7 +81,7 @@ impl Scene {
     }
 }
 
-impl Fixture {
+impl RelayEnv {
     /// Sets a parameter for all sessions of the database that begin from now on.
     async fn set(&self, name: &str, value: &str) {
         let sql = format!("ALTER DATABASE {} SET {name} = '{value}'", self.name());
@@ -141,7 +141,7 @@ async fn a_connection_that_trickles_single_bytes_at_any_stage_is_replaced() {
 /// While a broker acknowledges nothing, nothing more of the copy is taken.
 #[tokio::test]
 async fn a_walsender_that_ends_during_the_catch_up_is_noticed() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     let broker = Broker::start().await.unwrap();
     fixture.brokers = broker.address();
     fixture.enqueue_fat_at_once(0..200, 100_000).await;
@@ -168,7 +168,7 @@ async fn a_walsender_that_ends_during_the_catch_up_is_noticed() {
 #[tokio::test]
 async fn limits_of_the_database_end_no_session_of_the_relay() {
     let postgres = Postgres::builder().downloaded().start().await.unwrap();
-    let fixture = Fixture::at(TestEnv::builder().postgres(postgres.url()).kafka(), 1).await;
+    let fixture = RelayEnv::at(TestEnv::builder().postgres(postgres.url()).kafka(), 1).await;
     fixture.enqueue_at_once(5, 0..30_000).await;
     let limits = ["statement_timeout", "transaction_timeout", "idle_session_timeout", "lock_timeout"];
     for limit in limits.into_iter().chain(["idle_in_transaction_session_timeout"]) {
@@ -183,7 +183,7 @@ async fn limits_of_the_database_end_no_session_of_the_relay() {
 
 #[tokio::test]
 async fn without_a_right_or_a_connection_for_a_copy_of_the_slot_the_backlog_is_streamed() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     let role = format!("{}_relay", fixture.name());
     let client = fixture.client().await;
     client.batch_execute(&format!("CREATE ROLE {role} LOGIN REPLICATION PASSWORD 'sesame'")).await.unwrap();

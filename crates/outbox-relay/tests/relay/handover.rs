@@ -1,5 +1,5 @@
 use crate::connector::Connector;
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 use crate::load::Load;
 
 /// The way in which Debezium continues where the relay has left the slot, and not where it was itself.
@@ -21,13 +21,15 @@ async fn with_its_offsets_deleted_debezium_and_the_relay_hand_over_to_and_fro_un
 }
 
 async fn hand_over_to_and_fro(way_back: WayBack) {
-    let mut fixture = Fixture::new(3).await;
+    let mut fixture = RelayEnv::new(3).await;
     if way_back == WayBack::TrustSlot {
         fixture.config = fixture.config.with("offset.mismatch.strategy", "trust_slot");
     }
+
     let connector = Connector::of(&fixture);
     connector.create().await;
     connector.reads(&fixture).await;
+
     let load = Load::start(&fixture, 10);
     for round in 0..2 {
         load.writes(300).await;
@@ -55,9 +57,11 @@ async fn hand_over_to_and_fro(way_back: WayBack) {
         connector.ask(|connect, name| connect.resume(name)).await;
         connector.reads(&fixture).await;
     }
+
     load.writes(300).await;
     load.end().await;
     fixture.all_arrived().await;
+
     // The last word is the relay's: it confirms all, at once.
     connector.gives_back(&fixture).await;
     let relay = fixture.start();
@@ -66,6 +70,6 @@ async fn hand_over_to_and_fro(way_back: WayBack) {
 }
 
 /// Waits until what is written now has come through.
-async fn arrive(fixture: &Fixture, load: &Load) {
+async fn arrive(fixture: &RelayEnv, load: &Load) {
     fixture.records(usize::try_from(load.written()).unwrap()).await;
 }

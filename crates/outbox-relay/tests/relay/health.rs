@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 
 async fn until(status: &RelayStatus, wanted: impl Fn(&Readiness) -> bool) -> Readiness {
     let deadline = Instant::now() + Duration::from_secs(120);
@@ -37,7 +37,7 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> (String, String) {
 
 #[tokio::test]
 async fn a_relay_is_not_ready_while_the_broker_stands_still_and_ready_again_after() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     let broker = Broker::start().await.unwrap();
     fixture.brokers = broker.address();
     let relay = fixture.start_with(|settings| settings.stalled_after(Duration::from_secs(1)));
@@ -46,8 +46,10 @@ async fn a_relay_is_not_ready_while_the_broker_stands_still_and_ready_again_afte
     until(&relay.status, Readiness::is_ready).await;
     broker.faults().freeze();
     fixture.enqueue_each(1, 5..10).await;
+
     let stalled = until(&relay.status, |readiness| !readiness.is_ready()).await;
     assert!(matches!(&stalled, Readiness::NotReady(reason) if reason.contains("stalled")), "{stalled}");
+
     // It waits, and is not to be killed for it.
     assert_eq!(relay.status.liveness(), Ok(()));
     assert!(relay.status.prometheus_text().contains("outbox_relay_unacknowledged_rows 5\n"));
@@ -60,7 +62,7 @@ async fn a_relay_is_not_ready_while_the_broker_stands_still_and_ready_again_afte
 /// Nothing can be written where not even the topic can be seen.
 #[tokio::test]
 async fn a_relay_is_not_ready_while_there_is_no_broker() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     fixture.brokers = format!("127.0.0.1:{}", xtask::stack::free_port().unwrap());
     let relay = fixture.start_with(|settings| settings.stalled_after(Duration::from_secs(1)));
     fixture.enqueue_each(1, 0..1).await;
@@ -76,7 +78,7 @@ async fn a_relay_is_not_ready_while_there_is_no_broker() {
 
 #[tokio::test]
 async fn a_standby_says_so_and_becomes_ready_when_it_takes_over() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let first = fixture.start();
     until(&first.status, Readiness::is_ready).await;
     let second = fixture.start();
@@ -85,16 +87,19 @@ async fn a_standby_says_so_and_becomes_ready_when_it_takes_over() {
     let (line, body) = get(address, "/ready").await;
     assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
     assert!(body.starts_with("standby: PID ") && body.contains(fixture.name()), "{body}");
+
     let (line, body) = get(address, "/ready?standby=ok").await;
     assert!(line == "HTTP/1.1 200 OK" && body.starts_with("standby: PID "), "{line}: {body}");
     assert_eq!(get(address, "/ready?standby=yes").await.0, "HTTP/1.1 400 Bad Request");
     assert_eq!(get(address, "/live").await.0, "HTTP/1.1 200 OK");
     assert!(get(address, "/metrics").await.1.contains("outbox_relay_mode{mode=\"standby\"} 1\n"));
+
     // Clients that send no request keep no probe from an answer.
     let mut silent = Vec::new();
     for _ in 0..40 {
         silent.push(TcpStream::connect(address).await.unwrap());
     }
+
     assert_eq!(get(address, "/live").await.0, "HTTP/1.1 200 OK");
     drop(silent);
     assert_eq!(get(address, "/").await.0, "HTTP/1.1 404 Not Found");
@@ -112,7 +117,7 @@ async fn a_standby_says_so_and_becomes_ready_when_it_takes_over() {
 /// Its task is there and its sockets are open, and nobody polls it.
 #[tokio::test]
 async fn a_relay_whose_loop_hangs_is_not_live() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let hang = Arc::new(AtomicBool::new(false));
     let relay = fixture.relay(|settings| settings);
     let status = relay.status();

@@ -3,13 +3,13 @@
 use outbox_relay::RelayStatus;
 use outbox_test_support::eventually;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 
 const ACTION: &str = "heartbeat.action.query";
 
 /// Returns a fixture whose relays have a heartbeat every 100 ms.
-async fn beating(action: &str) -> Fixture {
-    let mut fixture = Fixture::new(1).await;
+async fn beating(action: &str) -> RelayEnv {
+    let mut fixture = RelayEnv::new(1).await;
     let name = fixture.name().to_owned();
     fixture.config = fixture
         .config
@@ -103,6 +103,7 @@ async fn a_statement_that_leaves_a_transaction_open_fails_and_holds_nothing() {
         held => Err(held),
     })
     .await;
+
     assert_eq!(heartbeats(&relay.status, "heartbeats", "action_query"), 0);
     relay.stop().await;
 }
@@ -116,6 +117,7 @@ async fn heartbeats_confirm_nothing_that_was_not_sent() {
     fixture.slot_becomes("active").await;
     let client = fixture.client().await;
     fixture.enqueue_each(5, 0..1).await;
+
     let after: String = client.query_one("SELECT pg_current_wal_insert_lsn()::text", &[]).await.unwrap().get(0);
     let beats = heartbeats(&relay.status, "heartbeats", "action_query");
     until(&relay.status, "heartbeats", "action_query", beats + 10).await;

@@ -5,27 +5,27 @@ use outbox_test_support::TestEnv;
 use outbox_testkit::{Api, Broker, Codec, Fault, Imitation, ResponseError};
 
 use crate::broker_faults::{becomes_ready, shows};
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 use crate::heard::Heard;
 
 const COMPRESSION: &str = "producer.override.compression.type";
 
 /// Creates a fixture that compresses, with a topic for dead letters that must stay empty.
-async fn fixture(builder: outbox_test_support::TestEnvBuilder, compression: &str) -> Fixture {
-    let mut fixture = Fixture::at(builder, 2).await;
+async fn fixture(builder: outbox_test_support::TestEnvBuilder, compression: &str) -> RelayEnv {
+    let mut fixture = RelayEnv::at(builder, 2).await;
     fixture.config = fixture.config.with(COMPRESSION, compression);
     fixture.dead_letters = Some(fixture.topic.replace(".order", ".dead"));
     fixture
 }
 
-async fn imitated(imitation: Imitation, compression: &str) -> (Broker, Fixture) {
+async fn imitated(imitation: Imitation, compression: &str) -> (Broker, RelayEnv) {
     let broker = Broker::builder().imitating(imitation).start().await.unwrap();
     let fixture = fixture(TestEnv::builder().brokers(broker.address()), compression).await;
     (broker, fixture)
 }
 
 /// Checks rows before the first start, an orderly restart, crashes under load, and a backlog in one transaction.
-async fn keeps_its_promises(fixture: &Fixture) {
+async fn keeps_its_promises(fixture: &RelayEnv) {
     fixture.enqueue_each(7, 0..20).await;
     let relay = fixture.start();
     fixture.records(20).await;
@@ -46,7 +46,7 @@ async fn keeps_its_promises(fixture: &Fixture) {
 }
 
 /// Checks that everything comes to the topic once and in order, and nothing to that for dead letters.
-async fn arrives(fixture: &Fixture, count: i64) {
+async fn arrives(fixture: &RelayEnv, count: i64) {
     let relay = fixture.start();
     let records = fixture.records(usize::try_from(count).unwrap()).await;
     fixture.confirmed().await;
@@ -57,7 +57,7 @@ async fn arrives(fixture: &Fixture, count: i64) {
 }
 
 /// Kills the relay after the broker has appended rows, and before PostgreSQL knows.
-async fn finds_unconfirmed_rows(broker: &Broker, fixture: &Fixture) {
+async fn finds_unconfirmed_rows(broker: &Broker, fixture: &RelayEnv) {
     fixture.enqueue_each(7, 5_000..5_020).await;
     let relay = fixture.start();
     fixture.confirmed().await;
@@ -184,7 +184,7 @@ async fn each_error_for_a_codec_leads_to_one_that_is_accepted() {
 #[tokio::test]
 async fn a_small_limit_of_requests_stops_nothing() {
     let broker = Broker::builder().imitating(Imitation::azure_event_hubs_standard()).start().await.unwrap();
-    let mut fixture = Fixture::at(TestEnv::builder().brokers(broker.address()), 6).await;
+    let mut fixture = RelayEnv::at(TestEnv::builder().brokers(broker.address()), 6).await;
     fixture.dead_letters = Some(fixture.topic.replace(".order", ".dead"));
     fixture.enqueue_fat_at_once(0..120, 100_000).await;
     arrives(&fixture, 120).await;
@@ -202,6 +202,7 @@ async fn a_large_row_waits_for_a_compression_that_is_rejected_for_a_while() {
     let relay = fixture.start();
     fixture.records(5).await;
     assert_eq!((fault.struck(), other.struck()), (1, 1));
+
     fixture.enqueue_fat_at_once(5..10, 3_000_000).await;
     fixture.confirmed().await;
     fixture.check(&fixture.records(10).await, 10);
@@ -219,7 +220,7 @@ async fn without_idempotent_produce_the_relay_refuses_at_once() {
     ] {
         let imitation = Imitation::new().without_api(api);
         let broker = Broker::builder().imitating(imitation).start().await.unwrap();
-        let mut fixture = Fixture::new(1).await;
+        let mut fixture = RelayEnv::new(1).await;
         fixture.brokers = broker.address();
         let error = fixture.start().outcome().await.unwrap_err();
         let text = chain(&error);

@@ -1,8 +1,8 @@
-use crate::fixture::{Fixture, numbered};
+use crate::fixture::{RelayEnv, numbered};
 
 #[tokio::test]
 async fn what_the_slot_holds_and_what_comes_later_arrives_once_and_in_order() {
-    let fixture = Fixture::new(3).await;
+    let fixture = RelayEnv::new(3).await;
     fixture.enqueue_each(10, 0..200).await;
     fixture.enqueue_at_once(10, 200..5_000).await;
     let relay = fixture.start();
@@ -16,7 +16,7 @@ async fn what_the_slot_holds_and_what_comes_later_arrives_once_and_in_order() {
 
 #[tokio::test]
 async fn a_rolled_back_event_is_never_written() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let relay = fixture.start();
     let mut client = fixture.client().await;
     let tx = client.transaction().await.unwrap();
@@ -33,7 +33,7 @@ async fn a_rolled_back_event_is_never_written() {
 /// Keepalives alone move a slot whose outbox is quiet while the rest of the database writes.
 #[tokio::test]
 async fn a_quiet_slot_moves_in_a_busy_database() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let relay = fixture.start();
     let client = fixture.client().await;
     client.batch_execute("CREATE TABLE busy (n int)").await.unwrap();
@@ -47,7 +47,7 @@ async fn a_quiet_slot_moves_in_a_busy_database() {
 /// The server refuses to hold so much at once, so the relay has to stream the transaction.
 #[tokio::test]
 async fn a_transaction_too_large_to_be_read_at_once_is_streamed() {
-    let fixture = Fixture::new(2).await;
+    let fixture = RelayEnv::new(2).await;
     let limit = format!("ALTER DATABASE {} SET temp_file_limit = '1MB'", fixture.name());
     fixture.client().await.batch_execute(&limit).await.unwrap();
     fixture.enqueue_at_once(10, 0..30_000).await;

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::fixture::{Fixture, numbered};
+use crate::fixture::{RelayEnv, numbered};
 
 /// Writes numbered events without a pause, in transactions of one to four, until it is instructed to end. Where
 /// PostgreSQL is unreachable it continues when that is back; a number whose transaction may have failed is not used again.
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_secs(90);
 
 impl Load {
-    pub(crate) fn start(fixture: &Fixture, aggregates: i64) -> Self {
+    pub(crate) fn start(fixture: &RelayEnv, aggregates: i64) -> Self {
         let (end, ended) = watch::channel(());
         let written = Arc::new(AtomicI64::new(0));
         let writer = Writer {

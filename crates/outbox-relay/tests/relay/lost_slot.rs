@@ -3,7 +3,7 @@ use outbox_relay::CheckStatus;
 use outbox_test_support::{TestEnv, eventually};
 use outbox_testkit::{Postgres, PostgresBuilder};
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 use crate::preflight::assert_reports;
 
 #[tokio::test]
@@ -19,7 +19,7 @@ async fn the_installed_postgresql_names_the_state_of_an_invalidated_slot() {
 
 async fn assert_named(builder: PostgresBuilder, reason: &str) {
     let postgres = builder.setting("max_slot_wal_keep_size", "1MB").start().await.unwrap();
-    let fixture = Fixture::at(TestEnv::builder().postgres(postgres.url()).kafka(), 1).await;
+    let fixture = RelayEnv::at(TestEnv::builder().postgres(postgres.url()).kafka(), 1).await;
     let client = fixture.client().await;
     eventually("the slot is invalidated", async || {
         client.batch_execute("SELECT pg_logical_emit_message(true, '', repeat('x', 1000))").await.unwrap();

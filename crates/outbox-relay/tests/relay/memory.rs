@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 use crate::program::Program;
 
 const MIB: u64 = 1_024;
@@ -22,7 +22,7 @@ async fn rows_of_almost_a_megabyte_are_relayed_in_bounded_memory() {
 
 /// Relays rows of one transaction: once from a backlog, and once from the stream.
 async fn relayed_in_bounded_memory(numbers: Range<i64>, bytes: i32) {
-    let fixture = Fixture::new(2).await;
+    let fixture = RelayEnv::new(2).await;
     let half = numbers.start + (numbers.end - numbers.start) / 2;
     fixture.enqueue_fat_at_once(numbers.start..half, bytes).await;
     let relay = Program::start(&fixture);

@@ -7,13 +7,13 @@ use outbox_relay::RelaySettingsBuilder;
 use outbox_test_support::{TestEnv, eventually};
 use tokio::task::JoinSet;
 
-use crate::fixture::{Fixture, numbered};
+use crate::fixture::{RelayEnv, numbered};
 
-async fn messages(partitions: i32) -> Fixture {
-    Fixture::at(TestEnv::builder().kafka().layout(TableLayout::messages()), partitions).await
+async fn messages(partitions: i32) -> RelayEnv {
+    RelayEnv::at(TestEnv::builder().kafka().layout(TableLayout::messages()), partitions).await
 }
 
-async fn emit(fixture: &Fixture, arguments: &str) {
+async fn emit(fixture: &RelayEnv, arguments: &str) {
     fixture.client().await.batch_execute(&format!("SELECT pg_logical_emit_message({arguments})")).await.unwrap();
 }
 
@@ -94,9 +94,11 @@ async fn a_message_without_a_transaction_is_an_event_too() {
     fixture.enqueue_each(1, 1..3).await;
     emit(&fixture, &content(3)).await;
     fixture.enqueue_each(1, 4..5).await;
+
     let relay = fixture.start();
     fixture.records(5).await;
     relay.kill().await;
+
     let relay = fixture.start();
     emit(&fixture, &content(5)).await;
     fixture.enqueue_each(1, 6..7).await;
@@ -116,12 +118,14 @@ async fn the_relay_creates_a_publication_without_tables_and_the_slot() {
     assert!(error.to_string().contains("publication"), "{error}");
     fixture.config = fixture.config.with("publication.name", "of_the_relay");
     let relay = fixture.start_with(RelaySettingsBuilder::create_missing);
+
     // A slot is active while it is created, too, and events that commit before its start are not published.
     let slot = "SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active AND confirmed_flush_lsn IS NOT NULL";
     eventually("the slot is created and held", async || {
         client.query_opt(slot, &[&fixture.name()]).await.unwrap().is_some()
     })
     .await;
+
     fixture.enqueue_each(1, 0..3).await;
     fixture.check(&fixture.records(3).await, 3);
     relay.stop().await;
@@ -144,7 +148,7 @@ async fn a_service_changes_from_the_table_to_messages_and_back_under_load() {
         let key = format!("transforms.{router}.route.topic.replacement");
         config.with(key, format!("{}.relayed.${{routedByValue}}", env.name()))
     });
-    let fixture = Fixture {
+    let fixture = RelayEnv {
         brokers: env.brokers().to_owned(),
         topic: env.topic().to_owned(),
         outbox: env.outbox(),

@@ -4,7 +4,7 @@ use outbox_core::record::Record;
 use outbox_relay::RelayStatus;
 use tokio::time::Instant;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 
 /// Returns the value of a metric, by its whole name.
 fn metric(status: &RelayStatus, name: &str) -> f64 {
@@ -23,7 +23,7 @@ async fn until(status: &RelayStatus, name: &str, wanted: impl Fn(f64) -> bool) {
 
 #[tokio::test]
 async fn the_metrics_are_what_was_written() {
-    let fixture = Fixture::new(3).await;
+    let fixture = RelayEnv::new(3).await;
     fixture.enqueue_at_once(10, 0..150).await;
     let relay = fixture.start();
     fixture.enqueue_each(10, 150..200).await;
@@ -33,11 +33,13 @@ async fn the_metrics_are_what_was_written() {
     until(status, "outbox_relay_unacknowledged_rows", |rows| rows == 0.0).await;
     let of_topic = |name: &str| metric(status, &format!("outbox_relay_{name}{{topic=\"{}\"}}", fixture.topic));
     assert_eq!(of_topic("events_total"), 200.0);
+
     let header = |(name, value): (&String, &String)| name.len() + value.len();
     let bytes: usize = records
         .iter()
         .map(|record| record.key.len() + record.value.len() + record.headers.iter().map(header).sum::<usize>())
         .sum();
+
     // With a few bytes of framing for each part.
     let told = of_topic("record_bytes_total");
     assert!((bytes as f64..2.0 * bytes as f64).contains(&told), "{bytes} bytes, {told} told");
@@ -45,6 +47,7 @@ async fn the_metrics_are_what_was_written() {
     for none in ["rows_skipped", "duplicates_accepted", "dead_letters", "batch_retries", "restarts", "scans_cut"] {
         assert_eq!(metric(status, &format!("outbox_relay_{none}_total")), 0.0, "{none}");
     }
+
     assert!(metric(status, "outbox_relay_produce_seconds_count") >= 1.0);
     assert_eq!(metric(status, "outbox_relay_mode{mode=\"live\"}"), 1.0);
     until(status, "outbox_relay_lag_bytes", |bytes| bytes == 0.0).await;
@@ -55,7 +58,7 @@ async fn the_metrics_are_what_was_written() {
 
 #[tokio::test]
 async fn reconnects_are_counted_by_cause_and_positions_are_those_of_the_slot() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     fixture.enqueue_each(5, 0..100).await;
     let relay = fixture.start();
     let status = &relay.status;
@@ -84,7 +87,7 @@ async fn reconnects_are_counted_by_cause_and_positions_are_those_of_the_slot() {
 /// Rows that a crash has left unconfirmed, before more records of others than the scan reads.
 #[tokio::test]
 async fn what_the_scan_leaves_out_is_written_again_and_counted() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let client = fixture.client().await;
     let name = fixture.name();
     let copy = |from: &str, to: &str| format!("SELECT pg_copy_logical_replication_slot('{from}', '{to}')");
@@ -98,10 +101,12 @@ async fn what_the_scan_leaves_out_is_written_again_and_counted() {
     for _ in 0..150 {
         fixture.produce(0, other.clone()).await;
     }
+
     fixture.enqueue_each(5, 200..300).await;
     fixture.records(450).await;
     fixture.confirmed().await;
     relay.stop().await;
+
     // As a slot that has gone back to where it was at the last checkpoint.
     client.batch_execute(&format!("SELECT pg_drop_replication_slot('{name}')")).await.unwrap();
     client.batch_execute(&copy(&aside, name)).await.unwrap();
@@ -121,7 +126,7 @@ async fn what_the_scan_leaves_out_is_written_again_and_counted() {
 
 #[tokio::test]
 async fn records_that_a_transformation_drops_are_counted_by_kind() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     fixture.config = fixture
         .config
         .clone()
@@ -131,10 +136,12 @@ async fn records_that_a_transformation_drops_are_counted_by_kind() {
         .with("predicates", "isOther")
         .with("predicates.isOther.type", "org.apache.kafka.connect.transforms.predicates.TopicNameMatches")
         .with("predicates.isOther.pattern", ".*other");
+
     let relay = fixture.start();
     let other = || outbox_core::OutboxEvent::builder("other", "1", "Made").build().unwrap();
     fixture.env.enqueue(&[other(), crate::fixture::numbered(1, 0), other()]).await;
     fixture.check(&fixture.records(1).await, 1);
+
     let dropped = |kind: &str| metric(&relay.status, &format!("outbox_relay_records_dropped_total{{kind=\"{kind}\"}}"));
     assert_eq!((dropped("filter"), dropped("null_value")), (2.0, 0.0));
     relay.stop().await;

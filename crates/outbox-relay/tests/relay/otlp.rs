@@ -7,7 +7,7 @@ use outbox_test_support::eventually;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 use crate::program::Program;
 
 /// A collector that keeps what it is sent, by path.
@@ -55,7 +55,7 @@ async fn answer(mut stream: TcpStream, received: Arc<Mutex<BTreeMap<String, Vec<
 
 #[tokio::test]
 async fn a_collector_is_sent_the_spans_of_batches_and_the_metrics() {
-    let (fixture, collector) = (Fixture::new(1).await, Collector::start().await);
+    let (fixture, collector) = (RelayEnv::new(1).await, Collector::start().await);
     let endpoint = format!("http://{}", collector.address);
     let environment = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
@@ -67,6 +67,7 @@ async fn a_collector_is_sent_the_spans_of_batches_and_the_metrics() {
     fixture.records(5).await;
     eventually("the span of a batch arrives", async || collector.has("/v1/traces", "base_offset")).await;
     assert!(collector.has("/v1/traces", "outbox-relay") && collector.has("/v1/traces", &fixture.topic));
+
     eventually("metrics with labels arrive", async || collector.has("/v1/metrics", "outbox_relay_events_total")).await;
     assert!(collector.has("/v1/metrics", "outbox_relay_lag_seconds"));
     assert!(program.stop().await.success());

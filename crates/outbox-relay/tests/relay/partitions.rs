@@ -4,14 +4,14 @@ use outbox_core::bytes::{BufMut as _, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 use crate::load::Load;
 
 /// An event that is unconfirmed when a relay sees the new partitions may be in its old and its new partition, and
 /// nowhere twice.
 #[tokio::test]
 async fn partitions_that_are_added_under_load_lose_nothing() {
-    let fixture = Fixture::new(2).await;
+    let fixture = RelayEnv::new(2).await;
     let relay = fixture.start();
     let load = Load::start(&fixture, 20);
     load.writes(200).await;
@@ -20,11 +20,13 @@ async fn partitions_that_are_added_under_load_lose_nothing() {
     load.writes(200).await;
     relay.kill().await;
     load.writes(100).await;
+
     let relay = fixture.start();
     load.writes(200).await;
     load.end().await;
     fixture.all_arrived().await;
     fixture.confirmed().await;
+
     let places = fixture.places().await;
     let doubled = places.values().filter(|partitions| partitions.len() > 1).count();
     eprintln!("{doubled} of {} events are in their old and in their new partition", places.len());
@@ -36,7 +38,7 @@ async fn partitions_that_are_added_under_load_lose_nothing() {
 
 #[tokio::test]
 async fn partitions_that_are_added_while_nothing_is_unconfirmed_double_nothing() {
-    let fixture = Fixture::new(2).await;
+    let fixture = RelayEnv::new(2).await;
     let relay = fixture.start();
     fixture.enqueue_each(20, 0..200).await;
     fixture.all_arrived_once_and_in_order().await;
@@ -48,14 +50,16 @@ async fn partitions_that_are_added_while_nothing_is_unconfirmed_double_nothing()
     fixture.confirmed().await;
     let places = fixture.places().await;
     assert_eq!(places.len(), 500);
+
     let doubled: BTreeMap<_, _> = places.iter().filter(|(_, partitions)| partitions.len() > 1).collect();
     assert!(doubled.is_empty(), "{doubled:?}");
+
     let used = |numbers: std::ops::Range<i64>| places.range(numbers).map(|(_, places)| places[0]).max();
     assert_eq!((used(0..200), used(200..500)), (Some(1), Some(4)));
     relay.stop().await;
 }
 
-async fn add_partitions(fixture: &Fixture, count: i32) {
+async fn add_partitions(fixture: &RelayEnv, count: i32) {
     let mut body = BytesMut::new();
     body.put_i16(37); // CreatePartitions
     body.put_i16(0);
@@ -73,9 +77,11 @@ async fn add_partitions(fixture: &Fixture, count: i32) {
     broker.write_all(&body).await.unwrap();
     let mut answer = vec![0; usize::try_from(broker.read_i32().await.unwrap()).unwrap()];
     broker.read_exact(&mut answer).await.unwrap();
+
     // The id, a throttle time, one topic, its name, and the error.
     let error = &answer[4 + 4 + 4 + 2 + fixture.topic.len()..][..2];
     assert_eq!(error, [0, 0], "{answer:?}");
+
     while fixture.ends(&fixture.topic).await.len() < usize::try_from(count).unwrap() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }

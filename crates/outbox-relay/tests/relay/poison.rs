@@ -1,7 +1,7 @@
 use outbox_core::OutboxEvent;
 use outbox_relay::RowPosition;
 
-use crate::fixture::{Fixture, numbered};
+use crate::fixture::{RelayEnv, numbered};
 use crate::heard::Heard;
 
 /// PostgreSQL takes such a timestamp, and no record has one.
@@ -14,8 +14,8 @@ fn large(bytes: usize) -> OutboxEvent {
 }
 
 /// Starts a fixture whose topic takes 4 KiB at most, so that a row is larger than it may be.
-async fn bench_with_small_topic() -> Fixture {
-    let mut fixture = Fixture::new(1).await;
+async fn bench_with_small_topic() -> RelayEnv {
+    let mut fixture = RelayEnv::new(1).await;
     // The broker looks at what is sent, which is compressed otherwise.
     let config = fixture.config.with("producer.override.compression.type", "none");
     fixture.config = config.with("topic.creation.default.max.message.bytes", "4096");
@@ -36,13 +36,13 @@ async fn a_row_that_the_broker_never_takes_stops_the_relay_and_is_named() {
     assert_eq!(records[..3].iter().map(|record| &*record.value).collect::<Vec<_>>(), ["0", "1", "2"]);
 }
 
-async fn enqueue_infinity(fixture: &Fixture) {
+async fn enqueue_infinity(fixture: &RelayEnv) {
     fixture.client().await.batch_execute(INFINITY).await.unwrap();
 }
 
 /// Writes good rows, and then a transaction with a poison row after good ones and before more of them; all in one
 /// backlog.
-async fn poison_among_good_rows(fixture: &Fixture) {
+async fn poison_among_good_rows(fixture: &RelayEnv) {
     fixture.enqueue_each(3, 0..20).await;
     let mut client = fixture.client().await;
     let transaction = client.transaction().await.unwrap();
@@ -55,7 +55,7 @@ async fn poison_among_good_rows(fixture: &Fixture) {
 }
 
 /// Returns the transactions' commits in the slot's order, which nobody must hold.
-async fn unconfirmed_commits(fixture: &Fixture) -> i64 {
+async fn unconfirmed_commits(fixture: &RelayEnv) -> i64 {
     let sql = "SELECT count(*) FROM pg_logical_slot_peek_binary_changes($1, NULL, NULL, 'proto_version', '1',
                    'publication_names', $2) WHERE get_byte(data, 0) = ascii('C')";
     let publication = fixture.config.get("publication.name").unwrap();
@@ -64,7 +64,7 @@ async fn unconfirmed_commits(fixture: &Fixture) -> i64 {
 
 #[tokio::test]
 async fn what_is_before_a_poison_row_is_written_and_confirmed_and_with_skip_the_poison_row_alone_is_missing() {
-    let fixture = Fixture::new(2).await;
+    let fixture = RelayEnv::new(2).await;
     poison_among_good_rows(&fixture).await;
     let error = fixture.start().outcome().await.unwrap_err();
     let poison = error.position().unwrap_or_else(|| panic!("{error:?}")).clone();
@@ -94,7 +94,7 @@ async fn what_is_before_a_poison_row_is_written_and_confirmed_and_with_skip_the_
 
 #[tokio::test]
 async fn the_header_of_a_record_is_a_position_as_skip_takes_it() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     fixture.enqueue_each(1, 0..3).await;
     let relay = fixture.start();
     let records = fixture.records(3).await;
@@ -105,7 +105,7 @@ async fn the_header_of_a_record_is_a_position_as_skip_takes_it() {
 
 #[tokio::test]
 async fn a_row_whose_values_cannot_be_read_stops_the_relay_and_is_named() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     enqueue_infinity(&fixture).await;
     let error = fixture.start().outcome().await.unwrap_err();
     assert!(error.is_poison() && error.row().unwrap().2.is_some(), "{error:?}");
@@ -115,7 +115,7 @@ async fn a_row_whose_values_cannot_be_read_stops_the_relay_and_is_named() {
 
 #[tokio::test]
 async fn a_row_whose_values_cannot_be_read_is_dead_lettered_with_all_that_it_says() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     let dead = fixture.topic.replace(".order", ".dead");
     fixture.dead_letters = Some(dead.clone());
     fixture.create_topic(&dead).await;
@@ -124,10 +124,12 @@ async fn a_row_whose_values_cannot_be_read_is_dead_lettered_with_all_that_it_say
     fixture.enqueue_each(1, 2..4).await;
     let relay = fixture.start();
     fixture.check(&fixture.records(4).await, 4);
+
     let letters = fixture.records_of(&dead, 1).await;
     assert_eq!((letters.len(), &*letters[0].key), (1, "agg-0"));
     assert_eq!(letters[0].headers["id"], "00000000-0000-4000-8000-000000000001");
     assert!(letters[0].headers["outbox.dead-letter.reason"].contains("created_at"), "{:?}", letters[0].headers);
+
     let row: serde_json::Value = serde_json::from_str(&letters[0].value).unwrap();
     assert_eq!((&row["created_at"], &row["payload"]), (&"infinity".into(), &"{\"a\" : 1}".into()));
     assert!(row["schema_version"] == "1" && row.as_object().unwrap().len() == 13, "{row}");
@@ -146,9 +148,11 @@ async fn a_dead_lettered_row_lets_the_others_go_on() {
     fixture.enqueue_each(1, 0..3).await;
     fixture.enqueue(std::slice::from_ref(&poison)).await;
     fixture.enqueue_each(1, 3..6).await;
+
     let relay = fixture.start();
     let records = fixture.records(6).await;
     fixture.check(&records, 6);
+
     let letters = fixture.records_of(&dead, 1).await;
     assert_eq!(letters[0].headers["id"], poison.id().to_string());
     assert!(letters[0].headers["outbox.dead-letter.reason"].contains("MESSAGE_TOO_LARGE"), "{:?}", letters[0].headers);
@@ -167,6 +171,7 @@ async fn a_large_transaction_that_was_stopped_near_its_end_is_not_written_again(
     events.push(large(9_000));
     fixture.enqueue(&events).await;
     assert!(fixture.start().outcome().await.unwrap_err().is_poison());
+
     let dead = fixture.topic.replace(".order", ".dead");
     fixture.dead_letters = Some(dead.clone());
     fixture.create_topic(&dead).await;

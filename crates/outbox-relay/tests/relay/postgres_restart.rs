@@ -1,14 +1,14 @@
 use outbox_test_support::TestEnv;
 use outbox_testkit::{Broker, Postgres};
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 use crate::load::Load;
 use crate::server::shut_down;
 
 #[tokio::test]
 async fn restarts_of_postgresql_under_load_lose_and_double_nothing() {
     let postgres = Postgres::start().await.unwrap();
-    let fixture = Fixture::at(TestEnv::builder().postgres(postgres.url()).kafka(), 3).await;
+    let fixture = RelayEnv::at(TestEnv::builder().postgres(postgres.url()).kafka(), 3).await;
     let relay = fixture.start();
     let load = Load::start(&fixture, 10);
     for _ in 0..2 {
@@ -18,6 +18,7 @@ async fn restarts_of_postgresql_under_load_lose_and_double_nothing() {
         load.writes(150).await;
         postgres.crash().await.unwrap();
     }
+
     load.writes(150).await;
     load.end().await;
     fixture.all_arrived_once_and_in_order().await;
@@ -28,7 +29,7 @@ async fn restarts_of_postgresql_under_load_lose_and_double_nothing() {
 #[tokio::test]
 async fn a_slot_that_a_crash_has_put_back_doubles_nothing() {
     let postgres = Postgres::start().await.unwrap();
-    let fixture = Fixture::at(TestEnv::builder().postgres(postgres.url()).kafka(), 3).await;
+    let fixture = RelayEnv::at(TestEnv::builder().postgres(postgres.url()).kafka(), 3).await;
     let written = slot_put_back_by_a_crash(&postgres, &fixture).await;
 
     // The relay that comes and one that was there throughout.
@@ -43,7 +44,7 @@ async fn a_slot_that_a_crash_has_put_back_doubles_nothing() {
 
 /// Writes events and lets PostgreSQL crash after they were confirmed, until the crash has put the slot back; returns how
 /// many events were written.
-async fn slot_put_back_by_a_crash(postgres: &Postgres, fixture: &Fixture) -> i64 {
+async fn slot_put_back_by_a_crash(postgres: &Postgres, fixture: &RelayEnv) -> i64 {
     const EACH_TIME: i64 = 300;
     for crashes in 0..10 {
         fixture.client().await.batch_execute("CHECKPOINT").await.unwrap();
@@ -67,18 +68,20 @@ async fn slot_put_back_by_a_crash(postgres: &Postgres, fixture: &Fixture) -> i64
 async fn a_relay_that_loses_postgresql_while_it_stops_has_stopped_all_the_same() {
     let postgres = Postgres::start().await.unwrap();
     let broker = Broker::start().await.unwrap();
-    let fixture = Fixture::at(TestEnv::builder().postgres(postgres.url()).brokers(broker.address()), 1).await;
+    let fixture = RelayEnv::at(TestEnv::builder().postgres(postgres.url()).brokers(broker.address()), 1).await;
     let relay = fixture.start();
     fixture.enqueue_each(1, 0..10).await;
     fixture.all_arrived().await;
     broker.faults().freeze();
     fixture.enqueue_each(1, 10..20).await;
     let stopped = tokio::spawn(relay.stop());
+
     // It stops from here on, and waits for the broker.
     tokio::task::yield_now().await;
     postgres.crash().await.unwrap();
     broker.faults().thaw();
     stopped.await.unwrap();
+
     let relay = fixture.start();
     fixture.all_arrived_once_and_in_order().await;
     relay.stop().await;

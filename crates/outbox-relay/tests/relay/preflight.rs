@@ -5,9 +5,9 @@ use outbox_test_support::{TestEnv, eventually};
 use outbox_testkit::Postgres;
 use tokio::process::Command;
 
-use crate::fixture::{Fixture, numbered};
+use crate::fixture::{RelayEnv, numbered};
 
-impl Fixture {
+impl RelayEnv {
     async fn checks(&self) -> Vec<ServerCheck> {
         self.relay(|settings| settings).check(&[]).await
     }
@@ -36,7 +36,7 @@ use CheckStatus::{Failed, Ok as Good, Skipped, Warning};
 
 #[tokio::test]
 async fn nothing_fails_where_a_relay_can_run_and_the_command_says_so() {
-    let fixture = Fixture::new(2).await;
+    let fixture = RelayEnv::new(2).await;
     fixture.create_topic(&fixture.topic).await;
     fixture.enqueue_each(1, 0..1).await;
     let topic = format!("topic {}", fixture.topic);
@@ -79,7 +79,7 @@ async fn nothing_fails_where_a_relay_can_run_and_the_command_says_so() {
 
 #[tokio::test]
 async fn a_publication_and_a_slot_that_do_not_suit_are_reported() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     fixture.sql("ALTER PUBLICATION @ SET (publish = 'update')").await;
     fixture.reports("publication", Failed, &["publish = 'insert'"]).await;
     fixture.sql("DROP PUBLICATION @").await;
@@ -109,7 +109,7 @@ async fn a_publication_and_a_slot_that_do_not_suit_are_reported() {
 
 #[tokio::test]
 async fn a_privilege_that_is_missing_is_reported() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     fixture.sql("CREATE ROLE #_plain LOGIN PASSWORD 'sesame'").await;
     fixture.sql("REVOKE EXECUTE ON FUNCTION pg_copy_logical_replication_slot(name, name, boolean) FROM PUBLIC").await;
     let role = format!("{}_plain", fixture.name());
@@ -124,7 +124,7 @@ async fn a_privilege_that_is_missing_is_reported() {
 
 #[tokio::test]
 async fn a_pooler_is_reported() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     let pooler = xtask::stack::OwnPgBouncer::start(fixture.url(), 2).unwrap();
     let (address, _) = pooler.url().rsplit_once('/').unwrap();
     let port = address.rsplit_once(':').unwrap().1;
@@ -136,7 +136,7 @@ async fn a_pooler_is_reported() {
 #[tokio::test]
 async fn the_slots_failover_is_compared_with_what_the_connector_demands() {
     let server = Postgres::builder().downloaded().setting("wal_level", "logical").start().await.unwrap();
-    let mut fixture = Fixture::at(TestEnv::builder().postgres(server.url()).kafka(), 1).await;
+    let mut fixture = RelayEnv::at(TestEnv::builder().postgres(server.url()).kafka(), 1).await;
     fixture.reports("slot failover", Good, &["off"]).await;
     fixture.config = fixture.config.with("slot.failover", "true");
     fixture.reports("slot failover", Warning, &["not synchronized", "failover => true"]).await;
@@ -156,7 +156,7 @@ async fn a_server_without_logical_wal_is_reported() {
 
 #[tokio::test]
 async fn rows_that_are_too_large_for_the_topic_are_reported() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     fixture.create_topic(&fixture.topic).await;
     let size = format!("record size of {}", fixture.topic);
     fixture.env.enqueue(&[numbered(1, 1)]).await;
@@ -167,7 +167,7 @@ async fn rows_that_are_too_large_for_the_topic_are_reported() {
 
 #[tokio::test]
 async fn brokers_that_are_unreachable_are_reported() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     fixture.brokers = format!("127.0.0.1:{}", xtask::stack::free_port().unwrap());
     fixture.reports("Kafka", Failed, &[&fixture.brokers]).await;
     fixture.reports("topics", Skipped, &[]).await;

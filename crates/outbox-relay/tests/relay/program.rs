@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::Instant;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 
 /// The binary `outbox-relay` on a fixture's slot. It is killed with the value, and a test that fails shows its log.
 pub(crate) struct Program {
@@ -15,21 +15,22 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    pub(crate) fn start(fixture: &Fixture) -> Self {
+    pub(crate) fn start(fixture: &RelayEnv) -> Self {
         Self::start_with(fixture, &[])
     }
 
     /// Starts it with more arguments than connector and brokers.
-    pub(crate) fn start_with(fixture: &Fixture, arguments: &[&str]) -> Self {
+    pub(crate) fn start_with(fixture: &RelayEnv, arguments: &[&str]) -> Self {
         Self::start_in(fixture, arguments, &[])
     }
 
     /// Starts it with more arguments and variables.
-    pub(crate) fn start_in(fixture: &Fixture, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_in(fixture: &RelayEnv, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let files = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(fixture.name());
         fs::create_dir_all(&files).unwrap();
         let connector = files.join("connector.json");
         fs::write(&connector, fixture.config.to_json()).unwrap();
+
         let child = Command::new(env!("CARGO_BIN_EXE_outbox-relay"))
             .arg("--connector")
             .arg(connector)

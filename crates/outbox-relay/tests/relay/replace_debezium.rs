@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 use crate::load::Load;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -19,7 +19,7 @@ const DONE: &str = "the section is done";
 
 #[tokio::test]
 async fn the_commands_of_the_page_replace_debezium_and_go_back_under_load() {
-    let mut fixture = Fixture::new(3).await;
+    let mut fixture = RelayEnv::new(3).await;
     // With the privileges of the page.
     let role = format!("{}_connector", fixture.name());
     let sql = format!(
@@ -63,10 +63,11 @@ struct Shell {
 }
 
 impl Shell {
-    fn start(fixture: &Fixture) -> Self {
+    fn start(fixture: &RelayEnv) -> Self {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/replace-debezium.md");
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}_replace", fixture.name()));
         fs::create_dir_all(&directory).unwrap();
+
         let program = PathBuf::from(env!("CARGO_BIN_EXE_outbox-relay"));
         let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
         let mut child = Command::new("sh")
@@ -93,6 +94,7 @@ impl Shell {
         assert!(!commands.is_empty(), "the page has no commands in {heading}");
         eprintln!("{commands}");
         self.input.write_all(format!("{commands}\nprintf '\\n{DONE}\\n'\n").as_bytes()).await.unwrap();
+
         loop {
             let line = timeout(PATIENCE, self.output.next_line()).await;
             let line = line.unwrap_or_else(|_| panic!("{heading} does not end: {}", self.log())).unwrap();

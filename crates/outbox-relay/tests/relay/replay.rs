@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use outbox_pg::{Republish, SlotOptions};
 use outbox_test_support::eventually;
 
-use crate::fixture::{Fixture, numbered};
+use crate::fixture::{RelayEnv, numbered};
 
 /// The remedy for a lost slot, as docs/postgres.md has it.
 #[tokio::test]
 async fn events_that_a_dropped_slot_left_out_are_published_by_a_replay_under_load() {
-    let fixture = Fixture::new(3).await;
+    let fixture = RelayEnv::new(3).await;
     let is_over = AtomicBool::new(false);
     let load = async {
         let (mut client, mut count) = (fixture.client().await, 0);
@@ -21,6 +21,7 @@ async fn events_that_a_dropped_slot_left_out_are_published_by_a_replay_under_loa
         }
         count
     };
+
     let outage = async {
         let relay = fixture.start();
         fixture.records(30).await;
@@ -52,6 +53,7 @@ async fn events_that_a_dropped_slot_left_out_are_published_by_a_replay_under_loa
         if is_complete { Ok(records) } else { Err(format!("{} of {count}, {marked} again", numbers.len())) }
     })
     .await;
+
     let mut ids: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
     let mut last: BTreeMap<&str, i64> = BTreeMap::new();
     for record in &records {
@@ -62,6 +64,7 @@ async fn events_that_a_dropped_slot_left_out_are_published_by_a_replay_under_loa
             assert!(before.is_none_or(|before| before < number), "{before:?} before {number} of {}", record.key);
         }
     }
+
     assert_eq!(ids.len(), usize::try_from(count).unwrap(), "an event that is published again keeps its id");
     assert!(ids.values().all(|numbers| numbers.len() == 1));
     relay.stop().await;

@@ -5,17 +5,18 @@ use outbox_core::uuid::Uuid;
 use outbox_test_support::eventually;
 use xtask::is_full;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 use crate::program::Program;
 
 /// Crashes at many moments under load; the log has each event once, and in order.
 #[tokio::test]
 async fn a_relay_that_crashes_again_and_again_loses_and_doubles_nothing() {
-    let fixture = Fixture::new(2).await;
+    let fixture = RelayEnv::new(2).await;
     let count = 3_000;
     let writer = async {
         fixture.enqueue_each(7, 0..count).await;
     };
+
     let crashes = async {
         for round in 0..12_u64 {
             let relay = fixture.start();
@@ -24,6 +25,7 @@ async fn a_relay_that_crashes_again_and_again_loses_and_doubles_nothing() {
         }
     };
     tokio::join!(writer, crashes);
+
     let relay = fixture.start();
     let records = fixture.records(usize::try_from(count).unwrap()).await;
     fixture.confirmed().await;
@@ -34,18 +36,20 @@ async fn a_relay_that_crashes_again_and_again_loses_and_doubles_nothing() {
 /// Records without the header `id` are recognised by their position, which ends with the event's id.
 #[tokio::test]
 async fn a_relay_that_drops_the_header_id_and_crashes_loses_and_doubles_nothing() {
-    let mut fixture = Fixture::new(2).await;
+    let mut fixture = RelayEnv::new(2).await;
     let transforms = format!("{},drop", fixture.config.get("transforms").unwrap());
     fixture.config = fixture
         .config
         .with("transforms", transforms)
         .with("transforms.drop.type", "org.apache.kafka.connect.transforms.DropHeaders")
         .with("transforms.drop.headers", "id");
+
     let count = 800;
     let writer = async {
         fixture.enqueue_each(7, 0..count / 2).await;
         fixture.enqueue_at_once(7, count / 2..count).await;
     };
+
     let crashes = async {
         for round in 1..5 {
             let relay = fixture.start();
@@ -76,7 +80,7 @@ async fn a_relay_that_drops_the_header_id_and_crashes_loses_and_doubles_nothing(
 #[tokio::test]
 async fn a_crash_within_a_transaction_of_very_many_rows_doubles_nothing() {
     let rows = if is_full() { 1_000_000 } else { 150_000 };
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let relay = Program::start(&fixture);
     fixture.enqueue_fat_at_once(0..100, 0).await;
     fixture.records(100).await;
@@ -99,7 +103,7 @@ async fn a_crash_within_a_transaction_of_very_many_rows_doubles_nothing() {
 /// The next reader of the slot begins where it has ended, without a record of the same rows.
 #[tokio::test]
 async fn a_relay_that_is_told_to_stop_ends_between_transactions() {
-    let fixture = Fixture::new(2).await;
+    let fixture = RelayEnv::new(2).await;
     let relay = fixture.start();
     fixture.slot_becomes("active").await;
     // More than the relay reads before the broker has taken what came before.
@@ -114,7 +118,7 @@ async fn a_relay_that_is_told_to_stop_ends_between_transactions() {
 
 #[tokio::test]
 async fn a_second_relay_stands_by_and_takes_over() {
-    let fixture = Fixture::new(2).await;
+    let fixture = RelayEnv::new(2).await;
     let first = fixture.start();
     fixture.enqueue_each(5, 0..100).await;
     fixture.records(100).await;
@@ -130,7 +134,7 @@ async fn a_second_relay_stands_by_and_takes_over() {
 
 #[tokio::test]
 async fn a_slot_that_is_missing_is_a_loud_stop() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let slot = fixture.config.get("slot.name").unwrap().to_owned();
     fixture.client().await.execute("SELECT pg_drop_replication_slot($1)", &[&slot]).await.unwrap();
     let error = fixture.start().outcome().await.unwrap_err();

@@ -6,13 +6,13 @@ use outbox_pg::tokio_postgres::Client;
 use outbox_test_support::TestEnv;
 use outbox_testkit::Postgres;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 
 /// The rows come to a new cluster as a dump has them, after its slot was created: the WAL holds all of them again,
 /// under another system identifier.
 #[tokio::test]
 async fn a_dump_that_is_restored_in_another_cluster_repeats_no_event() {
-    let source = Fixture::new(2).await;
+    let source = RelayEnv::new(2).await;
     let relay = source.start();
     source.enqueue_each(10, 0..300).await;
     source.all_arrived_once_and_in_order().await;
@@ -21,10 +21,10 @@ async fn a_dump_that_is_restored_in_another_cluster_repeats_no_event() {
     source.enqueue_each(10, 300..320).await;
 
     let cluster = Postgres::start().await.unwrap();
-    let target = Fixture::at(TestEnv::builder().postgres(cluster.url()).kafka(), 2).await;
+    let target = RelayEnv::at(TestEnv::builder().postgres(cluster.url()).kafka(), 2).await;
     restore(&source.client().await, &target.client().await).await;
     let config = source.config.clone().with_database_url(target.url()).unwrap().with("slot.name", target.name());
-    let target = Fixture { config, topic: source.topic.clone(), ..target };
+    let target = RelayEnv { config, topic: source.topic.clone(), ..target };
 
     let relay = target.start();
     target.all_arrived_once_and_in_order().await;

@@ -27,6 +27,7 @@ async fn end(postgres: &Postgres, signal: Signal) -> Duration {
     _ = connection.await;
     kill_process(Pid::from_raw(postmaster).unwrap(), signal).unwrap();
     let (began, stat) = (Instant::now(), format!("/proc/{postmaster}/stat"));
+
     // It stays as a zombie until it is started again.
     while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
         assert!(began.elapsed() < Duration::from_secs(30), "PostgreSQL does not end");

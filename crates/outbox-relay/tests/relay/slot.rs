@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 
-impl Fixture {
+impl RelayEnv {
     /// Returns the process that holds the slot.
     pub(crate) async fn walsender(&self) -> Option<i32> {
         let sql = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1";

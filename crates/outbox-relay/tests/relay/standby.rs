@@ -6,13 +6,13 @@ use outbox_test_support::{TestEnv, eventually};
 use outbox_testkit::Postgres;
 use tokio::time::Instant;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 
 /// It asks on one connection who holds the slot, and does not try to take it meanwhile.
 #[tokio::test]
 async fn a_relay_that_stands_by_needs_one_connection_and_writes_no_error_to_the_log_of_postgresql() {
     let postgres = Postgres::start().await.unwrap();
-    let fixture = Fixture::at(TestEnv::builder().postgres(postgres.url()).kafka(), 1).await;
+    let fixture = RelayEnv::at(TestEnv::builder().postgres(postgres.url()).kafka(), 1).await;
     let first = fixture.start();
     fixture.enqueue_each(5, 0..20).await;
     fixture.records(20).await;
@@ -48,7 +48,7 @@ async fn a_relay_that_stands_by_needs_one_connection_and_writes_no_error_to_the_
 }
 
 /// Returns the errors in the server's log.
-async fn errors(fixture: &Fixture) -> Vec<String> {
+async fn errors(fixture: &RelayEnv) -> Vec<String> {
     let directory: String = fixture.client().await.query_one("SHOW data_directory", &[]).await.unwrap().get(0);
     let log = std::fs::read_to_string(Path::new(&directory).with_file_name("server.log")).unwrap();
     log.lines().filter(|line| line.contains("ERROR:") || line.contains("FATAL:")).map(str::to_owned).collect()

@@ -3,7 +3,7 @@ use outbox_core::time::OffsetDateTime;
 use outbox_core::{ConnectorConfig, Identifier, Pipeline, TableLayout};
 use outbox_net::ErrorChain;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 
 const NULL_PAYLOAD: &str = "INSERT INTO outbox.outbox_message
     (id, aggregate_type, aggregate_id, event_type, payload, created_at)
@@ -11,7 +11,7 @@ const NULL_PAYLOAD: &str = "INSERT INTO outbox.outbox_message
 
 #[tokio::test]
 async fn a_columns_default_is_in_the_records_as_with_debezium() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     fixture.config = fixture
         .config
         .with("value.converter", "org.apache.kafka.connect.json.JsonConverter")
@@ -25,6 +25,7 @@ async fn a_columns_default_is_in_the_records_as_with_debezium() {
 
     let layout =
         TableLayout::recommended().with_column_metadata("payload", Nullability::Nullable, Some("'{\"d\": 1}'::json"));
+
     let pipeline = Pipeline::new(fixture.config.clone(), layout.clone()).unwrap();
     let text = |text: &str| ColumnValue::Text(text.into());
     let values = vec![
@@ -44,6 +45,7 @@ async fn a_columns_default_is_in_the_records_as_with_debezium() {
     ];
     let row = Row::new(&layout, values).unwrap();
     let expected = pipeline.encode_lossless(&row).unwrap().0;
+
     assert_eq!(found.value.as_bytes(), &*expected.value.unwrap());
     assert!(found.value.contains("{\\\"d\\\": 1}"), "{}", found.value);
     relay.stop().await;
@@ -60,20 +62,23 @@ const CLASSIC_ROW: &str = "INSERT INTO inventory.outboxevent (id, aggregatetype,
 
 #[tokio::test]
 async fn a_table_of_another_make_is_read_by_what_the_catalogue_and_the_router_say() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     let client = fixture.client().await;
     client.batch_execute(CLASSIC).await.unwrap();
+
     // A slot reads nothing from before its publication.
     let again = format!(
         "SELECT pg_drop_replication_slot('{0}'); SELECT pg_create_logical_replication_slot('{0}', 'pgoutput')",
         fixture.name()
     );
     client.batch_execute(&again).await.unwrap();
+
     let name = |text: &str| Identifier::new(text).unwrap();
     let classic = TableLayout::classic(name("inventory"), name("outboxevent"));
     let config = ConnectorConfig::recommended(&classic)
         .with("publication.name", "classic")
         .with("transforms.outbox.table.fields.additional.placement", "type:header:eventType,tenant:header");
+
     // What is not of the table is as the fixture has it.
     let is_of_the_bench = |key: &str| {
         key.starts_with("database.")
@@ -93,10 +98,11 @@ async fn a_table_of_another_make_is_read_by_what_the_catalogue_and_the_router_sa
 
 #[tokio::test]
 async fn tables_that_are_missing_or_do_not_suit_end_the_relay_at_the_start() {
-    let mut fixture = Fixture::new(1).await;
+    let mut fixture = RelayEnv::new(1).await;
     let create = "CREATE SCHEMA inventory; CREATE TABLE inventory.a (id uuid); CREATE TABLE inventory.b ()";
     let publish = format!("ALTER PUBLICATION {} ADD TABLE inventory.a", fixture.env.pipeline().publication());
     fixture.client().await.batch_execute(&format!("{create}; {publish}")).await.unwrap();
+
     for (list, reasons) in [
         ("inventory.missing", ["outbox table inventory.missing does not exist", ""]),
         ("inventory.missing.*", ["no table of the database", "table.include.list"]),
@@ -112,7 +118,7 @@ async fn tables_that_are_missing_or_do_not_suit_end_the_relay_at_the_start() {
 /// The rows wait in the slot while the table changes, and the relay reads them by copies of it.
 #[tokio::test]
 async fn a_backlog_from_before_and_after_changes_of_the_table_is_read() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let client = fixture.client().await;
     let changes = [
         "ADD COLUMN note text",

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 
 /// Raises a topic's number of partitions, which rskafka cannot.
 async fn raise(brokers: &str, topic: &str, count: i32) {
@@ -29,11 +29,13 @@ async fn raise(brokers: &str, topic: &str, count: i32) {
         .with_request_api_version(VERSION);
     header.encode(&mut frame, ApiKey::CreatePartitions.request_header_version(VERSION)).unwrap();
     request.encode(&mut frame, VERSION).unwrap();
+
     let mut stream = TcpStream::connect(brokers).await.unwrap();
     let mut length = BytesMut::new();
     length.put_u32(u32::try_from(frame.len()).unwrap());
     stream.write_all(&length).await.unwrap();
     stream.write_all(&frame).await.unwrap();
+
     let mut answer = vec![0; stream.read_u32().await.unwrap() as usize];
     stream.read_exact(&mut answer).await.unwrap();
     let mut answer = answer.as_slice();
@@ -45,10 +47,11 @@ async fn raise(brokers: &str, topic: &str, count: i32) {
 /// No batch fails when partitions are added, so nothing but a look reports.
 #[tokio::test]
 async fn added_partitions_are_used_without_a_restart() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     let relay = fixture.start_with(|settings| settings.look_at_topics_every(Duration::from_millis(100)));
     fixture.enqueue_each(20, 0..40).await;
     fixture.records(40).await;
+
     // Under load: what is on its way when they are noticed is not written twice.
     let raised = async { raise(&fixture.brokers, &fixture.topic, 4).await };
     tokio::join!(fixture.enqueue_each(20, 40..400), raised);
@@ -63,6 +66,7 @@ async fn added_partitions_are_used_without_a_restart() {
     let mut numbers: Vec<i64> = records.iter().map(|record| record.value.parse().unwrap()).collect();
     numbers.sort_unstable();
     assert!(numbers.into_iter().eq(0..480), "lost or duplicated");
+
     let used: std::collections::BTreeSet<i32> = records.iter().map(|record| record.partition).collect();
     assert_eq!(used.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3]);
     relay.stop().await;

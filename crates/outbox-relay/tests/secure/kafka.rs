@@ -41,6 +41,7 @@ impl Program {
         let (connector_file, kafka_file) = (files.join("connector.json"), files.join("client.properties"));
         fs::write(&connector_file, connector.to_json()).unwrap();
         fs::write(&kafka_file, kafka_config).unwrap();
+
         let child = Command::new(env!("CARGO_BIN_EXE_outbox-relay"))
             .arg("--connector")
             .arg(connector_file)
@@ -85,6 +86,7 @@ async fn a_kafka_that_demands_tls_and_a_login_is_written_to_and_what_is_wrong_is
     let tls = || KafkaSecurity::new().tls(trusting(&ca));
     let identity = trusting(&ca).identity(Pem::text(own.certificate.as_bytes()), Pem::text(own.key.as_bytes()));
     let mutual = KafkaSecurity::new().tls(identity);
+
     for (listener, security) in [
         ("SSL", tls()),
         ("MUTUAL", mutual),
@@ -137,6 +139,7 @@ async fn a_kafka_that_demands_tls_and_a_login_is_written_to_and_what_is_wrong_is
     let end = async || plain.list_offsets(&topic, 0, outbox_kafka::OffsetAt::Latest).await.unwrap();
     let before = end().await;
     let program = Program::start(&postgres.config, &properties);
+
     postgres.enqueue().await;
     eventually("the program writes the event", async || {
         let now = end().await;

@@ -35,6 +35,7 @@ async fn each_way_of_tls_delivers_encrypted() {
             ("password", ""),
         ],
     ];
+
     for way in ways {
         let relay = postgres.relay(with(&postgres.config, way), &broker.address(), KafkaSecurity::default()).unwrap();
         said.note(&relay);
@@ -45,8 +46,10 @@ async fn each_way_of_tls_delivers_encrypted() {
         assert!(encrypted >= 1 && plain == 0, "{way:?}: {encrypted} encrypted, {plain} not");
         relay.stop().await;
     }
+
     // Bound to the TLS connection: each login by password was.
     let logins = |mechanism: &str| said.text().matches(&format!("mechanism=\"{mechanism}\"")).count();
+
     assert!(logins("SCRAM-SHA-256-PLUS") >= 4 && logins("SCRAM-SHA-256") == 0, "{}", said.text());
     said.without(&[PASSWORD, own.key.lines().nth(1).unwrap()]);
 }
@@ -66,6 +69,7 @@ async fn a_server_that_is_not_to_be_trusted_and_a_relay_that_is_not_known_are_re
         (&[("sslmode", "require"), ("password", "")], "asks for a password"),
         (&[("sslmode", "disable")], "refused the user or the password"),
     ];
+
     for (way, reason) in ways {
         let relay = postgres.relay(with(&postgres.config, way), &broker.address(), KafkaSecurity::default()).unwrap();
         let status = relay.status();
@@ -77,6 +81,7 @@ async fn a_server_that_is_not_to_be_trusted_and_a_relay_that_is_not_known_are_re
         said.note(&text);
         said.note(&status.readiness());
     }
+
     assert_ne!(postgres.port(), 0);
     said.without(&[PASSWORD, wrong]);
 }

@@ -5,7 +5,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// All that this thread logs, from the finest level on.
+/// The log of this thread, from the finest level on.
 pub(crate) struct Said {
     text: Text,
     _guard: DefaultGuard,

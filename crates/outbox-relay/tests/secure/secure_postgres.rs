@@ -39,6 +39,7 @@ impl SecurePostgres {
         let database = postgres.database().await.unwrap();
         let (mut client, connection) = connect(database.url(), NoTls).await.unwrap();
         tokio::spawn(connection);
+
         let layout = TableLayout::recommended();
         let name: String = client.query_one("SELECT current_database()::text", &[]).await.unwrap().get(0);
         let config = ConnectorConfig::recommended(&layout)
@@ -50,6 +51,7 @@ impl SecurePostgres {
         let pipeline = Pipeline::new(config.clone(), layout).unwrap();
         Migrations::outbox(&pipeline).apply(&mut client).await.unwrap();
         create_slot(&client, &pipeline).await.unwrap();
+
         let role = format!(
             "CREATE ROLE relay LOGIN REPLICATION PASSWORD '{PASSWORD}';
              CREATE ROLE certified LOGIN REPLICATION;
@@ -75,12 +77,14 @@ impl SecurePostgres {
         let authority = self.authority.certificate();
         let files =
             [("tls.crt", &*certificate), ("tls.key", &*key), ("tls-ca.crt", &*authority), ("pg_hba.conf", access)];
+
         for (name, text) in files {
             let path = directory.join(name);
             std::fs::write(&path, text).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
             chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
         }
+
         for (name, value) in
             [("ssl_cert_file", "tls.crt"), ("ssl_key_file", "tls.key"), ("ssl_ca_file", "tls-ca.crt"), ("ssl", "on")]
         {
@@ -88,6 +92,7 @@ impl SecurePostgres {
         }
         self.client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
         let deadline = Instant::now() + Duration::from_secs(120);
+
         // A session that began before the reload shows the new value once it has heard of it.
         while self.client.query_one("SHOW ssl", &[]).await.unwrap().get::<_, String>(0) != "on" {
             assert!(Instant::now() < deadline, "TLS stays off");

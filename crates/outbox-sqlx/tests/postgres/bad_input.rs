@@ -26,6 +26,7 @@ async fn refusal(layout: TableLayout, spoil: &str) -> Error {
     let error = outbox.enqueue(&mut tx, &event(1)).await.unwrap_err();
     assert_eq!(batch.store_fault(), error.store_fault());
     assert_eq!(batch.source().unwrap().to_string(), error.source().unwrap().to_string());
+
     let after = outbox.enqueue(&mut tx, &event(1)).await.unwrap_err();
     assert!(matches!(failure(&after), StoreFailure::TransactionAborted(_)), "{after:?}");
     tx.rollback().await.unwrap();
@@ -47,10 +48,12 @@ async fn what_enqueue_meets_in_the_database_is_the_same_typed_error_as_with_the_
     let table = "ALTER TABLE outbox.outbox_message";
     is_refused!(layout(), "DROP TABLE outbox.outbox_message", TableMissing, Permanent);
     is_refused!(layout(), &format!("{table} DROP headers"), ColumnMissing, Permanent);
+
     let retyped = format!("{table} ALTER schema_version DROP DEFAULT, ALTER schema_version TYPE uuid USING id");
     is_refused!(layout(), &retyped, OtherType, Permanent);
     is_refused!(layout(), "SET default_transaction_read_only = on", ReadOnly, Permanent);
     is_refused!(layout().with_row_life(RowLife::Partitioned), "", NoPartition, Permanent);
+
     let raised = |code: &str| {
         format!(
             "CREATE FUNCTION public.fails() RETURNS trigger LANGUAGE plpgsql AS \
@@ -60,7 +63,7 @@ async fn what_enqueue_meets_in_the_database_is_the_same_typed_error_as_with_the_
     };
     is_refused!(layout(), &raised("53100"), DiskFull, Transient);
     is_refused!(layout(), &raised("40001"), Other, Transient);
-    is_refused!(layout(), &raised("42501"), MissingRight, Permanent);
+    is_refused!(layout(), &raised("42501"), MissingPrivilege, Permanent);
     is_refused!(layout(), &raised("23505"), IdTaken, Permanent);
 }
 

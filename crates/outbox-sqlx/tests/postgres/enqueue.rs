@@ -14,10 +14,12 @@ async fn a_committed_event_is_there_and_a_rolled_back_one_is_not() {
     let mut tx = pool.begin().await.unwrap();
     outbox.enqueue(&mut tx, &event(1)).await.unwrap();
     tx.commit().await.unwrap();
+
     let mut tx = pool.begin().await.unwrap();
     outbox.enqueue(&mut tx, &event(2)).await.unwrap();
     outbox.enqueue_all(&mut tx, &[event(3), event(4)]).await.unwrap();
     tx.rollback().await.unwrap();
+
     let mut tx = pool.begin().await.unwrap();
     outbox.enqueue(&mut tx, &event(5)).await.unwrap();
     let mut savepoint = tx.begin().await.unwrap();
@@ -34,6 +36,7 @@ async fn many_events_keep_their_order_in_the_wal() {
     let outbox = SqlxOutbox::new(env.pipeline().clone());
     let create = "SELECT pg_create_logical_replication_slot($1, 'test_decoding')";
     sqlx::query(create).bind(env.name()).execute(&pool).await.unwrap();
+
     let big = "x".repeat(900_000);
     let events: Vec<_> = (0..500)
         .map(|n| {
@@ -45,6 +48,7 @@ async fn many_events_keep_their_order_in_the_wal() {
     outbox.enqueue_all(&mut tx, &events).await.unwrap();
     outbox.enqueue_all(&mut tx, &[]).await.unwrap();
     tx.commit().await.unwrap();
+
     let read = r"SELECT substring(data FROM 'Line-(\d+)')::int FROM pg_logical_slot_get_changes($1, NULL, NULL)
                  WHERE data LIKE 'table outbox.outbox_message%'";
     let stored: Vec<i32> = sqlx::query_scalar(read).bind(env.name()).fetch_all(&pool).await.unwrap();
@@ -58,6 +62,7 @@ async fn statements_are_kept_or_not_as_was_chosen() {
     let pool = pool(&env).await;
     let named = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'INSERT INTO %'";
     let outbox = SqlxOutbox::new(env.pipeline().clone());
+
     for (caching, kept) in [(StatementCaching::Unnamed, 0), (StatementCaching::Cached, 2)] {
         let outbox = outbox.clone().statement_caching(caching);
         let mut tx = pool.begin().await.unwrap();

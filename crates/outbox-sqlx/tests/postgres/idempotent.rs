@@ -17,9 +17,11 @@ async fn an_event_enqueued_again_is_known_and_the_transaction_goes_on() {
         let mut tx = pool.begin().await.unwrap();
         assert_eq!(accepting.enqueue(&mut tx, &first).await.unwrap(), Enqueued::Enqueued);
         tx.commit().await.unwrap();
+
         let mut tx = pool.begin().await.unwrap();
         assert_eq!(accepting.enqueue(&mut tx, &first).await.unwrap(), Enqueued::AlreadyEnqueued);
         assert!(refusing.enqueue(&mut tx, &first).await.unwrap_err().is_already_enqueued());
+
         let again = [first.clone(), second.clone()];
         assert_eq!(accepting.enqueue_all(&mut tx, &again).await.unwrap(), 1);
         assert!(refusing.enqueue_all(&mut tx, &again).await.unwrap_err().is_already_enqueued());

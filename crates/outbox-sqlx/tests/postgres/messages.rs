@@ -12,6 +12,7 @@ async fn an_event_without_a_table_is_a_message_of_its_transaction() {
     let pool = pool(&env).await;
     let create = "SELECT pg_create_logical_replication_slot($1, 'test_decoding')";
     sqlx::query(create).bind(env.name()).execute(&pool).await.unwrap();
+
     for caching in [StatementCaching::Cached, StatementCaching::Unnamed] {
         let outbox = SqlxOutbox::new(env.pipeline().clone()).statement_caching(caching);
         let mut tx = pool.begin().await.unwrap();
@@ -23,6 +24,7 @@ async fn an_event_without_a_table_is_a_message_of_its_transaction() {
         tx.rollback().await.unwrap();
         assert!(outbox.idempotent(OnDuplicate::Ignore).is_err());
     }
+
     let read = "SELECT count(*) FROM pg_logical_slot_get_changes($1, NULL, NULL)
                 WHERE data LIKE 'message: transactional: 1 prefix: outbox.outbox_message, %'";
     let emitted: i64 = sqlx::query_scalar(read).bind(env.name()).fetch_one(&pool).await.unwrap();

@@ -58,6 +58,7 @@ async fn every_type_of_column_is_written_as_the_other_driver_writes_it() {
         let (pg, sqlx_outbox) = (env.outbox(), SqlxOutbox::new(env.pipeline().clone()));
         let events = events(&payload);
         let mut stored: Vec<Vec<String>> = Vec::new();
+
         for way in ["pg", "one", "many"] {
             let (mut client, mut tx) = (env.client().await, pool.begin().await.unwrap());
             match way {
@@ -73,11 +74,13 @@ async fn every_type_of_column_is_written_as_the_other_driver_writes_it() {
                 }
                 _ => sqlx_outbox.enqueue_all(&mut tx, &events).await.unwrap(),
             }
+
             tx.commit().await.unwrap();
             let sql = r#"SELECT v::text FROM outbox."values" v ORDER BY id"#;
             stored.push(sqlx::query_scalar(sql).fetch_all(&pool).await.unwrap());
             sqlx::query(r#"TRUNCATE outbox."values""#).execute(&pool).await.unwrap();
         }
+
         let [pg, one, many] = &stored[..] else { panic!("three ways") };
         assert_eq!(pg.len(), 3);
         assert_eq!((pg, pg), (one, many));

@@ -22,7 +22,7 @@ pub(super) struct Cluster {
     producer_ids: i64,
 }
 
-/// How a request names a topic: by its id in newer versions, by its name in older ones.
+/// The way in which a request names a topic: by its id in newer versions, by its name in older ones.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum TopicRef<'a> {
     Name(&'a str),

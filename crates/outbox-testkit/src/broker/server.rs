@@ -32,6 +32,7 @@ pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped:
             Some(_ended) = connections.join_next() => {}
         }
     }
+
     drop(listener);
     connections.shutdown().await;
 }
@@ -47,11 +48,14 @@ async fn requests(mut stream: TcpStream, shared: &Arc<Shared>) -> Result<(), Mal
     let (reader, mut writer) = stream.split();
     let mut reader = BufReader::new(reader);
     let limit = shared.settings.imitation.request_limit();
+
     while let Some(request) = frame::read(&mut reader, limit).await? {
         // A frozen broker may have been sent this before: it is handled late then, though the client may be gone.
         shared.faults.thawed().await;
+
         let answer = api::answer(shared, request).await?;
         shared.faults.thawed().await;
+
         match answer {
             Answer::Reply(reply) => writer.write_all(&reply).await?,
             Answer::Throttled(reply, pause) => {

@@ -11,7 +11,7 @@ use super::log::{Batch, Encoded, Producing, RecordBatch, Refusal};
 use super::settings::{Node, Settings, now_ms};
 use super::wire::Api;
 
-/// All that the connections of one broker have in common.
+/// The state that the connections of one broker share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) node: Node,
@@ -81,6 +81,7 @@ impl Shared {
         let batch = batch.map_err(refused)?;
         let taken = batch.taken();
         let appended = self.write(|cluster| cluster.append(id, partition, batch)).map_err(Refusal::from);
+
         self.announce();
         Ok((appended.map_err(refused)?.0, taken))
     }

@@ -11,7 +11,7 @@ pub(super) const DIRECTORY: &str = "OUTBOX_POSTGRES_BIN";
 
 pub(super) type Source = Box<dyn StdError + Send + Sync>;
 
-/// Why there is no server or no database.
+/// The reason why there is no server or no database.
 ///
 /// `Display` reports this layer only; [`source`](StdError::source) holds what was behind it.
 pub struct PostgresError(Box<Inner>);
@@ -28,11 +28,14 @@ pub(super) enum Kind {
     NotInstalled,
     #[cfg(feature = "download")]
     #[error(
-        "no PostgreSQL {OLDEST} or newer is installed, and version {version} could not be downloaded from Maven \
-         Central: check the network or {}",
+        "no PostgreSQL {OLDEST} or newer is installed or wanted, and version {version} could not be downloaded from \
+         Maven Central: check the network or {}",
         how_to_install()
     )]
     Download { version: String },
+    #[cfg(feature = "download")]
+    #[error("PostgreSQL {version} cannot be downloaded: there are {OLDEST} to 18")]
+    NoBuild { version: u32 },
     #[error(
         "{DIRECTORY} names {}, which does not hold the programs of PostgreSQL {OLDEST} or newer: {missing}",
         directory.display()

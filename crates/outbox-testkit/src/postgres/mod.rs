@@ -23,6 +23,8 @@ use tokio::sync::OnceCell;
 
 pub use self::account::Account;
 pub use self::database::Database;
+#[cfg(feature = "download")]
+pub use self::download::download;
 use self::error::Kind;
 pub use self::error::PostgresError;
 pub use self::programs::Programs;
@@ -108,7 +110,7 @@ impl fmt::Debug for Postgres {
     }
 }
 
-/// How a server is to be, where [`Postgres::start`] is not what is wanted.
+/// The options of a server, for uses that [`Postgres::start`] does not suit.
 #[derive(Debug, Clone)]
 pub struct PostgresBuilder {
     downloaded: bool,
@@ -186,8 +188,9 @@ async fn find(downloaded: bool, account: Option<&Account>) -> Result<Programs, P
     if let Some(found) = search.await.map_err(|error| PostgresError::caused(Kind::Runtime, error))?? {
         return Ok(found);
     }
+
     #[cfg(feature = "download")]
-    return download::get(account).await;
+    return download::newest(account).await;
     #[cfg(not(feature = "download"))]
     return Err(PostgresError::new(Kind::NotInstalled));
 }
@@ -200,7 +203,7 @@ pub enum Durability {
     /// killed server, but no power failure, after which there would be no test to continue either.
     #[default]
     Relaxed,
-    /// As in production: each commit waits for the disk. For measurements.
+    /// The setting of production: each commit waits for the disk. For measurements.
     Full,
 }
 

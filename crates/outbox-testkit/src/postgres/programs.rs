@@ -68,12 +68,14 @@ impl Programs {
         if !directory.join("initdb").is_file() {
             return Err("there is no `initdb`".to_owned());
         }
+
         if let Some(account) = account.filter(|account| !account.can_reach(&postgres)) {
             return Err(format!(
                 "the user `{}`, whom PostgreSQL runs as in place of root, cannot reach it",
                 account.name()
             ));
         }
+
         let mut command = Command::new(&postgres);
         command.arg("--version");
         clean_environment(&mut command);
@@ -134,6 +136,7 @@ fn expand(pattern: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(Path::new(parent)) else {
         return Vec::new();
     };
+
     entries
         .flatten()
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))

@@ -25,9 +25,9 @@ use super::random;
 
 pub(super) const SUPERUSER: &str = "postgres";
 
-/// How long a server may take until it answers, recovery after a crash included.
+/// The time that a server may take until it answers, recovery after a crash included.
 const START: Duration = Duration::from_secs(60);
-/// How long one attempt to connect may take.
+/// The time that one attempt to connect may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(10);
 /// Between the choice of a free port and its use, another process may take it.
@@ -176,6 +176,7 @@ impl Cluster {
             let (status, output) = (status.to_string(), log_tail(&home.log(), 0));
             return Err(PostgresError::new(Kind::Initialise { status, output }));
         }
+
         fs::remove_file(&file).map_err(PostgresError::file("remove", &file))?;
         Ok(Self { programs, account, home, password: Secret(password) })
     }
@@ -200,6 +201,7 @@ impl Guarded {
         command.args(["-c", WATCHDOG, "outbox-testkit-watchdog"]).arg(home.path()).arg(program).args(args);
         clean_environment(&mut command);
         command.current_dir(home.path()).stdin(Stdio::piped()).stdout(log).stderr(errors);
+
         // Not in the terminal's group: Ctrl-C must not end the server before the program has drained.
         command.process_group(0);
         if let Some(account) = account {
@@ -235,10 +237,12 @@ impl Guarded {
         while !self.has_ended() && Instant::now() < deadline {
             thread::sleep(GUARD_POLL);
         }
+
         if !self.has_ended() {
             let _ = self.0.kill();
             let _ = self.0.wait();
         }
+
         if let Some(mut lifeline) = self.0.stdin.take() {
             // The watchdog must not signal a process that is no longer ours.
             let _ = lifeline.write_all(b"ended\n");

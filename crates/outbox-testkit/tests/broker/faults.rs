@@ -129,10 +129,12 @@ async fn errors_are_where_they_were_injected() {
     for _ in 0..3 {
         assert_eq!(code(&send(&other).await.unwrap_err()), ProtocolError::TopicAuthorizationFailed);
     }
+
     assert_eq!(send(&client).await.unwrap(), 0);
     assert_eq!(end(&other).await, 0, "nothing was appended, and other requests are answered");
     fault.lift();
     assert_eq!((send(&other).await.unwrap(), fault.struck()), (0, 3));
+
     for (error, expected) in [
         (ResponseError::MessageTooLarge, ProtocolError::MessageTooLarge),
         (ResponseError::InvalidTimestamp, ProtocolError::InvalidTimestamp),

@@ -39,6 +39,7 @@ fn batch(producer_id: i64, size: usize) -> Bytes {
         value: Some(vec![b'0'; size].into()),
         headers: IndexMap::new(),
     };
+
     let mut out = BytesMut::new();
     let options = RecordEncodeOptions { version: 2, compression: Compression::None };
     RecordBatchEncoder::encode(&mut out, [&record], &options).unwrap();
@@ -62,6 +63,7 @@ fn compressed(codec: u8) -> Bytes {
     let length = i32::try_from(batch.len() - 12).unwrap();
     batch[8..12].copy_from_slice(&length.to_be_bytes());
     batch[22] = codec;
+
     let crc = crc32c::crc32c(&batch[21..]);
     batch[17..21].copy_from_slice(&crc.to_be_bytes());
     batch.into()

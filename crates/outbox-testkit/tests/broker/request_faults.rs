@@ -76,11 +76,13 @@ async fn apis_without_partitions_fail_too() {
     for api in [Api::InitProducerId, Api::FindCoordinator, Api::CreateTopics, Api::Fetch, Api::ApiVersions] {
         broker.faults().inject(Fault::error(api, ERROR));
     }
+
     assert_eq!(client.call(1, init()).await.error_code, 78);
     assert_eq!(client.call(1, init()).await.error_code, 0);
     let coordinator = || FindCoordinatorRequest::default().with_key(text("group"));
     assert_eq!(client.call(2, coordinator()).await.error_code, 78);
     assert_eq!(client.call(2, coordinator()).await.error_code, 0);
+
     let topic = CreatableTopic::default().with_name(topic_name("made")).with_num_partitions(1);
     let create = CreateTopicsRequest::default().with_topics(vec![topic.with_replication_factor(1)]);
     assert_eq!(client.call(5, create.clone()).await.topics[0].error_code, 78);

@@ -11,6 +11,7 @@ pub(crate) async fn every_version(target: Arc<Target>) {
     let topic = target.topic(1).await;
     let mut client = target.client().await;
     send(&mut client, &topic, batch(3)).await;
+
     for version in 4..=18 {
         for isolation in [0, 1] {
             let request = fetch_request(&topic, version, vec![from(0, 1, 1_000_000)]).with_isolation_level(isolation);
@@ -18,6 +19,7 @@ pub(crate) async fn every_version(target: Arc<Target>) {
             assert_eq!((answer.error_code, answer.session_id, answer.throttle_time_ms), (0, 0, 0));
             let response = &answer.responses[0];
             assert_eq!(response.topic_id, if version >= 13 { topic.id } else { Uuid::nil() });
+
             let partition = &response.partitions[0];
             assert_eq!((partition.partition_index, partition.error_code), (0, 0));
             assert_eq!((partition.high_watermark, partition.last_stable_offset), (3, 3));
@@ -35,10 +37,12 @@ pub(crate) async fn bounds(target: Arc<Target>) {
     let topic = target.topic(2).await;
     let mut client = target.client().await;
     let size = i32::try_from(batch(1).encode().len()).unwrap();
+
     for _ in 0..3 {
         send(&mut client, &topic, batch(1)).await;
         client.call(12, produce_request(&topic, 1, 12, batch(1).encode())).await;
     }
+
     let length = |records: Option<bytes::Bytes>| i32::try_from(records.unwrap_or_default().len()).unwrap();
     for (max_bytes, expected) in [
         (0, size),
@@ -50,6 +54,7 @@ pub(crate) async fn bounds(target: Arc<Target>) {
     ] {
         assert_eq!(length(fetch(&mut client, &topic, 0, max_bytes).await.records), expected, "{max_bytes}");
     }
+
     // The second partition has what the first leaves, and no batch that is larger than that.
     for (total, each, expected) in [
         (size, i32::MAX, [size, 0]),
@@ -72,9 +77,11 @@ pub(crate) async fn errors(target: Arc<Target>) {
     let topic = target.topic(1).await;
     let mut client = target.client().await;
     send(&mut client, &topic, batch(3)).await;
+
     let nowhere = Topic { name: "no-such-topic".to_owned(), id: Uuid::now_v7() };
     let at_end = fetch(&mut client, &topic, 3, 1000).await;
     assert_eq!((at_end.error_code, at_end.records.unwrap_or_default().len()), (0, 0));
+
     for (topic, version, wanted, expected) in [
         (&topic, 12, from(0, 4, 1000), 1),
         (&topic, 12, from(0, -1, 1000), 1),
@@ -94,6 +101,7 @@ pub(crate) async fn errors(target: Arc<Target>) {
             assert!(partition.records.as_ref().is_none_or(bytes::Bytes::is_empty));
         }
     }
+
     for (id, epoch) in [(7, 1), (0, 1)] {
         let request = fetch_request(&topic, 12, vec![from(0, 0, 1000)]);
         let answer = client.call(12, request.with_session_id(id).with_session_epoch(epoch)).await;
@@ -108,10 +116,12 @@ pub(crate) async fn long_poll(target: Arc<Target>) {
         let request = fetch_request(&topic, FETCH, vec![from(0, 0, 1_000_000)]);
         request.with_min_bytes(min_bytes).with_max_wait_ms(max_wait)
     };
+
     // Kafka describes a new topic before it serves it.
     while reader.call(FETCH, wait(0, 0)).await.responses[0].partitions[0].error_code != 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+
     let started = Instant::now();
     let answer = reader.call(FETCH, wait(1, 300)).await;
     assert!(started.elapsed() >= Duration::from_millis(290), "it waits: {answer:?}");
@@ -123,6 +133,7 @@ pub(crate) async fn long_poll(target: Arc<Target>) {
     let answer = reader.receive::<kafka_protocol::messages::FetchRequest>(FETCH).await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(10), "it wakes up");
     assert_eq!(answer.responses[0].partitions[0].high_watermark, 1);
+
     // Two batches are less than asked for, three are enough.
     let size = i32::try_from(batch(1).encode().len()).unwrap();
     reader.send(FETCH, &wait(2 * size + 1, 25_000)).await;

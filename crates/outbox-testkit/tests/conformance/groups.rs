@@ -57,13 +57,16 @@ async fn coordinated(client: &mut Client, group: &GroupId) {
 pub(crate) async fn committed(target: Arc<Target>) {
     let topic = target.topic(2).await;
     let mut client = target.client().await;
+
     for version in 2..=9 {
         let group = group_id();
         coordinated(&mut client, &group).await;
         assert_eq!(committed_as(&mut client, version, commit(&group, &topic.name, offset(7))).await, 0);
         assert_eq!(committed_as(&mut client, version, commit(&group, &topic.name, offset(5))).await, 0);
+
         let named =
             OffsetFetchRequestTopic::default().with_name(topic_name(&topic.name)).with_partition_indexes(vec![0, 1]);
+
         for version in 1..=7 {
             let request = OffsetFetchRequest::default().with_group_id(group.clone());
             let answer = client.call(version, request.clone().with_topics(Some(vec![named.clone()]))).await;
@@ -73,6 +76,7 @@ pub(crate) async fn committed(target: Arc<Target>) {
                 .map(|found| (found.partition_index, found.error_code, found.committed_offset, found.metadata.clone()))
                 .collect();
             assert_eq!(found, [(0, 0, 5, Some(text("noted"))), (1, 0, -1, Some(text("")))]);
+
             if version >= 2 {
                 let answer = client.call(version, request.with_topics(None)).await;
                 assert_eq!((answer.error_code, answer.topics.len()), (0, 1));
@@ -80,11 +84,14 @@ pub(crate) async fn committed(target: Arc<Target>) {
             }
         }
     }
+
     let (group, unknown) = (group_id(), group_id());
     committed_as(&mut client, 9, commit(&group, &topic.name, offset(9))).await;
+
     for version in 8..=9 {
         let named =
             OffsetFetchRequestTopics::default().with_name(topic_name(&topic.name)).with_partition_indexes(vec![0]);
+
         let groups = [&group, &unknown].map(|id| {
             let group = OffsetFetchRequestGroup::default().with_group_id(id.clone());
             group.with_member_epoch(-1).with_member_id(None).with_topics(Some(vec![named.clone()]))
@@ -113,8 +120,10 @@ pub(crate) async fn refused_commits(target: Arc<Target>) {
     assert_eq!(committed_as(&mut client, 8, generation(&group)).await, 25, "no such member");
     assert_eq!(committed_as(&mut client, 8, commit(&GroupId(text("")), &topic.name, offset(1))).await, 0);
     assert_eq!(committed_as(&mut client, 8, commit(&group, "no-such-topic", offset(1))).await, 3);
+
     let unknown = offset(1).with_partition_index(1);
     assert_eq!(committed_as(&mut client, 8, commit(&group, &topic.name, unknown)).await, 3);
+
     let noted = |length| offset(1).with_committed_metadata(Some(text(&"x".repeat(length))));
     assert_eq!(committed_as(&mut client, 8, commit(&group, &topic.name, noted(4097))).await, 12);
     assert_eq!(committed_as(&mut client, 8, commit(&group, &topic.name, noted(4096))).await, 0);
@@ -124,6 +133,7 @@ pub(crate) async fn coordinators(target: Arc<Target>) {
     let mut client = target.client().await;
     let group = group_id();
     coordinated(&mut client, &group).await;
+
     for version in 0..=6 {
         let request = match version {
             0..4 => FindCoordinatorRequest::default().with_key(group.0.clone()),
@@ -136,6 +146,7 @@ pub(crate) async fn coordinators(target: Arc<Target>) {
         };
         assert_eq!(address, target.address);
     }
+
     let request = FindCoordinatorRequest::default().with_key_type(9).with_coordinator_keys(vec![group.0.clone()]);
     assert_eq!(client.call(6, request).await.coordinators[0].error_code, 42);
 }

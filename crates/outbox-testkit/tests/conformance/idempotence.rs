@@ -45,6 +45,7 @@ pub(crate) async fn sent_again(target: Arc<Target>) {
         assert_eq!((answer.error_code, answer.base_offset), (0, i64::from(sequence)));
         assert_eq!(answer.log_append_time_ms, batch(1).timestamp, "-1 is of a batch that was appended now");
     }
+
     assert_eq!(send(&mut client, &topic, batch(1).by(id, 0, 0)).await, (45, -1), "the sixth from the end");
     let other_contents = batch(1).by(id, 0, 5).sized(500).at(1_700_000_009_999);
     assert_eq!(send(&mut client, &topic, other_contents).await, (0, 5));
@@ -102,6 +103,7 @@ pub(crate) async fn producer_ids(target: Arc<Target>) {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), 20);
+
     for version in 0..=5 {
         let request = InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(1000);
         let request =
@@ -124,10 +126,12 @@ pub(crate) async fn described(target: Arc<Target>) {
     let answer = client.call(0, asked(&topic.name, 0)).await;
     let partition = &answer.topics[0].partitions[0];
     assert_eq!((partition.error_code, partition.active_producers.len()), (0, 1));
+
     let producer = &partition.active_producers[0];
     assert_eq!((producer.producer_id.0, producer.producer_epoch, producer.last_sequence), (id, 0, 42));
     assert_eq!((producer.last_timestamp, producer.current_txn_start_offset), (1_700_000_000_002, -1));
     assert_eq!(producer.coordinator_epoch, -1);
+
     for (name, partition) in [(topic.name.as_str(), 1), ("no-such-topic", 0)] {
         let answer = client.call(0, asked(name, partition)).await;
         assert_eq!(answer.topics[0].partitions[0].error_code, 3);

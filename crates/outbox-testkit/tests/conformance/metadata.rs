@@ -33,9 +33,11 @@ pub(crate) async fn by_name(target: Arc<Target>) {
         let found = &answer.topics[0];
         assert_eq!((found.error_code, found.name.clone()), (0, Some(topic_name(&topic.name))));
         assert_eq!(found.topic_id, if version >= 10 { topic.id } else { Uuid::nil() });
+
         let mut partitions: Vec<_> = found.partitions.iter().collect();
         partitions.sort_by_key(|partition| partition.partition_index);
         assert_eq!(partitions.len(), 2);
+
         for (index, partition) in (0..).zip(partitions) {
             assert_eq!((partition.partition_index, partition.error_code), (index, 0));
             assert_eq!(partition.leader_id, broker.node_id);

@@ -31,6 +31,7 @@ pub(crate) async fn listed(target: Arc<Target>) {
     {
         assert_eq!(list(&mut client, 10, &topic.name, at(timestamp)).await, expected, "empty, {timestamp}");
     }
+
     send(&mut client, &topic, batch(3)).await;
     send(&mut client, &topic, batch(2)).await;
     for version in 1..=10 {
@@ -38,6 +39,7 @@ pub(crate) async fn listed(target: Arc<Target>) {
         assert_eq!(list(&mut client, version, &topic.name, at(-1)).await, (0, -1, 5, epoch), "{version}");
         assert_eq!(list(&mut client, version, &topic.name, at(-2)).await, (0, -1, 0, epoch), "{version}");
     }
+
     assert_eq!(list(&mut client, 7, &topic.name, at(-3)).await, (0, TIME + 2, 2, 0));
     assert_eq!(list(&mut client, 9, &topic.name, at(-5)).await, (0, -1, -1, -1));
     assert_eq!(list(&mut client, 10, &topic.name, at(-99)).await.0, 35);
@@ -52,6 +54,7 @@ pub(crate) async fn by_timestamp(target: Arc<Target>) {
     for time in [TIME, TIME + 100, TIME + 50] {
         send(&mut client, &topic, batch(3).at(time)).await;
     }
+
     for (timestamp, expected) in [
         (0, (0, TIME, 0, 0)),
         (TIME + 1, (0, TIME + 1, 1, 0)),
@@ -68,6 +71,7 @@ pub(crate) async fn by_timestamp(target: Arc<Target>) {
             assert_eq!(list(&mut client, version, &topic.name, at(timestamp)).await, expected, "{timestamp}");
         }
     }
+
     delete(&mut client, &topic, 0, 4).await;
     assert_eq!(list(&mut client, 10, &topic.name, at(0)).await, (0, TIME + 101, 4, 0));
 }
@@ -93,6 +97,7 @@ pub(crate) async fn deleted_records(target: Arc<Target>) {
     assert_eq!(delete(&mut client, &topic, 0, 2).await, (0, 4), "never back");
     assert_eq!(list(&mut client, 10, &topic.name, at(-2)).await.2, 4);
     assert_eq!(fetch(&mut client, &topic, 3, 1000).await.error_code, 1);
+
     let rest = fetch(&mut client, &topic, 4, 1000).await;
     assert_eq!((rest.log_start_offset, base_offset(&rest.records.unwrap())), (4, 3), "the batch stays whole");
     assert_eq!(delete(&mut client, &topic, 0, -1).await, (0, 6));

@@ -20,6 +20,7 @@ pub(crate) async fn every_version(target: Arc<Target>) {
         assert_eq!(partition.log_append_time_ms, -1);
         assert_eq!(partition.log_start_offset, if version >= 5 { 0 } else { -1 });
     }
+
     let sent = batch(2).encode();
     let stored = fetch(&mut client, &topic, 0, 1).await.records.unwrap();
     assert_eq!(stored[16..], sent[16..], "as received, from the format on");
@@ -34,6 +35,7 @@ pub(crate) async fn acks(target: Arc<Target>) {
     client.send(PRODUCE, &request(0)).await;
     let answer = client.call(PRODUCE, request(1)).await;
     assert_eq!(answer.responses[0].partition_responses[0].base_offset, 1);
+
     let answer = client.call(PRODUCE, request(2)).await;
     let partition = &answer.responses[0].partition_responses[0];
     assert_eq!((partition.error_code, partition.base_offset), (21, -1));
@@ -57,6 +59,7 @@ pub(crate) async fn refused_batches(target: Arc<Target>) {
     let sent = batch(3).encode();
     let mut wrong_crc = BytesMut::from(&sent[..]);
     wrong_crc[20] ^= 1;
+
     let id = 4_000_000_000_i64;
     let cases = [
         ("wrong CRC", wrong_crc.freeze(), 2),
@@ -74,6 +77,7 @@ pub(crate) async fn refused_batches(target: Arc<Target>) {
         ("malformed records", changed(&sent, 61, &[100]), 87),
         ("no sequence", batch(1).by(id, 0, -1).encode(), 87),
     ];
+
     for (case, records, expected) in cases {
         let answer = produce(&mut client, &topic, records).await;
         assert_eq!((answer.error_code, answer.base_offset), (expected, -1), "{case}: {answer:?}");
@@ -105,6 +109,7 @@ pub(crate) async fn refused_records(target: Arc<Target>) {
         let answer = client.call(version, produce_request(&topic, 0, version, late.clone())).await;
         assert_eq!(answer.responses[0].partition_responses[0].error_code, 32);
     }
+
     let answer = produce(&mut client, &topic, late).await;
     assert_eq!(answer.error_code, 32, "{answer:?}");
     assert_eq!(answer.record_errors.iter().map(|record| record.batch_index).collect::<Vec<_>>(), [0, 1, 2]);

@@ -169,8 +169,10 @@ pub(crate) fn batches(stored: &[u8]) -> Vec<Described> {
         assert_eq!(batch[17..21], crc32c::crc32c(&batch[21..]).to_be_bytes());
         let attributes = i16::from_be_bytes(number(batch, 21));
         let base_offset = base_offset(batch);
+
         // Length, attributes, two deltas, the length of the key, and the version of the key come before the type.
         let control = (attributes & 0x20 != 0).then(|| i16::from_be_bytes(number(batch, 61 + 7)));
+
         Described {
             base_offset,
             last_offset: base_offset + i64::from(i32::from_be_bytes(number(batch, 23))),

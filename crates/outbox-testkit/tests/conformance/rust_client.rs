@@ -68,12 +68,14 @@ pub(crate) async fn produce_and_fetch(target: Arc<Target>) {
         let (found, _) = partition.fetch_records(offset, 1..1_000_000, 1000).await.unwrap();
         assert_eq!(found.iter().map(|found| found.offset).collect::<Vec<_>>(), (offset..30).collect::<Vec<_>>());
     }
+
     let (found, _) = partition.fetch_records(12, 1..2, 1000).await.unwrap();
     assert_eq!(found.len(), 8, "the rest of one batch, though it is larger");
     assert_eq!(partition.get_offset(OffsetAt::Earliest).await.unwrap(), 0);
     assert_eq!(partition.get_offset(OffsetAt::Latest).await.unwrap(), 30);
     partition.delete_records(15, 5000).await.unwrap();
     assert_eq!(partition.get_offset(OffsetAt::Earliest).await.unwrap(), 15);
+
     let error = partition.fetch_records(14, 1..1000, 100).await.unwrap_err();
     assert_eq!(server_error(&error), ProtocolError::OffsetOutOfRange);
     let (found, _) = partition.fetch_records(15, 1..1_000_000, 1000).await.unwrap();

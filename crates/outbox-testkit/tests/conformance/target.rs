@@ -83,6 +83,7 @@ impl Target {
             .with_num_partitions(partitions)
             .with_replication_factor(1)
             .with_configs(configs.collect());
+
         let mut client = self.client().await;
         let request = CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
         let created = client.call(7, request).await;

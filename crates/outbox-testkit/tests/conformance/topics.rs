@@ -28,6 +28,7 @@ pub(crate) async fn refused(target: Arc<Target>) {
     let name = target.fresh_name();
     let config =
         |name, value: Option<&str>| CreatableTopicConfig::default().with_name(text(name)).with_value(value.map(text));
+
     let assigned = |partitions: &[i32], broker: i32| {
         let assignments = partitions.iter().map(|partition| {
             let assignment = CreatableReplicaAssignment::default().with_partition_index(*partition);
@@ -55,10 +56,12 @@ pub(crate) async fn refused(target: Arc<Target>) {
         (assigned(&[0], 77), 39),
         (assigned(&[0, 2], 1), 39),
     ];
+
     for (topic, expected) in cases {
         let described = format!("{topic:?}");
         assert_eq!(create(&target, 7, vec![topic]).await, [expected], "{described}");
     }
+
     assert_eq!(create(&target, 7, vec![topic(&name, 1, 1), topic(&name, 1, 1)]).await, [42]);
     let dotted = format!("{name}.a_b");
     let request = CreateTopicsRequest::default().with_topics(vec![topic(&dotted, 1, 1)]).with_validate_only(true);
@@ -81,12 +84,15 @@ pub(crate) async fn settings(target: Arc<Target>) {
         if version >= 5 {
             assert_eq!((made.num_partitions, made.replication_factor), (3, 1));
         }
+
         let led = target.until_led(&name).await;
         assert_eq!(made.topic_id, if version >= 7 { led.id } else { Uuid::nil() });
     }
+
     let (name, dotted) = (target.fresh_name(), target.fresh_name());
     assert_eq!(create(&target, 7, vec![topic(&format!("{name}.a"), 1, 1)]).await, [0]);
     assert_eq!(create(&target, 7, vec![topic(&format!("{name}_a"), 1, 1)]).await, [17], "collides with {dotted}");
+
     let request = DeleteTopicsRequest::default().with_topic_names(vec![topic_name(&format!("{name}.a"))]);
     target.client().await.call(5, request.with_timeout_ms(10_000)).await;
 }
@@ -102,6 +108,7 @@ pub(crate) async fn deleted(target: Arc<Target>) {
         codes.sort_unstable();
         assert_eq!(codes, [0, 3]);
     }
+
     let (by_name, by_id, unknown) = (target.topic(1).await, target.topic(1).await, Uuid::now_v7());
     for (state, expected) in [
         (DeleteTopicState::default().with_name(Some(topic_name(&by_name.name))), (0, by_name.id)),

@@ -195,6 +195,7 @@ pub(crate) async fn committed_and_aborted(target: Arc<Target>) {
         count: 1,
         control: Some(kind),
     };
+
     let plain =
         Described { base_offset: 5, last_offset: 5, attributes: 0, producer: (-1, -1, -1), count: 1, control: None };
     let all = [data(0, 2, 0), marker(2, 0), data(3, 1, 2), marker(4, 1), plain];
@@ -202,6 +203,7 @@ pub(crate) async fn committed_and_aborted(target: Arc<Target>) {
         let found = fetch(&mut reader, &topic, 0, 0, isolation).await;
         assert_eq!((read(&found), found.high_watermark, found.last_stable_offset), (all.to_vec(), 6, 6));
     }
+
     for (offset, expected) in [(0, vec![(id, 0)]), (1, vec![(id, 0)]), (2, vec![(id, 0)]), (3, vec![]), (6, vec![])] {
         let found = fetch(&mut reader, &topic, 0, offset, Isolation::Committed).await;
         assert_eq!(aborted(&found), Some(expected), "{offset}");

@@ -28,10 +28,12 @@ impl OtherProcess {
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut answer = String::new();
+
         while !answer.starts_with("answer: ") {
             answer.clear();
             assert_ne!(stdout.read_line(&mut answer).unwrap(), 0, "no answer to {task}");
         }
+
         let answer = answer["answer: ".len()..].trim_end().to_owned();
         Self { child, stdout, answer }
     }

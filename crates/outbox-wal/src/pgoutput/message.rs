@@ -185,6 +185,7 @@ impl<'a> Relation<'a> {
                 modifier: fields.i32()?,
             });
         }
+
         // The protocol's empty name of a schema.
         let schema = if schema.is_empty() { "pg_catalog" } else { schema };
         Ok(Self { id, schema, name, replica_identity, columns })

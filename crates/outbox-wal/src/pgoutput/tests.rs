@@ -21,6 +21,7 @@ fn parts() -> impl Strategy<Value = Parts> {
     let bytes = proptest::collection::vec(any::<u8>(), 0..40);
     let row = proptest::collection::vec(proptest::option::of(bytes.clone()), 0..6);
     let column = (any::<bool>(), name, any::<u32>(), any::<i32>());
+
     (
         (0_u8..11, any::<(u64, u64, i64, u32, u32)>(), ("[^\\x00]{1,20}", name), bytes, any::<bool>()),
         ([row.clone(), row], proptest::collection::vec(column, 0..6), proptest::collection::vec(any::<u32>(), 0..6)),
@@ -56,6 +57,7 @@ impl Parts {
         let [first, second] = rows.each_ref().map(|row| Tuple::decode(row).unwrap());
         let old = if self.flag { Old::Key(first) } else { Old::Row(first) };
         let (name, schema) = (self.texts.1.as_str(), self.texts.0.as_str());
+
         match self.kind {
             0 => Message::Begin { commit, micros, xid: id },
             1 => Message::Commit { commit, end, micros },

@@ -2,7 +2,7 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_leaves_the_slot_at_its_end_only() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     let mut opened = fixture.open(StartAt::Now).await.unwrap();
     let before = fixture.confirmed().await;
     fixture.insert(0..1).await;
@@ -29,19 +29,21 @@ async fn a_transaction_leaves_the_slot_at_its_end_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_caught_up_is_confirmed_over_the_stream() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     fixture.insert(0..10).await;
     fixture.insert(10..20).await;
     let opened = fixture.open(StartAt::Now).await.unwrap();
     let catch_up = opened.catch_up_to_end(&fixture.options, &fixture.source).await.unwrap();
     let events = caught_up(catch_up, &mut reader()).await;
     let end = events.iter().find_map(|event| if let WalEvent::Commit { end, .. } = event { Some(*end) } else { None });
+
     // Below the stream's start.
     assert!(end.unwrap() < opened.start);
     opened.stream.confirm(end.unwrap());
     fixture.wait_confirmed(end.unwrap()).await;
     opened.stream.close().await.unwrap();
     let opened = fixture.open(StartAt::Now).await.unwrap();
+
     // PostgreSQL 15 would go back.
     opened.stream.confirm(Lsn::new(1));
     let catch_up = opened.catch_up_to_end(&fixture.options, &fixture.source).await.unwrap();
@@ -51,13 +53,14 @@ async fn what_was_caught_up_is_confirmed_over_the_stream() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keepalives_move_a_quiet_slot_in_a_busy_database() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     fixture.client.batch_execute("CREATE TABLE busy (n int)").await.unwrap();
     let mut opened = fixture.open(StartAt::Now).await.unwrap();
     let before = fixture.confirmed().await;
     fixture.client.batch_execute("INSERT INTO busy SELECT generate_series(1, 10000)").await.unwrap();
     let goal = fixture.flushed().await;
     assert!(before < goal);
+
     within(10, async {
         loop {
             if let WalMessage::Keepalive { end, .. } = opened.stream.next().await.unwrap() {
@@ -69,6 +72,7 @@ async fn keepalives_move_a_quiet_slot_in_a_busy_database() {
         }
     })
     .await;
+
     opened.stream.close().await.unwrap();
     assert!(fixture.confirmed().await >= goal);
 }

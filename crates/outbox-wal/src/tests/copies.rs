@@ -5,7 +5,7 @@ const ROWS: u32 = 55_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_copies_take_turns_and_leave_nothing() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     fixture.insert_one_by_one(0..ROWS).await;
     let opened = fixture.open(StartAt::Now).await.unwrap();
     let catch_up = opened.catch_up_to_end(&fixture.options, &fixture.source).await.unwrap();
@@ -18,7 +18,7 @@ async fn two_copies_take_turns_and_leave_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_copy_does_where_the_server_has_no_room_for_another() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     fixture.insert_one_by_one(0..ROWS).await;
     let options = fixture.role("REPLICATION CONNECTION LIMIT 1").await;
     let opened = fixture.open(StartAt::Now).await.unwrap();
@@ -27,7 +27,7 @@ async fn one_copy_does_where_the_server_has_no_room_for_another() {
     assert_eq!(numbers(&events), (0..ROWS).collect::<Vec<_>>());
 }
 
-impl Fixture {
+impl WalEnv {
     async fn copies(&self) -> i64 {
         let sql = "SELECT count(*) FROM pg_replication_slots WHERE temporary AND database = current_database()";
         self.client.query_one(sql, &[]).await.unwrap().get(0)

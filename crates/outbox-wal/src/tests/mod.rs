@@ -18,14 +18,14 @@ use super::error::Kind;
 use super::*;
 
 /// A database with an outbox, and a slot that reads it.
-struct Fixture {
+struct WalEnv {
     client: Client,
     source: Source,
     options: ConnectOptions,
     env: TestEnv,
 }
 
-impl Fixture {
+impl WalEnv {
     async fn new() -> Self {
         let env = TestEnv::builder().outbox().build().await;
         let client = env.client().await;

@@ -6,7 +6,7 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_missing_is_told_by_its_name() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     let source = Source::new("missing", fixture.source.publication());
     let error = open(&fixture.options, &source, StartAt::Now).await.unwrap_err();
     assert!(matches!(error.kind(), Kind::SlotMissing { slot } if &**slot == "missing"), "{error:?}");
@@ -20,15 +20,17 @@ async fn what_is_missing_is_told_by_its_name() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_publication_that_is_newer_than_a_row_is_told_both_ways() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     fixture.insert(0..1).await;
     let late = Source::new(fixture.source.slot(), "late");
     fixture.client.batch_execute("CREATE PUBLICATION late FOR ALL TABLES").await.unwrap();
+
     let opened = open(&fixture.options, &late, StartAt::Now).await.unwrap();
     let mut catch_up = opened.catch_up_to_end(&fixture.options, &late).await.unwrap();
     let error = within(10, catch_up.next()).await.unwrap_err();
     assert!(matches!(error.kind(), Kind::PublicationMissing { .. }), "{error:?}");
     opened.stream.close().await.unwrap();
+
     let mut opened = open(&fixture.options, &late, StartAt::Confirmed).await.unwrap();
     let error = within(10, async {
         loop {
@@ -43,13 +45,14 @@ async fn a_publication_that_is_newer_than_a_row_is_told_both_ways() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn roles_and_passwords() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     let options = fixture.role("").await;
     let error = open(&options, &fixture.source, StartAt::Now).await.unwrap_err();
     assert!(matches!(error.kind(), Kind::NotPermitted), "{error:?}");
     let error = open(&options.clone().password("wrong"), &fixture.source, StartAt::Now).await.unwrap_err();
     assert!(matches!(error.kind(), Kind::Authentication), "{error:?}");
     assert!(!format!("{error:?} {error}").contains("wrong"));
+
     let without = ConnectOptions { password: None, ..options.clone() };
     let error = open(&without, &fixture.source, StartAt::Now).await.unwrap_err();
     assert!(matches!(error.kind(), Kind::NoPassword), "{error:?}");
@@ -78,6 +81,7 @@ async fn a_server_that_breaks_off_its_proof_is_rejected() {
         let options = ConnectOptions::new("127.0.0.1", port, "postgres", "x").password("sesame");
         let error = Session::open(&options.tls_mode(TlsMode::Disable), Purpose::Sql).await.unwrap_err();
         assert_eq!(error.kind(), &Kind::Impostor, "{error:?}");
+
         // It closes the connection, and sends no password.
         assert_eq!(impostor.await.unwrap().unwrap(), 0);
     }
@@ -85,16 +89,18 @@ async fn a_server_that_breaks_off_its_proof_is_rejected() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ways_to_the_server() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     let named =
         ConnectOptions::new("localhost", stack().postgres_port(), "postgres", fixture.env.name()).password("postgres");
     open(&named, &fixture.source, StartAt::Now).await.unwrap().stream.close().await.unwrap();
     let encrypted = fixture.options.clone().tls_mode(TlsMode::Require);
     let error = open(&encrypted, &fixture.source, StartAt::Now).await.unwrap_err();
     assert!(matches!(error.kind(), Kind::TlsRefused), "{error:?}");
+
     let nobody = ConnectOptions::new("127.0.0.1", xtask::stack::free_port().unwrap(), "postgres", "x");
     let error = open(&nobody, &fixture.source, StartAt::Now).await.unwrap_err();
     assert!(error.is_transient(), "{error:?}");
+
     // It takes the connection and says nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = silent.local_addr().unwrap().port();
@@ -106,7 +112,7 @@ async fn ways_to_the_server() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slot_with_two_phase_is_rejected() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     let name = format!("{}_two_phase", fixture.env.name());
     let sql = "SELECT pg_create_logical_replication_slot($1, 'pgoutput', false, true)";
     fixture.client.execute(sql, &[&name]).await.unwrap();
@@ -119,7 +125,7 @@ async fn a_slot_with_two_phase_is_rejected() {
 /// A slot begins only after the transactions that run have ended.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slot_that_is_being_created_is_waited_for() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     let mut other = fixture.env.client().await;
     let running = other.transaction().await.unwrap();
     running.execute("SELECT pg_current_xact_id()", &[]).await.unwrap();
@@ -146,7 +152,7 @@ async fn a_slot_that_is_being_created_is_waited_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_connection_or_a_right_for_the_copy_the_stream_is_needed() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     fixture.insert(0..1).await;
     let options = fixture.role("REPLICATION CONNECTION LIMIT 1").await;
     let mut opened = fixture.open(StartAt::Now).await.unwrap().without_connection();
@@ -169,7 +175,7 @@ async fn without_a_connection_or_a_right_for_the_copy_the_stream_is_needed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pooler_is_named() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     let pooler = xtask::stack::OwnPgBouncer::start(fixture.env.url(), 2).unwrap();
     let (address, _) = pooler.url().rsplit_once('/').unwrap();
     let port = address.rsplit_once(':').unwrap().1.parse().unwrap();
@@ -181,7 +187,7 @@ async fn a_pooler_is_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn limits_of_the_role_do_not_hold_for_its_sessions() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     let options = fixture.role("REPLICATION").await;
     let limits = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout"];
     for limit in limits {
@@ -201,7 +207,7 @@ fn chain(error: &Error) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_server_that_fits_is_chosen() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     let refusing = xtask::stack::free_port().unwrap();
     // It takes the connection and says nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -4,7 +4,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 
 /// Returns a role whose walsenders give up after two seconds of silence.
-async fn impatient(fixture: &Fixture) -> ConnectOptions {
+async fn impatient(fixture: &WalEnv) -> ConnectOptions {
     let options = fixture.role("REPLICATION").await;
     fixture.set("wal_sender_timeout = '2s'").await;
     options
@@ -12,9 +12,10 @@ async fn impatient(fixture: &Fixture) -> ConnectOptions {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_consumer_that_takes_nothing_for_three_timeouts_loses_nothing() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     let options = impatient(&fixture).await;
     let mut opened = open(&options, &fixture.source, StartAt::Now).await.unwrap();
+
     // More than all buffers hold on the way.
     fixture.insert(0..60_000).await;
     let before = fixture.confirmed().await;
@@ -34,6 +35,7 @@ async fn a_consumer_that_takes_nothing_for_three_timeouts_loses_nothing() {
             seen += 1;
         }
     }
+
     assert_eq!(fixture.confirmed().await, before);
     opened.stream.close().await.unwrap();
 }
@@ -41,10 +43,11 @@ async fn a_consumer_that_takes_nothing_for_three_timeouts_loses_nothing() {
 /// One long message comes in a few bytes at a time, over three of the walsender's timeouts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_trickles_in() {
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut options = impatient(&fixture).await;
     options.servers[0].port = proxy.local_addr().unwrap().port();
+
     let port = fixture.options.servers[0].port;
     let (slow_down, slowed) = tokio::sync::watch::channel(false);
     let forwarding = tokio::spawn(async move {
@@ -54,6 +57,7 @@ async fn a_message_that_trickles_in() {
             let (mut from_client, mut to_client) = client.into_split();
             let (mut from_server, mut to_server) = server.into_split();
             tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+
             let slowed = slowed.clone();
             tokio::spawn(async move {
                 let mut bytes = [0; 8_192];
@@ -71,14 +75,18 @@ async fn a_message_that_trickles_in() {
             });
         }
     });
+
     let mut opened = open(&options, &fixture.source, StartAt::Now).await.unwrap();
     slow_down.send_replace(true);
+
     let sql = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload)
         VALUES (gen_random_uuid(), 'order', '7', 'e', to_json(repeat('y', 6000)))";
     fixture.client.batch_execute(sql).await.unwrap();
     let began = std::time::Instant::now();
+
     assert_eq!(numbers(&stream_rows(&mut opened.stream, &mut reader(), 1).await), [7]);
     assert!(began.elapsed() > Duration::from_secs(6), "{:?}", began.elapsed());
+
     drop(opened);
     forwarding.abort();
     fixture.env.slot_becomes("NOT active").await;
@@ -88,7 +96,7 @@ async fn a_message_that_trickles_in() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_walsender_that_is_at_work_for_more_than_two_timeouts_is_not_given_up() {
     const SILENCE: Duration = Duration::from_secs(10);
-    let fixture = Fixture::new().await;
+    let fixture = WalEnv::new().await;
     let role = fixture.role("REPLICATION").await;
     fixture.set("wal_sender_timeout = 0").await;
     let options = role.timeouts(Timeouts::new().silence(SILENCE));

@@ -163,6 +163,7 @@ mod tests {
             metrics::gauge!("lag", "partition" => "0").set(7.0);
             metrics::histogram!("took_seconds").record(0.02);
         });
+
         let text = recorder.text().unwrap();
         for line in [
             "# HELP handled Events that were handled.",

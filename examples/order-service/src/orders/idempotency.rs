@@ -8,9 +8,9 @@ use uuid::Uuid;
 use crate::problem::Problem;
 
 const HEADER: &str = "idempotency-key";
-/// How old a key may be. The outbox must keep its rows for longer than that.
+/// The age that a key may have. The outbox must keep its rows for longer than that.
 const OLDEST: Duration = Duration::from_secs(24 * 60 * 60);
-/// How far a client's clock may be ahead.
+/// The time by which a client's clock may be ahead.
 const AHEAD: Duration = Duration::from_secs(5 * 60);
 
 /// Returns the id of the order's event that the client has chosen by `Idempotency-Key`: a UUID of version 7.

@@ -14,7 +14,7 @@ pub(crate) struct Order {
     pub(super) created_at: OffsetDateTime,
 }
 
-/// How many of a product are ordered.
+/// The number of pieces of a product.
 type Quantity = Bounded<1, 10_000>;
 
 /// An order as a client sends it. All of its fields are within their bounds.

@@ -74,9 +74,11 @@ fn event(order: &Order, id: EventId, options: EventOptions) -> Result<OutboxEven
     if let Some(traceparent) = options.traceparent {
         event = event.traceparent(traceparent.as_str());
     }
+
     if let Some(header) = options.header {
         event = event.header(header, "");
     }
+
     #[cfg(feature = "otlp")]
     let event = event.in_current_span();
     Ok(event.build()?)

@@ -13,11 +13,11 @@ use crate::live::Parts;
 use crate::state::AppState;
 use outbox_pg::PipelineHealth;
 
-/// How often the page is brought up to date while someone looks at it.
+/// The interval at which the page is brought up to date while someone looks at it.
 const PERIOD: Duration = Duration::from_millis(250);
-/// How often the health indicators are checked: each check reads a dozen catalogs.
+/// The interval at which the health indicators are checked: each check reads a dozen catalogs.
 const HEALTH_PERIOD: Duration = Duration::from_secs(1);
-/// How long the database may take.
+/// The time that the database may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Returns the parts that change, whenever they do, until the service stops.
@@ -68,6 +68,7 @@ impl Checked {
 pub(super) async fn parts(state: &AppState, checked: &mut Checked) -> Parts {
     let mut parts = Parts::new();
     let health = checked.refresh(state).await;
+
     match timeout(PATIENCE, Snapshot::read(state)).await.ok().and_then(Result::ok) {
         Some(snapshot) => {
             parts.push(("summary", view::summary(&snapshot)));
@@ -80,6 +81,7 @@ pub(super) async fn parts(state: &AppState, checked: &mut Checked) -> Parts {
             parts.push(("summary", "The database cannot be reached. The page shows the last known state.".to_owned()))
         }
     }
+
     parts.push(("health", view::health(health)));
     if let Some(switches) = &state.switches {
         parts.push(("demo", view::demo(switches)));

@@ -72,6 +72,7 @@ async fn index(State(state): State<AppState>) -> Response {
         health = part("health"),
         letters = part("dead-letters"),
     );
+
     let policy = format!(
         "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; \
          img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -163,6 +164,7 @@ async fn switch(
         }
         (Switch::Handler, true) => "The handler is repaired. Retry the dead letter.",
     };
+
     match switch {
         Switch::Broker => switches.broker.send_replace(is_on),
         Switch::Relay => switches.relay.send_replace(is_on),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::problem::Problem;
 use crate::state::AppState;
 
-/// How many orders and dead letters the page shows.
+/// The number of orders and dead letters that the page shows.
 const ORDERS: i64 = 8;
 const LETTERS: u32 = 20;
 
@@ -29,7 +29,7 @@ pub(super) struct Way {
     pub(super) event: Option<Uuid>,
     pub(super) stored: Stored,
     pub(super) wal: Option<String>,
-    /// When the transaction was committed, if the server keeps that (`track_commit_timestamp`).
+    /// The time at which the transaction was committed, if the server keeps that (`track_commit_timestamp`).
     pub(super) committed_at: Option<OffsetDateTime>,
     /// Whether the replication slot has confirmed the position in the WAL: Kafka has the record.
     pub(super) is_published: bool,
@@ -92,6 +92,7 @@ impl Snapshot {
              LEFT JOIN order_service.received_event r ON r.event_id = o.event_id
              ORDER BY o.id DESC"
         );
+
         let client = state.pool.get().await?;
         let statement = client.prepare_cached(&sql).await?;
         let rows = client.query(&statement, &[&ORDERS, &state.pipeline.slot().as_str()]).await?;
@@ -134,11 +135,13 @@ impl Way {
             }
             (None, None) => (None, Effect::Waiting),
         };
+
         let stored = match row.try_get(5)? {
             Some(at) => Stored::Row(at),
             None if life.has_table() => Stored::Removed,
             None => Stored::Message,
         };
+
         Ok(Self {
             order: row.try_get(0)?,
             product: row.try_get(1)?,

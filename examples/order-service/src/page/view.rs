@@ -122,6 +122,7 @@ pub(super) fn health(health: Option<&PipelineHealth>) -> String {
     };
     let mut indicators: Vec<_> = health.indicators().iter().collect();
     indicators.sort_by_key(|indicator| std::cmp::Reverse(indicator.status));
+
     let mut html = format!("<p>Overall {}</p><ul class=\"indicators\">", badge(health.status()));
     for indicator in indicators {
         let label = indicator.name.replace('_', " ");
@@ -137,6 +138,7 @@ pub(super) fn health(health: Option<&PipelineHealth>) -> String {
         }
         html.push_str("</li>");
     }
+
     html.push_str("</ul>");
     html
 }
@@ -162,6 +164,7 @@ pub(super) fn letters(letters: &[FailedEvent], access: PageAccess) -> String {
     if letters.is_empty() {
         return "<p class=\"empty\">None.</p>".to_owned();
     }
+
     let mut html = String::from("<ul class=\"letters\">");
     for letter in letters {
         let key = letter.key.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
@@ -178,6 +181,7 @@ pub(super) fn letters(letters: &[FailedEvent], access: PageAccess) -> String {
             letter.attempts,
             time(letter.last_failed_at)
         );
+
         if access == PageAccess::Full {
             for (action, label, class) in [("retry", "Retry", ""), ("discard", "Discard", "danger")] {
                 _ = write!(
@@ -190,6 +194,7 @@ pub(super) fn letters(letters: &[FailedEvent], access: PageAccess) -> String {
         }
         html.push_str("</li>");
     }
+
     html.push_str("</ul>");
     html
 }
@@ -217,6 +222,7 @@ pub(super) fn demo(switches: &Switches) -> String {
             "Repair the handler",
         ),
     ];
+
     let mut html = String::from("<ul class=\"switches\">");
     for (switch, label, is_on, on, off, break_it, repair_it) in rows {
         let (state, class, action, button) =
@@ -229,6 +235,7 @@ pub(super) fn demo(switches: &Switches) -> String {
             if is_on { "danger" } else { "" }
         );
     }
+
     html.push_str("</ul>");
     html
 }

@@ -59,6 +59,7 @@ async fn a_bad_body_is_answered_with_the_name_of_its_field_and_writes_nothing() 
         let found = answer.json()["detail"].as_str().unwrap().to_owned();
         assert!(found.contains(detail) && !found.contains("i64"), "{body}: {answer:?}");
     }
+
     let not_utf8 = b"{\"customer_id\":1,\"product_id\":101,\"quantity\":2,\"\xff\":1}";
     assert_problem(&service.post("/orders", not_utf8).await, 400, &["body"], "not UTF-8");
     let nested = format!("{}1{}", "[".repeat(30_000), "]".repeat(30_000));
@@ -86,6 +87,7 @@ async fn a_request_of_the_wrong_kind_is_a_problem_and_writes_nothing() {
         let answer = service.send("POST", "/orders", &[("content-type", content_type)], GOOD).await;
         assert_problem(&answer, 415, &["content-type"], content_type);
     }
+
     for (method, path) in [
         ("DELETE", "/orders"),
         ("PUT", "/orders"),
@@ -102,14 +104,17 @@ async fn a_request_of_the_wrong_kind_is_a_problem_and_writes_nothing() {
         assert_problem(&answer, 405, &[], path);
         assert!(answer.header("allow").contains("GET"), "{answer:?}");
     }
+
     for path in ["/order", "/orders/1/lines", "//orders", "/orders//1", "/received/1"] {
         assert_problem(&service.get(path).await, 404, &[], path);
     }
+
     for id in ["0", "-1", "1.0", "1e3", "abc", "9223372036854775808", "%00", "%FF", "1%20OR%201=1", "1'--"] {
         let answer = service.get(&format!("/orders/{id}")).await;
         assert_problem(&answer, 400, &["path"], id);
         assert_eq!(answer.json()["detail"], "path: an order's id is a whole number from 1 on");
     }
+
     for query in ["limit=0", "limit=501", "limit=-1", "limit=", "limit", "limit=ten", "limit=1&limit=2", "limit=%FF"] {
         for path in ["/orders", "/received"] {
             let answer = service.get(&format!("{path}?{query}")).await;

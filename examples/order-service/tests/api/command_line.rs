@@ -8,9 +8,11 @@ use crate::fixture::program;
 async fn help_explains_the_program_and_keeps_the_password() {
     let mut command = program::bare();
     command.arg("--help").env("DATABASE_URL", "postgres://u:hunter2@h/d");
+
     let output = program::output(command).await;
     let help = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
+
     for part in [
         "order-service setup",
         "order-service demo",

@@ -42,6 +42,7 @@ async fn without_a_database_the_metrics_are_scraped_and_the_page_says_it() {
         String::from_utf8(to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec()).unwrap()
     };
     assert!(text("/metrics").await.contains("order_service_database_up 0\n"));
+
     let page = text("/").await;
     assert!(page.contains("The database cannot be reached") && !page.contains("secret"), "{page}");
     // What only reads has neither a form nor the routes that change something.
@@ -60,6 +61,7 @@ async fn a_failed_enqueue_leaves_no_order_and_is_logged_with_its_cause() {
     assert_eq!(answer.status, 500, "{answer:?}");
     assert!(answer.problem_fields().is_empty());
     assert!(!answer.text.contains("outbox_message"), "{answer:?}");
+
     let logged = eventually("the error is logged", async || service.entry("request failed")).await;
     assert!(logged["error"].as_str().unwrap().contains("outbox.outbox_message\" does not exist"), "{logged}");
     client.batch_execute("ALTER TABLE outbox.hidden RENAME TO outbox_message").await.unwrap();
@@ -74,6 +76,7 @@ async fn lost_connections_are_replaced() {
     service.order(1).await;
     let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                    WHERE datname = current_database() AND application_name = 'order-service'";
+
     assert!(!env.client().await.query(sql, &[]).await.unwrap().is_empty());
     eventually("an order is taken again", async || {
         let answer = service.post("/orders", ORDER).await;

@@ -9,6 +9,7 @@ async fn an_order_is_answered_with_201_and_found_again_with_and_without_a_slash(
     let env = set_up().await;
     let service = Service::start(&env, "api").await;
     let mut orders = Vec::new();
+
     for (path, quantity) in [("/orders", 2), ("/orders/", 10_000)] {
         let body = json!({ "customer_id": 1, "product_id": 101, "quantity": quantity });
         let answer = service.post(path, body.to_string()).await;
@@ -17,6 +18,7 @@ async fn an_order_is_answered_with_201_and_found_again_with_and_without_a_slash(
         for (name, value) in body.as_object().unwrap() {
             assert_eq!(order[name], *value);
         }
+
         assert_eq!(order.as_object().unwrap().len(), 5);
         assert!(order["created_at"].as_str().unwrap().ends_with('Z'), "{order}");
         assert_eq!(answer.header("location"), format!("/orders/{}", order["id"]));
@@ -26,11 +28,14 @@ async fn an_order_is_answered_with_201_and_found_again_with_and_without_a_slash(
         }
         orders.insert(0, order);
     }
+
     for path in ["/orders", "/orders/", "/orders?limit=500"] {
         assert_eq!(service.get(path).await.json(), Value::from(orders.clone()));
     }
+
     assert_eq!(service.get("/orders?limit=1").await.json(), json!([orders[0]]));
     assert_eq!(service.get("/received").await.json(), json!([]));
+
     for (path, status) in [("/health", "ok"), ("/ready", "ready")] {
         let answer = service.get(path).await;
         assert_eq!((answer.status, answer.json()), (200, json!({ "status": status })));
@@ -48,6 +53,7 @@ async fn an_order_and_its_event_are_in_the_database_together() {
     let row = env.client().await.query_one(sql, &[]).await.unwrap();
     let text = |index: usize| row.get::<_, String>(index);
     assert_eq!((text(0), text(1), text(2)), ("order".into(), order["id"].to_string(), "OrderCreated".into()));
+
     let expected = json!({
         "order_id": order["id"],
         "customer_id": 1,
@@ -55,6 +61,7 @@ async fn an_order_and_its_event_are_in_the_database_together() {
         "quantity": 2,
         "created_at": order["created_at"],
     });
+
     assert_eq!(serde_json::from_str::<Value>(&text(3)).unwrap(), expected);
     assert_eq!(text(4), "");
     assert!(row.get::<_, bool>(5), "event and order have the same time");
@@ -66,6 +73,7 @@ async fn a_valid_traceparent_goes_into_the_event_and_an_invalid_one_is_ignored()
     let service = Service::start(&env, "api").await;
     let invalid = ["", "00-zz", &TRACEPARENT.to_uppercase(), &TRACEPARENT.replace("00-", "ff-")];
     let cases = invalid.iter().map(|value| (*value, "")).chain([(TRACEPARENT, TRACEPARENT)]);
+
     for (sent, kept) in cases {
         let headers = [("content-type", "application/json"), ("traceparent", sent)];
         let body = json!({ "customer_id": 1, "product_id": 101, "quantity": 2 });
@@ -107,6 +115,7 @@ async fn the_list_of_orders_is_read_part_by_part() {
     for quantity in 1..=5 {
         service.order(quantity).await;
     }
+
     let (mut path, mut parts) = ("/orders?limit=2".to_owned(), Vec::new());
     loop {
         let answer = service.get(&path).await;

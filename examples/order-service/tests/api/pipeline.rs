@@ -16,9 +16,11 @@ async fn the_health_of_the_pipeline_has_each_indicator_with_its_remedy() {
     let mut monitor = PipelineMonitor::new(env.pipeline().clone(), Thresholds::default());
     let expected = monitor.check(&env.client().await).await.unwrap();
     assert_eq!(names, expected.indicators().iter().map(|indicator| indicator.name).collect::<Vec<_>>());
+
     for indicator in indicators {
         assert_eq!(indicator["remedy"].is_string(), indicator["status"] != "good", "{indicator}");
     }
+
     assert_eq!(indicator(&health, "wal_level")["threshold"], "logical");
     assert!(
         indicator(&health, "wal_held_back")["value"].as_u64()
@@ -53,6 +55,7 @@ async fn a_pipeline_that_leads_nowhere_is_critical_and_orders_are_taken_none_the
         assert_eq!(indicator(&health, name)["status"], "critical");
         assert!(indicator(&health, name)["remedy"].as_str().unwrap().contains("create_slot"), "{health:#}");
     }
+
     let metrics = service.get("/metrics").await;
     assert_eq!(metrics.status, 200);
     assert!(metrics.text.contains("outbox_pipeline{indicator=\"slot_present\"} 0.0\n"), "{metrics:?}");

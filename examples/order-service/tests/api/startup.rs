@@ -33,6 +33,7 @@ async fn a_missing_slot_is_refused_by_what_produces_and_not_by_the_consumer() {
         assert!(error.contains(&slot) && error.contains("order-service setup"), "{error}");
         assert!(!error.contains("publication") && !error.contains("the table"), "{error}");
     }
+
     let mut command = program::of(&env);
     command.args(["--mode", "consumer"]);
     let mut consumer = Service::spawn(command);

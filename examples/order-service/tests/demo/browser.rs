@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 
-/// How long the page may take to show something.
+/// The time that the page may take to show something.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A browser with one page. It ends when it is dropped.
@@ -60,10 +60,12 @@ impl Browser {
     pub(crate) fn call(&mut self, method: &str, parameters: &Value) -> Value {
         self.number += 1;
         let mut message = json!({ "id": self.number, "method": method, "params": parameters });
+
         if let Some(session) = &self.session {
             message["sessionId"] = json!(session);
         }
         write!(self.commands, "{message}\0").unwrap();
+
         loop {
             let mut answer = Vec::new();
             self.answers.read_until(0, &mut answer).unwrap();

@@ -83,6 +83,7 @@ fn every_link_of_the_page_leads_into_the_service() {
     };
     let links: Vec<_> = values(" href").into_iter().chain(values(" src")).chain(values(" action")).collect();
     assert!(links.len() > 7, "{links:?}");
+
     for link in links {
         match link.chars().next() {
             Some('#') => assert!(page.contains(&format!("id=\"{}\"", &link[1..])), "{link}"),

@@ -54,6 +54,15 @@ fn the_page_shows_an_events_way_and_how_it_recovers() {
     click(&mut page, "#dead-letters form[action$=discard] button");
     page.wait("document.querySelectorAll('#dead-letters li').length === 0");
     assert_eq!(page.errors, Vec::<String>::new());
+
+    // The page survives a restart of the service, and shows what somebody else does.
+    let unreachable = "document.getElementById('connection').textContent.startsWith('The service cannot be reached')";
+    let demo = demo.restart(|| page.wait(unreachable));
+    page.wait("document.getElementById('connection').textContent === 'This page is up to date.'");
+    page.wait("document.querySelector('#orders article') === null");
+    let order = json!({ "customer_id": 1, "product_id": 101, "quantity": 2 });
+    assert_eq!(demo.agent.post(demo.url("/orders")).send_json(order).unwrap().status(), 201);
+    await_order(&mut page, 1, ARRIVED);
 }
 
 /// Waits for an element, and clicks it.
@@ -143,7 +152,7 @@ fn take_pictures(page: &mut Browser) {
     let pictures = [("light", 1280, 1120, "light"), ("dark", 1280, 1120, "dark"), ("phone", 390, 1280, "light")];
     for (name, width, height, scheme) in pictures {
         page.emulate(width, height, scheme);
-        page.evaluate("scrollTo(0, 0)");
+        page.evaluate("document.activeElement.blur(); scrollTo(0, 0)");
         let picture = page.screenshot();
         assert!(picture.starts_with(b"RIFF") && picture.len() > 10_000);
         if std::env::var_os("UPDATE_SCREENSHOTS").is_some() {

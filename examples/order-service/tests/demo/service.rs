@@ -14,11 +14,24 @@ pub(crate) struct Demo {
 impl Demo {
     /// Starts it and waits until it can serve.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let address = format!("127.0.0.1:{}", xtask::stack::free_port().unwrap());
+        Self::start_at(format!("127.0.0.1:{}", xtask::stack::free_port().unwrap()), arguments)
+    }
+
+    /// Ends it, and starts it again at the same address, with new servers.
+    pub(crate) fn restart(self, between: impl FnOnce()) -> Self {
+        let address = self.address.clone();
+        assert!(self.stop());
+        between();
+        Self::start_at(address, &["demo"])
+    }
+
+    fn start_at(address: String, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_order-service"));
+
         for name in ["DATABASE_URL", "KAFKA_BROKERS", "CONNECTOR_CONFIG", "OUTBOX", "MODE", "PAGE", "RUST_LOG"] {
             command.env_remove(name);
         }
+
         let child = command.args(arguments).env("LISTEN", &address).stdin(Stdio::null()).spawn().unwrap();
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)

@@ -129,6 +129,7 @@ fn every_image_has_an_exact_tag_and_a_digest_and_every_port_is_a_setting_on_loop
     let compose = Compose::load();
     let images: Vec<_> = compose.settings.iter().filter(|(name, _)| name.ends_with("_IMAGE")).collect();
     assert_eq!(images.len(), 9);
+
     for (name, image) in images {
         let (image, digest) = match image.split_once("@sha256:") {
             Some((image, digest)) => (image, Some(digest)),
@@ -142,6 +143,7 @@ fn every_image_has_an_exact_tag_and_a_digest_and_every_port_is_a_setting_on_loop
         let is_exact = tag.is_some_and(|tag| tag.starts_with(|c: char| c.is_ascii_digit()));
         assert!(is_exact || image.contains("/distroless/"), "{name}: {image}");
     }
+
     for (name, service) in compose.all() {
         assert!(
             service.get("build").is_some() || service["image"].as_str().unwrap().starts_with("${OUTBOX_"),
@@ -170,9 +172,11 @@ fn servers_have_health_checks_limits_and_restarts_and_one_shot_services_are_awai
             assert_eq!(service["restart"], "unless-stopped", "{name}");
             assert!(service["healthcheck"]["test"].is_array(), "{name} has no health check");
         }
+
         let readers = ["relay", "connect"].into_iter().filter(|name| services.contains_key(name));
         assert_eq!(readers.count(), 1, "one process reads the slot");
     }
+
     assert_eq!(compose.settings["COMPOSE_PROFILES"], "relay");
     let postgres = list(compose.services("relay")["postgres"], "command").join(" ");
     assert!(postgres.contains("wal_level=logical") && postgres.contains("max_slot_wal_keep_size="), "{postgres}");

@@ -27,6 +27,7 @@ fn blocks(page: &str) -> Vec<String> {
     let text = fs::read_to_string(workspace().join(page)).unwrap();
     let (mut blocks, mut above) = (Vec::new(), "");
     let mut lines = text.lines();
+
     while let Some(line) = lines.next() {
         if ["```sh", "```console"].contains(&line) {
             let block: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
@@ -68,12 +69,14 @@ async fn the_commands_of_the_runbooks_work_in_their_order() {
     let topic = env.pipeline().topic(&"order".parse().unwrap()).unwrap();
     let programs = program("outbox").parent().unwrap().display().to_string();
     let connector = connector_file(&env);
+
     for block in PAGES.into_iter().flat_map(blocks) {
         let block = block
             .replace(" connector.json", &format!(" {}", connector.display()))
             .replace("127.0.0.1:8000", service.url().trim_start_matches("http://"))
             .replace("HOST:PORT", env.brokers())
             .replace("curl -i ", "curl --fail -i ");
+
         let mut shell = Command::new("sh");
         shell
             .args(["-e", "-u", "-c", &block])
@@ -87,10 +90,12 @@ async fn the_commands_of_the_runbooks_work_in_their_order() {
             .envs([("CONNECTOR", env.name()), ("SLOT", env.name()), ("PUBLICATION", env.name())])
             .envs([("GROUP", "order-service"), ("TOPIC", &*topic)])
             .stdin(Stdio::null());
+
         let output = blocking(move || shell.output().unwrap()).await;
         let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{block}\n{stdout}\n{stderr}");
     }
+
     _ = fs::remove_file(file);
     // After all of it, events arrive: those of the pages' orders, and the last one.
     service.order(2).await;

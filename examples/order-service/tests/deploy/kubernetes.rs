@@ -28,6 +28,7 @@ fn the_chart_renders_to_valid_resources() {
             }
             assert_eq!(rendered, read(&rendered_file(case, "yaml")), "{case}: run again with UPDATE_DEPLOY=1");
         }
+
         let rendered = read(&rendered_file(case, "yaml"));
         assert_eq!(
             rendered.lines().next(),
@@ -35,6 +36,7 @@ fn the_chart_renders_to_valid_resources() {
             "{case}: the chart has changed; with `helm` in PATH, UPDATE_DEPLOY=1 cargo test -p order-service --test \
              deploy renders it again"
         );
+
         for document in documents(case, &rendered) {
             assert_valid("kubernetes.json", &format!("{case}: {}", document["kind"]), &document);
         }
@@ -82,10 +84,12 @@ fn two_pods_share_the_work_and_a_rolling_update_ends() {
             assert!(selector.iter().all(|(key, value)| labels.get(key) == Some(value)), "{selector:?}");
         }
     }
+
     let resources = rendered("full");
     let monitor = &resources["ServiceMonitor"]["spec"];
     let labels = resources["Service"]["metadata"]["labels"].as_object().unwrap();
     let selector = monitor["selector"]["matchLabels"].as_object().unwrap();
+
     assert!(selector.iter().all(|(key, value)| labels.get(key) == Some(value)), "{selector:?}");
     assert_eq!(monitor["endpoints"][0]["port"], resources["Service"]["spec"]["ports"][0]["name"]);
 }
@@ -104,6 +108,7 @@ fn the_pods_have_no_privilege_and_no_secret_in_their_definition() {
             (&json!(true), &json!(false))
         );
         assert_eq!(security["capabilities"]["drop"], json!(["ALL"]));
+
         for variable in container["env"].as_array().unwrap() {
             let is_secret = ["OUTBOX_DB_USER", "OUTBOX_DB_PASSWORD"].contains(&variable["name"].as_str().unwrap());
             assert_eq!(variable["valueFrom"]["secretKeyRef"].is_object(), is_secret, "{variable}");
@@ -143,12 +148,30 @@ fn strimzis_resources_are_valid_and_say_what_the_files_of_the_connector_say() {
     let connect = &files["kafka-connect"][0];
     let cluster = &files["kafka-connector"][0]["metadata"]["labels"]["strimzi.io/cluster"];
     assert_eq!(cluster, &connect["metadata"]["name"]);
+
     let variables = connect["spec"]["template"]["connectContainer"]["env"].as_array().unwrap();
     for value in deployed.as_object().unwrap().values() {
         if let Some(name) = value.as_str().and_then(|value| value.strip_prefix("${env:")?.strip_suffix('}')) {
             assert!(variables.iter().any(|variable| variable["name"] == name), "{name}");
         }
     }
+
+    // Both readers write events and the configuration's heartbeats.
+    let heartbeats = format!("__debezium-heartbeat.{}", deployed["topic.prefix"].as_str().unwrap());
+    for reader in ["outbox-connect", "outbox-relay"] {
+        let user = files["users"].iter().find(|user| user["metadata"]["name"] == reader).unwrap();
+        let acls = user["spec"]["authorization"]["acls"].as_array().unwrap();
+        for topic in ["outbox.events.", &heartbeats] {
+            let acl = acls.iter().find(|acl| acl["resource"]["name"] == topic);
+            let operations =
+                acl.unwrap_or_else(|| panic!("{reader} may do nothing with {topic}"))["operations"].as_array();
+            assert!(
+                ["Describe", "Write"].iter().all(|needed| operations.unwrap().contains(&json!(needed))),
+                "{reader}"
+            );
+        }
+    }
+
     let metrics = &files["metrics"][0];
     assert_eq!(metrics["metadata"]["name"], connect["spec"]["metricsConfig"]["valueFrom"]["configMapKeyRef"]["name"]);
     assert_eq!(metrics["data"]["metrics.yaml"], text("prometheus/connect-jmx.yml"));
@@ -195,6 +218,7 @@ fn digest(case: &str) -> String {
         context.update(source.file_name().unwrap().as_encoded_bytes());
         context.update(read(&source).as_bytes());
     }
+
     let digest = context.finish();
     let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("# chart and values: sha256 {hex}")

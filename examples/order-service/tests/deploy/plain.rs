@@ -148,9 +148,11 @@ impl Plain {
         for address in ["order-service:8000", "0.0.0.0:8000", "127.0.0.1:8000"] {
             text = text.replace(address, &service);
         }
+
         for address in ["relay:9404", "0.0.0.0:9404", "127.0.0.1:9404"] {
             text = text.replace(address, &relay);
         }
+
         for (name, suffix) in NAMES {
             text = text.replace(name, &format!("{}{suffix}", self.env.name()));
         }
@@ -190,6 +192,7 @@ impl Plain {
         let environment = services["connect"]["environment"].as_object().unwrap();
         let entries: Vec<(String, String)> =
             config.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+
         entries.into_iter().fold(config, |config, (key, value)| {
             match value.strip_prefix("${env:").and_then(|rest| rest.strip_suffix('}')) {
                 Some(variable) => {

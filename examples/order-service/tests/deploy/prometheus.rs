@@ -117,6 +117,7 @@ impl Prometheus {
         fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join("rules.yml"), text("prometheus/rules.yml")).unwrap();
         fs::write(directory.join("prometheus.yml"), configuration(plain)).unwrap();
+
         let address = format!("127.0.0.1:{}", free_port().unwrap());
         let services = plain.compose().services("relay");
         let deployed = list(services["prometheus"], "command").into_iter();
@@ -128,6 +129,7 @@ impl Prometheus {
             .current_dir(directory)
             .stdin(Stdio::null())
             .stderr(Stdio::null());
+
         let process = Process(command.spawn().unwrap_or_else(|e| panic!("prometheus {MISSING}: {e}")));
         let prometheus = Self { url: format!("http://{address}"), _process: process };
         eventually("Prometheus has scraped the relay and the service", async || {

@@ -28,10 +28,12 @@ async fn the_whole_runs_with_the_relay_and_all_queries_find_their_metrics() {
         prometheus.query(&query).await.unwrap();
     }
     cause_trouble(&plain).await;
+
     // Those of Kafka Connect have a test of their own.
     for name in metric_names(&queries()).iter().filter(|name| name.starts_with("outbox_")) {
         prometheus.finds(name).await;
     }
+
     // The service and the relay agree, and both see when the relay is gone.
     let (slot, relays) = (alert("OutboxSlotInactive"), alert("OutboxRelayGone"));
     for healthy in [r#"outbox_pipeline{indicator="slot_active"} == 1"#, r#"outbox_relay_mode{mode="live"} == 1"#] {

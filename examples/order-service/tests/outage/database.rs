@@ -21,6 +21,7 @@ async fn without_postgresql_orders_are_answered_with_503_and_taken_again_when_it
         assert_eq!(service.get("/health").await.status, 200);
     })
     .await;
+
     is_taken_again(&service).await;
     assert_eq!(env.count("order_service.orders").await, 2);
     assert_eq!(env.count("outbox.outbox_message").await, 2);
@@ -38,6 +39,7 @@ async fn a_database_that_stands_still_does_not_hold_requests_for_ever() {
         assert!(answer.text.contains("may have been carried out"), "{answer:?}");
     })
     .await;
+
     is_taken_again(&service).await;
     assert_eq!(
         env.count("order_service.orders").await,

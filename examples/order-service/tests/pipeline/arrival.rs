@@ -15,9 +15,9 @@ use crate::fixture::{Service, connected, program};
 
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// All that an event reports, in whatever form it is at hand.
+/// The parts of an event, as an enqueued event and as a record have them.
 #[derive(Debug, PartialEq)]
-struct Told {
+struct EventParts {
     id: Uuid,
     aggregate_type: String,
     aggregate_id: String,
@@ -62,7 +62,7 @@ async fn a_posted_order_arrives_at_the_consumer_equal_to_what_was_enqueued() {
     let Decoded::Event(event) = env.pipeline().decode(record[0].record.clone()).unwrap() else {
         panic!("{record:?} is an event")
     };
-    assert_eq!(Told::by_record(&event), *enqueued);
+    assert_eq!(EventParts::from_record(&event), *enqueued);
     assert_eq!(enqueued.traceparent, TRACEPARENT);
 }
 
@@ -92,10 +92,10 @@ async fn every_part_of_an_event_arrives_at_a_consumer_as_it_was_enqueued() {
     let given = [complete, plain, empty];
     env.enqueue_each(&given).await;
     let enqueued = enqueued(&env).await;
-    assert_eq!(enqueued, given.each_ref().map(Told::by_producer));
+    assert_eq!(enqueued, given.each_ref().map(EventParts::from_event));
     let mut arrived = Vec::new();
     while arrived.len() < 3 {
-        arrived.push(Told::by_record(&events.recv().await.unwrap()));
+        arrived.push(EventParts::from_record(&events.recv().await.unwrap()));
     }
     arrived.sort_by_key(|told| told.id);
     assert_eq!(arrived, enqueued);
@@ -122,12 +122,14 @@ async fn a_transaction_that_was_rolled_back_leaves_no_row_and_no_record() {
     let event = |n: u32| OutboxEvent::builder("order", "1", "OrderCreated").json(n.to_string()).build().unwrap();
     let order = "INSERT INTO order_service.orders (customer_id, product_id, quantity) VALUES (1, 101, 2)";
     let mut client = env.client().await;
+
     for (n, commits) in [(1, false), (2, true), (3, false), (4, true)] {
         let tx = client.transaction().await.unwrap();
         tx.execute(order, &[]).await.unwrap();
         outbox.enqueue(&tx, &event(n)).await.unwrap();
         if commits { tx.commit().await.unwrap() } else { tx.rollback().await.unwrap() }
     }
+
     // They have one key, and so one order: the record of a rolled back event would come before the last one.
     let records = env.records(env.topic(), 2).await;
     let values: Vec<_> = records.iter().map(StoredRecord::value).collect();
@@ -150,19 +152,20 @@ async fn consume(env: &TestEnv, event_type: &str, stop: &CancellationToken) -> U
         })
         .build()
         .unwrap();
+
     tokio::spawn(consumer.run(stop.clone().cancelled_owned()));
     receiver
 }
 
 /// Returns the rows of the outbox, in the order of their ids.
-async fn enqueued(env: &TestEnv) -> Vec<Told> {
+async fn enqueued(env: &TestEnv) -> Vec<EventParts> {
     let sql = "SELECT id, aggregate_type, aggregate_id, event_type, coalesce(payload::text, ''),
                       floor(extract(epoch FROM created_at) * 1000)::bigint, schema_version, content_type,
                       headers::text, traceparent, correlation_id, causation_id
                FROM outbox.outbox_message ORDER BY id";
     let rows = env.client().await.query(sql, &[]).await.unwrap();
     rows.iter()
-        .map(|row| Told {
+        .map(|row| EventParts {
             id: row.get(0),
             aggregate_type: row.get(1),
             aggregate_id: row.get(2),
@@ -179,8 +182,8 @@ async fn enqueued(env: &TestEnv) -> Vec<Told> {
         .collect()
 }
 
-impl Told {
-    fn by_producer(event: &OutboxEvent) -> Self {
+impl EventParts {
+    fn from_event(event: &OutboxEvent) -> Self {
         let (payload, usual_type) = match event.payload() {
             Payload::Json(text) => (text.as_str(), "application/json"),
             _ => ("", ""),
@@ -201,7 +204,7 @@ impl Told {
         }
     }
 
-    fn by_record(event: &DecodedEvent) -> Self {
+    fn from_record(event: &DecodedEvent) -> Self {
         let text = |part: &Option<ShortText>| part.as_deref().unwrap_or_default().to_owned();
         Self {
             id: event.id,

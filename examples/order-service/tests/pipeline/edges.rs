@@ -13,8 +13,10 @@ async fn payloads_at_the_edges_arrive_to_the_byte() {
         .map(|payload| OutboxEvent::builder("edge", "1", "Edge").json(payload.as_str()).build().unwrap())
         .collect();
     env.enqueue_each(&events).await;
+
     let records = env.records(&env.topic_of("edge"), payloads.len()).await;
     assert_eq!(records.len(), payloads.len());
+
     for ((record, payload), event) in records.into_iter().zip(&payloads).zip(&events) {
         let excerpt: String = payload.chars().take(80).collect();
         assert!(record.value() == payload, "{excerpt}");
@@ -68,6 +70,7 @@ fn payloads() -> Vec<String> {
     ]
     .map(str::to_owned)
     .into();
+
     let deepest = outbox_core::event::JsonText::MAX_DEPTH;
     payloads.push(format!("{}1{}", "[".repeat(deepest), "]".repeat(deepest)));
     payloads.push(every_plane());

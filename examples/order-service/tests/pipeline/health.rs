@@ -19,6 +19,7 @@ async fn the_pipeline_is_reported_as_read_and_confirmed_while_the_connector_runs
     for name in ["slot_present", "slot_active", "slot_wal_status", "publication_contents", "oldest_unconfirmed"] {
         assert_eq!(indicator(&health, name)["status"], "good", "{health:#}");
     }
+
     assert_eq!(indicator(&health, "oldest_unconfirmed")["threshold"], 60.0);
     assert!(service.get("/metrics").await.text.contains("outbox_pipeline{indicator=\"slot_active\"} 1.0\n"));
 }

@@ -22,6 +22,7 @@ async fn what_a_dropped_slot_left_out_is_received_once_after_a_replay() {
         }
         orders
     };
+
     let outage = async {
         service.receives(5).await;
         connector.ask(|rest, name| rest.stop(name)).await;

@@ -139,6 +139,7 @@ impl KafkaCluster {
             .with_permission_type(acl.permission);
         let answer = self.administer(&DeleteAclsRequest::default().with_filters(vec![filter]), 3)?;
         let mut removed = 0;
+
         for result in &answer.filter_results {
             check("remove an ACL", result.error_code, result.error_message.as_ref())?;
             for acl in &result.matching_acls {
@@ -146,6 +147,7 @@ impl KafkaCluster {
                 removed += 1;
             }
         }
+
         if removed == 0 {
             return Err(StackError::new(format!("the cluster has no such ACL: {acl:?}")));
         }

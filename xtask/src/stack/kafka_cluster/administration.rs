@@ -15,7 +15,7 @@ use super::node::{INTERNAL, Node};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(50);
-/// How long a broker may take for a request (`timeout_ms`).
+/// The time that a broker may take for a request (`timeout_ms`).
 pub(super) const REQUEST_MILLIS: i32 = 60_000;
 
 impl KafkaCluster {

@@ -120,8 +120,10 @@ impl KafkaClusterBuilder {
             scram: &self.users,
             jvm_options: &self.jvm_options,
         };
+
         let mut controller = Some(controller);
         let mut brokers = BTreeMap::new();
+
         for id in 1..=i32::from(self.brokers) {
             let mut ports = self.ports()?;
             let role = match controller.take_if(|_| is_single) {
@@ -133,6 +135,7 @@ impl KafkaClusterBuilder {
             };
             brokers.insert(id, Node::prepare(&shared, id, role, ports)?);
         }
+
         let controller = match controller {
             Some(port) => {
                 let ports = BTreeMap::from([(CONTROLLER.to_owned(), port)]);

@@ -57,6 +57,7 @@ impl KafkaCluster {
             QuotaEntity::EachUser => ("user", None),
             QuotaEntity::User(name) => ("user", Some(text(name))),
         };
+
         let operation =
             OpData::default().with_key(text(quota)).with_value(limit.unwrap_or_default()).with_remove(limit.is_none());
         let entity = EntityData::default().with_entity_type(text(kind)).with_entity_name(name);

@@ -112,6 +112,7 @@ fn format(shared: &Shared<'_>, home: &Path, config: &PathBuf) -> Result<(), Stac
             format.args(["--add-scram", &format!("{mechanism}=[name={name},password={password}]")]);
         }
     }
+
     let output = format.env_clear().envs(&shared.launch.env).current_dir(home).output();
     let output = output.map_err(|error| StackError::caused("cannot format Kafka's storage", error))?;
     if output.status.success() {
@@ -155,10 +156,12 @@ fn server_properties(
         ("listener.security.protocol.map", protocols.join(",")),
         ("log.dirs", data.display().to_string()),
     ];
+
     if role != Role::Controller {
         lines.push(("advertised.listeners", listeners("localhost", &|name| name != CONTROLLER)));
         lines.push(("inter.broker.listener.name", INTERNAL.to_owned()));
     }
+
     lines.extend(shared.properties.iter().map(|(name, value)| (name.as_str(), value.clone())));
     properties::render(&lines)
 }

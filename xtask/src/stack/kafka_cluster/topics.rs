@@ -194,6 +194,7 @@ impl KafkaCluster {
         for partition in answer.responses.iter().flat_map(|topic| &topic.partitions) {
             check(&action, partition.error_code, partition.error_message.as_ref())?;
         }
+
         self.await_partition(topic, partition, |state| {
             state.replicas == brokers && state.in_sync.len() == brokers.len() && state.leader.is_some()
         })

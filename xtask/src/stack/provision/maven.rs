@@ -35,6 +35,7 @@ pub(crate) fn kafka(task: &Task<'_>, dist: &Path, java: &Java) -> Result<PathBuf
         // Without it, nothing is logged.
         artifact("org.slf4j", "slf4j-simple", "1.7.36"),
     ];
+
     let directory = kafka_directory(dist);
     once(&directory, |partial| {
         task.report(&format!("getting Kafka and Kafka Connect {KAFKA} (mvn)"));
@@ -107,18 +108,6 @@ impl<'a> Maven<'a> {
         Ok(Self { program, java })
     }
 
-    /// Unpacks one artifact's archive.
-    pub(crate) fn unpack(&self, task: &Task<'_>, artifact: &str, into: &Path) -> Result<(), StackError> {
-        task.run_patiently(&format!("get {artifact}"), |attempt| {
-            let mut command = self.command(attempt, "unpack");
-            command
-                .current_dir(into)
-                .arg(format!("-Dartifact={artifact}"))
-                .arg(format!("-DoutputDirectory={}", into.display()));
-            command
-        })
-    }
-
     /// Copies the jars of the artifacts and of all that they need.
     fn copy(
         &self,
@@ -130,6 +119,7 @@ impl<'a> Maven<'a> {
     ) -> Result<(), StackError> {
         let pom = project.join("pom.xml");
         paths::write(&pom, &render(artifacts))?;
+
         let names: Vec<&str> = artifacts.iter().map(|artifact| artifact.name).collect();
         task.run_patiently(&format!("get {}", names.join(", ")), |attempt| {
             let mut command = self.command(attempt, "copy-dependencies");
@@ -197,6 +187,7 @@ mod tests {
             fs::write(partial.join("half.jar"), "").unwrap();
             Err(StackError::new("aborted"))
         });
+
         assert!(broken.is_err());
         assert!(!directory.exists());
         once(&directory, |partial| {
@@ -205,6 +196,7 @@ mod tests {
             Ok(())
         })
         .unwrap();
+
         once(&directory, |_| panic!("it is there already")).unwrap();
         assert!(directory.join("whole.jar").exists());
         fs::remove_dir_all(&root).unwrap();

@@ -48,7 +48,7 @@ impl Programs {
         let task = Task::of(options);
         let java = java::find().ok_or_else(|| StackError::new("Java was removed while it was looked for"))?;
         Ok(Self {
-            postgres: postgres::find_or_get(&task, options, account, &java)?,
+            postgres: postgres::find_or_get(&task, options, account)?,
             kafka: maven::kafka(&task, &dist, &java)?,
             plugins: maven::debezium(&task, &dist, &java)?,
             java: java.program,

@@ -1,19 +1,16 @@
-//! PostgreSQL, which the testkit finds; here, a chosen version of it is downloaded.
+//! PostgreSQL, which the testkit finds or downloads.
 
-use std::env::consts::{ARCH, OS};
-use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::time::Duration;
 
-use outbox_testkit::local::{Account, Programs};
+use outbox_testkit::local::{self, Account, Programs};
 
-use super::java::Java;
-use super::maven::{Maven, once};
 use super::task::Task;
 use crate::stack::error::StackError;
 use crate::stack::options::StackOptions;
-use crate::stack::paths;
 use crate::stack::postgres_version::PostgresVersion;
+
+/// The interval at which a download checks for an interrupt.
+const POLL: Duration = Duration::from_millis(50);
 
 /// Returns PostgreSQL's programs: of the version that is asked for, which is downloaded, or else those that the testkit
 /// finds on this machine, or downloaded ones if there are none.
@@ -21,26 +18,13 @@ pub(crate) fn find_or_get(
     task: &Task<'_>,
     options: &StackOptions,
     account: Option<&Account>,
-    java: &Java,
 ) -> Result<Programs, StackError> {
     if options.postgres.is_none()
         && let Some(found) = Programs::find(account)?
     {
         return Ok(found);
     }
-    let build = options.postgres.unwrap_or_else(PostgresVersion::newest).build();
-    let directory = options.paths.reachable(&options.paths.dist().join("postgresql"), account)?.join(build);
-    once(&directory, |partial| {
-        download(task, java, build, partial)?;
-        if let Some(account) = account {
-            account.own(partial)?;
-        }
-        Ok(())
-    })?;
-    let programs = directory.join("bin");
-    Programs::at(&programs, account).map_err(|missing| {
-        StackError::new(format!("PostgreSQL in {} is of no use: {missing}; remove that directory", directory.display()))
-    })
+    download(task, options.postgres.unwrap_or_else(PostgresVersion::newest), account)
 }
 
 /// Returns the version of the PostgreSQL that stacks run by default, if it is installed and a known one.
@@ -50,37 +34,18 @@ pub fn installed_postgres() -> Option<PostgresVersion> {
     PostgresVersion::all().find(|known| known.number() == version)
 }
 
-fn download(task: &Task<'_>, java: &Java, build: &str, directory: &Path) -> Result<(), StackError> {
-    let platform = match (OS, ARCH) {
-        ("linux", "x86_64") => "linux-amd64",
-        ("linux", "aarch64") => "linux-arm64v8",
-        ("macos", "x86_64") => "darwin-amd64",
-        ("macos", "aarch64") => "darwin-arm64v8",
-        _ => {
-            return Err(StackError::new(format!(
-                "PostgreSQL {build} cannot be downloaded for {OS} on {ARCH}; install PostgreSQL so that `postgres` and \
-                 `initdb` are in PATH"
-            )));
+fn download(task: &Task<'_>, version: PostgresVersion, account: Option<&Account>) -> Result<Programs, StackError> {
+    let cannot_run = |error| StackError::caused("cannot run the download of PostgreSQL", error);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_run)?;
+    task.report(&format!("getting PostgreSQL {version}, unless it was downloaded before"));
+
+    runtime.block_on(async {
+        let mut download = Box::pin(local::download(version.number(), account));
+        loop {
+            match tokio::time::timeout(POLL, &mut download).await {
+                Ok(programs) => return Ok(programs?),
+                Err(_) => task.interrupt.check()?,
+            }
         }
-    };
-    task.report(&format!("getting PostgreSQL {build} (mvn)"));
-    let archive = directory.join("archive");
-    paths::create(&archive)?;
-    Maven::find(java)?.unpack(
-        task,
-        &format!("io.zonky.test.postgres:embedded-postgres-binaries-{platform}:{build}"),
-        &archive,
-    )?;
-    let packed = fs::read_dir(&archive)
-        .map_err(StackError::file("read", &archive))?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|ending| ending == "txz"))
-        .ok_or_else(|| {
-            StackError::new(format!("the archive of PostgreSQL in {} has no .txz file", archive.display()))
-        })?;
-    let mut tar = Command::new("tar");
-    tar.args(["--no-same-owner", "-xJf"]).arg(&packed).arg("-C").arg(directory);
-    task.run("unpack PostgreSQL (tar needs `xz` for it)", tar)?;
-    fs::remove_dir_all(&archive).map_err(StackError::file("remove", &archive))
+    })
 }

@@ -51,14 +51,6 @@ static POSTGRES: Needed = Needed {
     homebrew: "postgresql@18",
 };
 
-static XZ: Needed = Needed {
-    name: "xz, which unpacks PostgreSQL",
-    is_installed: || on_path("xz").is_some(),
-    debian: "xz-utils",
-    fedora: "xz",
-    homebrew: "xz",
-};
-
 /// The programs that only some tests start.
 static FOR_TESTS: [Needed; 6] = [
     Needed {
@@ -136,12 +128,13 @@ pub fn prepare_for_tests(options: &StackOptions) -> Result<(), StackError> {
 
 /// Returns what the servers of a stack need.
 fn for_servers(options: &StackOptions) -> Vec<&'static Needed> {
-    let downloads_postgres = options.postgres.is_some() || !((POSTGRES.is_installed)() || may_install().is_some());
     let mut needed = vec![&JAVA];
-    if downloads_postgres || !maven::has_all(&options.paths.dist()) {
+    if !maven::has_all(&options.paths.dist()) {
         needed.push(&MAVEN);
     }
-    needed.push(if downloads_postgres { &XZ } else { &POSTGRES });
+    if options.postgres.is_none() && ((POSTGRES.is_installed)() || may_install().is_some()) {
+        needed.push(&POSTGRES);
+    }
     needed
 }
 
@@ -205,7 +198,7 @@ mod tests {
     #[test]
     fn the_hosted_workflow_installs_all_of_it() {
         let workflow = std::fs::read_to_string(paths::workspace().join(".github/workflows/ci.yml")).unwrap();
-        let all = [&JAVA, &MAVEN, &POSTGRES, &XZ].into_iter().chain(&FOR_TESTS);
+        let all = [&JAVA, &MAVEN, &POSTGRES].into_iter().chain(&FOR_TESTS);
         let packages = all.filter(|it| !it.name.starts_with("Chromium")).flat_map(|it| it.debian.split(' '));
         for package in packages {
             assert!(workflow.split_whitespace().any(|word| word == package), "ci.yml does not install {package}");

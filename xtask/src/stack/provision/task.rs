@@ -11,7 +11,7 @@ use crate::stack::options::StackOptions;
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// How downloads and installations are run: their output goes to a log.
+/// The way in which downloads and installations are run: their output goes to a log.
 #[derive(Debug)]
 pub(crate) struct Task<'a> {
     pub(crate) log: PathBuf,
@@ -66,9 +66,11 @@ impl<'a> Task<'a> {
             }
             std::thread::sleep(Duration::from_millis(50));
         };
+
         if status.success() {
             return Ok(());
         }
+
         Err(StackError::new(format!(
             "cannot {what}: {program} ended with {status}; the end of {}:\n{}",
             self.log.display(),

@@ -64,7 +64,7 @@ impl Tail {
         output: Output,
         limit: Duration,
     ) -> Result<Exit, Failure> {
-        let pipeline = model.pipeline()?;
+        let pipeline = model.pipeline_at(&store.database, limit).await?;
         let begin = match (self.last, self.offset) {
             (Some(last), _) => Begin::Last(last),
             (None, Some(offset)) => Begin::Offset(offset),
@@ -103,6 +103,7 @@ impl Tail {
                     let types = table::aggregate_types(&store.database.connect(limit).await?, &pipeline).await?;
                     of_types(&pipeline, &types)?
                 };
+
                 let range = topic::Range { partition: self.partition, begin, ends: self.no_follow };
                 topic::tail(cluster, &pipeline, &topics, range, &mut printer).await?;
             }

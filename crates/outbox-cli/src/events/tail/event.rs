@@ -1,8 +1,8 @@
 use clap::Args;
 use outbox_core::layout::EventField;
-use outbox_core::uuid::Uuid;
 use serde::Serialize;
 
+use super::super::command::event_id;
 use crate::output::{Part, Report};
 
 /// An event as it arrived. A part that its record or row does not have is missing.
@@ -12,7 +12,7 @@ pub(super) struct TailedEvent {
     pub(super) aggregate_type: Option<String>,
     pub(super) aggregate_id: Option<String>,
     pub(super) event_type: Option<String>,
-    /// When the record was written, or the transaction of the row was committed.
+    /// The time at which the record was written, or the transaction of the row was committed.
     pub(super) at: String,
     #[serde(flatten)]
     pub(super) place: Place,
@@ -77,8 +77,8 @@ pub(super) struct Filter {
     #[arg(long, value_name = "TYPE")]
     event_type: Option<String>,
     /// Only the event with this id
-    #[arg(long, value_name = "ID")]
-    id: Option<Uuid>,
+    #[arg(long, value_name = "ID", value_parser = event_id)]
+    id: Option<String>,
 }
 
 impl Filter {
@@ -91,7 +91,7 @@ impl Filter {
         (types.is_empty() || event.aggregate_type.as_ref().is_some_and(|found| types.contains(found)))
             && fits(self.aggregate_id.as_deref(), event.aggregate_id.as_ref())
             && fits(self.event_type.as_deref(), event.event_type.as_ref())
-            && fits(self.id.map(|id| id.to_string()).as_deref(), event.id.as_ref())
+            && fits(self.id.as_deref(), event.id.as_ref())
     }
 }
 
@@ -111,10 +111,12 @@ impl Report for TailedEvent {
             text(&self.event_type),
             text(&self.id),
         );
+
         for more in [&self.payload, &self.error].into_iter().flatten() {
             line.push_str("  ");
             line.push_str(more);
         }
+
         // Others choose these texts: neither a line nor an escape sequence of the terminal is among them.
         vec![Part::Line(line.replace(char::is_control, " "))]
     }
@@ -138,7 +140,7 @@ mod tests {
             aggregate_types: types.iter().map(|&one| one.to_owned()).collect(),
             aggregate_id: aggregate_id.map(str::to_owned),
             event_type: None,
-            id: id.map(|id| id.parse().unwrap()),
+            id: id.map(str::to_owned),
         };
         assert!(filter(&[], None, None).fits(&event()));
         assert!(filter(&["user", "order"], Some("1"), event().id.as_deref()).fits(&event()));

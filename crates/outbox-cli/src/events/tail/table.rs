@@ -88,6 +88,7 @@ async fn latest(client: &Client, pipeline: &Pipeline, count: u64) -> Result<Vec<
         "SELECT {id}::text, {}::text, {}::text, {}::text, {created_at}, {payload} FROM {table} ORDER BY {id} DESC LIMIT $1",
         aggregate_type?, aggregate_id?, event_type?,
     );
+
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     let found = client.query(&sql, &[&count]).await.map_err(|e| rows::unread(&e))?;
     let event = |row: &tokio_postgres::Row| -> Result<TailedEvent, tokio_postgres::Error> {
@@ -125,6 +126,7 @@ impl<'a> TemporarySlot<'a> {
     async fn create(client: &'a Client, pipeline: &Pipeline, limit: Duration) -> Result<Self, Failure> {
         let refused = "no temporary slot can be created, which needs REPLICATION and a free replication slot";
         bound_server(client, limit).await.map_err(|e| Failure::server(refused).caused_by(&e))?;
+
         let sql = "SELECT slot_name::text FROM pg_create_logical_replication_slot(
                        'outbox_tail_' || pg_backend_pid(), 'pgoutput', true)";
         let created = tokio::time::timeout(limit, client.query_one(sql, &[])).await;
@@ -211,6 +213,7 @@ impl Decoder<'_> {
         let Ok(mut members) = serde_json::from_slice::<serde_json::Map<String, Value>>(content) else {
             return TailedEvent { error: Some("the content of the message is no JSON object".to_owned()), ..event };
         };
+
         for column in self.pipeline.layout().columns() {
             let (Some(field), Some(value)) = (column.field(), members.remove(column.name().as_str())) else { continue };
             let text = match value {

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::event::{Place, TailedEvent};
 use super::printer::{Begin, Printer};
 use crate::exit::Failure;
+use crate::output::notice;
 
 /// The records that wait to be printed.
 const WAITING: usize = 100;
@@ -49,6 +50,7 @@ pub(super) async fn tail(
             Some(partition) => partition..partition + 1,
             None => 0..topic.partitions(),
         };
+
         for partition in partitions {
             let reader = Reader::open(&fetcher, &topic, partition, range).await?;
             tokio::spawn(reader.run(sender.clone()));
@@ -147,11 +149,8 @@ impl Reader {
                 Ok(Vec::new())
             }
             Fetched::Unreadable(unreadable) => {
-                eprintln!(
-                    "warning: partition {} of the topic {name}: {}",
-                    self.partition,
-                    ErrorChain::new(&unreadable)
-                );
+                let (partition, reason) = (self.partition, ErrorChain::new(&unreadable));
+                notice(&format!("warning: partition {partition} of the topic {name}: {reason}"));
                 self.stream.seek(unreadable.offset + 1);
                 Ok(Vec::new())
             }

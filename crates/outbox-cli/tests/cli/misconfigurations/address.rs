@@ -67,6 +67,7 @@ async fn a_clock_that_is_wrong_is_found() {
         let (_, warnings) = of_json(&ran(&mut doctor).await.json(0));
         warnings.into_iter().find(|one| one.starts_with("clock: "))
     };
+
     for (shift, ahead) in [("-90s", "90"), ("+2h", "-7200")] {
         let text = format!("clock: PostgreSQL's clock differs from this machine's by {ahead} s");
         eventually(format!("a finding with {text}"), async || {

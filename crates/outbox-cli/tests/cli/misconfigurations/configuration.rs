@@ -32,6 +32,7 @@ async fn keys_that_lose_events_or_stop_a_task_are_found() {
     const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
     const BYTES: &str = "org.apache.kafka.connect.converters.ByteArrayConverter";
     const EXPAND: &str = "transforms.outbox.table.expand.json.payload";
+
     // The changes, and a text of what is found.
     let cases: &[(&[(&str, &str)], &str)] = &[
         (&[("topic.prefix", "")], "topic.prefix"),
@@ -60,11 +61,13 @@ async fn keys_that_lose_events_or_stop_a_task_are_found() {
         (&[("value.converter", JSON), (EXPAND, "true")], "table.expand.json.payload"),
         (&[("binary.handling.mode", "hex"), ("value.converter", BYTES)], "value.converter"),
     ];
+
     for (number, (changes, text)) in cases.iter().enumerate() {
         let config = changes.iter().fold(recommended(), |config, (key, value)| config.with(*key, *value));
         let failed = found(&config, &format!("lossy-{number}"), "failed").await;
         let is_found = |one: &String| one.starts_with("connector ") && one.contains(text);
         assert!(failed.iter().any(is_found), "{changes:?}: {failed:#?}");
+        assert!(failed.iter().all(|one| !one.contains("; connector configuration: ")), "each by itself: {failed:#?}");
     }
 }
 
@@ -75,9 +78,12 @@ async fn keys_that_keep_wal_publish_again_or_have_no_effect_are_found() {
     let creating = recommended().with("publication.autocreate.mode", "filtered");
     let misplaced = recommended().with("transforms.router.table.field.event.id", "id");
     let unknown = recommended().with("database.server.name", "outbox-server");
+    let beating = recommended().without("message.prefix.exclude.list");
+
     for (name, config, text) in [
         ("quiet", quiet, "connector heartbeats: heartbeat.interval.ms is 0"),
         ("snapshot", snapshot, "connector snapshot: snapshot.mode is initial"),
+        ("beating", beating, "connector heartbeats: each heartbeat's message outbox-heartbeat becomes a record of"),
         ("creating", creating, "connector keys: publication.autocreate.mode is filtered"),
         ("misplaced", misplaced, "connector keys: transforms.router.table.field.event.id: "),
         ("unknown", unknown, "connector keys: database.server.name: "),
@@ -105,6 +111,7 @@ async fn the_configuration_that_guides_copy_is_found_with_all_of_its_faults() {
     let copied = ConnectorConfig::from_json(copied).unwrap();
     let failed = found(&copied, "copied", "failed").await;
     assert!(failed.iter().any(|one| one.contains("topic.prefix")), "{failed:#?}");
+
     let warnings = found(&copied, "copied-warnings", "warning").await;
     let unknown = warnings.iter().find(|one| one.starts_with("connector keys: database.server.name")).unwrap();
     assert!(unknown.contains("transforms.outbox.field.event.timestamp"), "{unknown}");

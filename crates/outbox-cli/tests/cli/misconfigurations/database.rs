@@ -22,8 +22,15 @@ async fn what_the_connectors_role_lacks_is_found_by_the_connectors_configuration
     fails(&env, &arguments, "lacks SELECT on TABLE \"outbox\".\"outbox_message\"").await;
     fails(&env, &arguments, "lacks REPLICATION").await;
     sql(format!("ALTER ROLE {role} REPLICATION; GRANT SELECT ON outbox.outbox_message TO {role}")).await;
+
     let (failed, _) = findings(&env, &arguments, 0).await;
     assert_eq!(failed, [""; 0]);
+
+    sql(format!("ALTER ROLE {role} CONNECTION LIMIT 1")).await;
+    warns(&env, &arguments, "may open 1 connections (CONNECTION LIMIT)").await;
+    sql(format!("ALTER ROLE {role} CONNECTION LIMIT -1 VALID UNTIL '2020-01-01'")).await;
+    fails(&env, &arguments, "is no longer valid (VALID UNTIL)").await;
+    sql(format!("ALTER ROLE {role} VALID UNTIL 'infinity'")).await;
     sql(format!("CREATE TABLE secret (); GRANT SELECT ON secret TO {role}")).await;
     warns(&env, &arguments, "has SELECT on other tables, which it does not need").await;
     sql(format!("ALTER ROLE {role} SUPERUSER")).await;
@@ -107,7 +114,7 @@ async fn a_table_at_which_inserts_debezium_or_consumers_stop_is_found() {
     alter("DROP tenant, DROP CONSTRAINT outbox_message_pkey").await;
     fails(&env, &arguments, "has no unique index").await;
     alter("RENAME TO elsewhere").await;
-    fails(&env, &arguments, "does not exist: apply Migrations::outbox -> outbox migrate apply").await;
+    fails(&env, &arguments, "does not exist: run outbox migrate apply -> outbox migrate apply").await;
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ impl Guarded {
         let cluster = tokio::task::spawn_blocking(|| cluster.start()).await.unwrap().unwrap();
         let env = TestEnv::builder().slot().build().await;
         env.enqueue(&[order(1)]).await;
+
         let connector = TempFile::config(&env, "-permissions", env.config());
         let properties = format!(
             "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=SCRAM-SHA-256\n\
@@ -54,6 +55,7 @@ impl Guarded {
 async fn missing_acls_and_a_topic_that_nobody_creates_are_found() {
     let guarded = Guarded::start().await;
     let (topic, name) = (format!("topic {}: ", guarded.env.topic()), guarded.env.topic());
+
     guarded.finds("producer: ").await;
     guarded.finds(&topic).await;
     guarded.allow(AclOperation::Describe);

@@ -20,6 +20,7 @@ impl BareWorker {
         let name = env.name();
         let plugins = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-plugins");
         std::fs::create_dir_all(&plugins).unwrap();
+
         let properties = format!(
             "bootstrap.servers={}\nlisteners=http://127.0.0.1:{port}\ngroup.id={name}\nplugin.path={}\n\
              plugin.discovery=service_load\nkey.converter=org.apache.kafka.connect.storage.StringConverter\n\

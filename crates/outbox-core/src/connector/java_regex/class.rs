@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::pattern::{LetterCase, Pattern, is_space, literal};
 use super::property;
 
-/// How many classes may be within each other.
+/// The number of classes that may be within each other.
 const DEEPEST: usize = 50;
 
 /// Reads a class after its `[`, and returns it in the syntax of fancy-regex.
@@ -16,15 +16,18 @@ pub(super) fn read(pattern: &mut Pattern<'_>) -> Result<String, String> {
 fn read_within(pattern: &mut Pattern<'_>, levels: usize) -> Result<String, String> {
     let Some(levels) = levels.checked_sub(1) else { return Err("classes are nested too deeply".to_owned()) };
     let mut class = String::from("[");
+
     if pattern.rest.next_if_eq(&'^').is_some() {
         class.push('^');
     }
+
     let mut is_empty = true;
     loop {
         let Some(c) = pattern.rest.next() else { return Err("a class is not closed".to_owned()) };
         if pattern.flags.has_comments && is_space(c) {
             continue;
         }
+
         match c {
             ']' if !is_empty => break,
             '[' => class.push_str(&read_within(pattern, levels)?),
@@ -40,6 +43,7 @@ fn read_within(pattern: &mut Pattern<'_>, levels: usize) -> Result<String, Strin
         }
         is_empty = false;
     }
+
     class.push(']');
     Ok(class)
 }
@@ -74,6 +78,7 @@ fn escape(pattern: &mut Pattern<'_>, class: &mut String) -> Result<(), String> {
 fn single_or_range(pattern: &mut Pattern<'_>, first: char, class: &mut String) -> Result<(), String> {
     let mut last = first;
     let mut ahead = pattern.rest.clone();
+
     // A hyphen before the end, or before a class, is a character.
     if ahead.next() == Some('-') && ahead.peek().is_some_and(|c| !matches!(c, ']' | '[')) {
         pattern.rest.next();
@@ -99,9 +104,11 @@ fn push_range(class: &mut String, first: char, last: char, case: LetterCase) {
         }
     };
     push(first, last);
+
     if case == LetterCase::Distinct {
         return;
     }
+
     for (letters, other) in
         [(('a', 'z'), char::to_ascii_uppercase as fn(&char) -> char), (('A', 'Z'), char::to_ascii_lowercase)]
     {

@@ -29,7 +29,7 @@ struct Compiled {
     first: Regex,
 }
 
-/// Why an expression cannot be used, or a match was given up.
+/// The reason why an expression cannot be used, or a match was given up.
 #[derive(Debug, thiserror::Error)]
 #[error("this regular expression cannot be used here: {0}")]
 pub struct JavaRegexError(String);

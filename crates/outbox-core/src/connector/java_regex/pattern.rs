@@ -99,6 +99,7 @@ impl<'a> Pattern<'a> {
             count += 1;
             self.rest.next();
         }
+
         if count == 0 {
             return Err("\\0 is followed by octal digits".to_owned());
         }

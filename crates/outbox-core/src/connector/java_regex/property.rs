@@ -45,9 +45,11 @@ fn content(name: &str, ignores_case: bool) -> Option<String> {
             _ => None,
         };
     }
+
     if let Some(name) = name.strip_prefix("java") {
         return of_java(name, ignores_case).map(str::to_owned);
     }
+
     match name.strip_prefix("Is") {
         Some(name) => category(name, ignores_case).or_else(|| binary(name, ignores_case)).or_else(|| script(name)),
         None => category(name, ignores_case),

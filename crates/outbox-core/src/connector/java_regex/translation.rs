@@ -111,6 +111,7 @@ impl<'a> Translation<'a> {
     fn group(&mut self) -> Result<(), String> {
         let flags = self.pattern.flags;
         let begin = self.out.len();
+
         if self.pattern.rest.next_if_eq(&'?').is_none() {
             self.groups.push(None);
             self.out.push('(');
@@ -144,6 +145,7 @@ impl<'a> Translation<'a> {
                 }
             }
         }
+
         self.open.push(begin);
         self.outer.push(flags);
         self.atom = None;
@@ -183,11 +185,13 @@ impl<'a> Translation<'a> {
         let Some(c) = self.pattern.rest.peek().copied() else {
             return Err("a backslash has nothing behind it".to_owned());
         };
+
         if let Some(class) = property::predefined(c) {
             self.pattern.rest.next();
             self.push_atom(&format!("[{class}]"));
             return Ok(());
         }
+
         match c {
             'Q' => {
                 self.pattern.rest.next();
@@ -243,6 +247,7 @@ impl<'a> Translation<'a> {
             group = longer;
             self.pattern.rest.next();
         }
+
         if group > self.groups.len() {
             return Err(format!("there is no group {group} before \\{group}"));
         }

@@ -1,11 +1,11 @@
 use std::borrow::Cow;
 
 use super::inserted_header::InsertedHeader;
-use super::predicate::{Predicate, Source};
+use super::predicate::{Changes, Predicate, Source};
 use super::schema_metadata::SchemaMetadata;
 use super::timestamp_router::TimestampedTopic;
 use crate::connector::TopicRoute;
-use crate::{Error, RecordRef};
+use crate::{DroppedBy, Error, RecordRef};
 
 /// The effects of other transformations on the records that the EventRouter makes of a table's rows.
 #[derive(Clone, Debug, Default)]
@@ -33,17 +33,6 @@ pub(super) enum Step {
     DropRecord,
 }
 
-/// Why a transformation drops a record; see [`Error::dropped_by`](crate::Error::dropped_by).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DroppedBy {
-    /// A `Filter` drops it.
-    Filter,
-    /// It has no value: a tombstone, or an event with a NULL payload. Another EventRouter and `ExtractNewRecordState` drop such
-    /// records.
-    NullValue,
-}
-
 /// Whether a record passes all transformations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Passage {
@@ -67,6 +56,11 @@ impl AfterRouter {
     pub(crate) fn has_other_headers(&self) -> bool {
         let is_change = |step: &Step| matches!(step, Step::Insert(_) | Step::DropHeaders(_));
         !self.leading.is_empty() || self.steps.iter().any(|(_, step)| is_change(step))
+    }
+
+    /// Returns the parts of records that later transformations may find changed.
+    pub(super) fn changes(&self) -> Changes {
+        Changes { topics: !self.keeps_topics(), headers: self.has_other_headers() }
     }
 
     /// Returns the key of the transformation that drops the header `id`, if one may.

@@ -1,4 +1,4 @@
-use super::{class, regex_router_of};
+use super::options::{class, regex_router_of};
 use crate::Error;
 use crate::connector::{ConnectorConfig, TopicRoute};
 

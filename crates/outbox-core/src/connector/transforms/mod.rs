@@ -5,14 +5,15 @@ mod after_router;
 mod decode_message;
 mod inserted_header;
 mod logical_topic;
+mod message_members;
 mod of_heartbeat;
+mod options;
 mod predicate;
 mod schema_metadata;
 mod timestamp_router;
 
 use std::collections::BTreeSet;
 
-pub use self::after_router::DroppedBy;
 use self::after_router::Step;
 pub(crate) use self::after_router::{AfterRouter, Passage};
 pub(super) use self::decode_message::CLASS as DECODE_CLASS;
@@ -20,10 +21,12 @@ pub(crate) use self::decode_message::DecodedMessages;
 use self::inserted_header::InsertedHeader;
 use self::logical_topic::{LogicalTopic, is_logical_topic_router};
 pub(crate) use self::of_heartbeat::OfHeartbeat;
+use self::options::{class, listed, regex_router};
+pub(crate) use self::predicate::RowSource;
 use self::predicate::{Predicate, Source};
 pub(crate) use self::schema_metadata::SchemaMetadata;
 use self::timestamp_router::TimestampedTopic;
-use super::{ConnectorConfig, HeaderConverter, Placed, Placement, RouterConfig, TopicRoute};
+use super::{ConnectorConfig, HeaderConverter, Placed, Placement, RouterConfig};
 use crate::Error;
 use crate::pipeline::Found;
 
@@ -39,22 +42,13 @@ pub enum RowDisposition {
     NotRouted,
 }
 
-/// The source of the rows that the transformations see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RowSource<'a> {
-    /// The rows of a table, by its schema and name.
-    Table(&'a str, &'a str),
-    /// Logical decoding messages.
-    Messages,
-}
-
 /// The transformations that concern the rows of one table, or messages.
 #[derive(Clone, Debug)]
 pub(crate) struct Transforms<'a> {
     /// The EventRouter that sees the rows.
     pub(crate) router: Option<&'a str>,
     is_filtered: bool,
-    /// How messages are decoded, if they are.
+    /// The way in which messages are decoded, if they are.
     pub(crate) decoded: Option<DecodedMessages>,
     pub(crate) after: AfterRouter,
 }
@@ -83,6 +77,7 @@ impl<'a> Transforms<'a> {
                 found.add(Error::config(key, "", "Kafka Connect rejects a transformation without it"));
                 continue;
             }
+
             let applied = Predicate::of(config, name).and_then(|predicate| match chain.router {
                 None if predicate.holds_before(&source)? => {
                     unmodelled.extend(chain.apply_before(config, (name, rows), &predicate, &mut source).err());
@@ -92,10 +87,12 @@ impl<'a> Transforms<'a> {
                 Some(router) => chain.apply_after(config, (router, name), predicate, &source),
             });
             found.take(applied);
+
             if chain.is_filtered {
                 break;
             }
         }
+
         // Rows that no router sees are no events, whatever becomes of them.
         if chain.router.is_some() || rows == RowSource::Messages {
             unmodelled.into_iter().for_each(|error| found.add(error));
@@ -174,9 +171,10 @@ impl<'a> Transforms<'a> {
         predicate: Predicate,
         source: &Source,
     ) -> Result<(), Error> {
-        if !predicate.may_hold_after(config, router, source, &self.after) {
+        if !predicate.may_hold_after(config, router, source, self.after.changes()) {
             return Ok(());
         }
+
         let step = match Transformation::of(config, name) {
             // Records that are no change events pass unchanged, unless they have no value.
             Transformation::EventRouter => Step::DropNullValue,
@@ -197,7 +195,7 @@ impl<'a> Transforms<'a> {
             Transformation::LogicalTopic => {
                 LogicalTopic::of(config, name)?;
                 let pattern = config.trimmed(&format!("transforms.{name}.topic.regex")).unwrap_or_default();
-                if !predicate::may_match_topics(pattern, config, router, &self.after) {
+                if !predicate::may_match_topics(pattern, config, router, self.after.changes()) {
                     return Ok(());
                 }
                 let reason = "after the EventRouter Debezium's task fails at it, because keys of events are no structs: list it \
@@ -227,6 +225,7 @@ impl<'a> Transforms<'a> {
                 return Err(Error::config(format!("transforms.{name}.type"), class(config, name), reason));
             }
         };
+
         self.after.push(predicate, step, source);
         Ok(())
     }
@@ -274,16 +273,6 @@ impl Transformation {
     }
 }
 
-fn class<'a>(config: &'a ConnectorConfig, name: &str) -> &'a str {
-    config.trimmed(&format!("transforms.{name}.type")).unwrap_or_default()
-}
-
-/// Returns the names that a key lists.
-fn listed<'a>(config: &'a ConnectorConfig, key: &str) -> Vec<&'a str> {
-    let list = config.trimmed(key).unwrap_or_default();
-    list.split(',').map(str::trim).filter(|name| !name.is_empty()).collect()
-}
-
 fn without_router(config: &ConnectorConfig, names: &[&str]) -> Error {
     match names {
         [name] => {
@@ -300,22 +289,6 @@ fn holds_chunks(config: &ConnectorConfig, name: &str, schema: &str) -> bool {
         Some(list) if !list.is_empty() => listed(config, &key).contains(&schema),
         _ => schema == "_timescaledb_internal",
     }
-}
-
-/// Returns the topics of a RegexRouter.
-fn regex_router(config: &ConnectorConfig, name: &str) -> Result<TopicRoute, Error> {
-    regex_router_of(config, name, ("regex", "replacement"))
-}
-
-/// Returns the topics that two options of a transformation describe.
-fn regex_router_of(config: &ConnectorConfig, name: &str, options: (&str, &str)) -> Result<TopicRoute, Error> {
-    let key = |option: &str| format!("transforms.{name}.{option}");
-    let (regex, replacement) = (key(options.0), key(options.1));
-    let option = |key: &str| {
-        let missing = || Error::config(key, "", "Kafka Connect rejects the transformation without it");
-        config.trimmed(key).ok_or_else(missing)
-    };
-    TopicRoute::new((&regex, &replacement), option(&regex)?, option(&replacement)?)
 }
 
 /// Returns the names of the headers that a DropHeaders drops.

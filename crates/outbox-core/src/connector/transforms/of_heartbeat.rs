@@ -2,7 +2,7 @@ use super::inserted_header::InsertedHeader;
 use super::predicate::Predicate;
 use super::{LogicalTopic, Transformation, class, listed, regex_router};
 use crate::Error;
-use crate::connector::{ConnectorConfig, HeaderConverter, KeyConverter, Schemas, Value, ValueConverter};
+use crate::connector::{ConnectorConfig, HeaderConverter, KeyConverter, Schemas, ValueConverter, ValueKind};
 
 /// The heartbeats of a connector after its transformations.
 pub(crate) struct OfHeartbeat {
@@ -66,7 +66,7 @@ impl OfHeartbeat {
 /// Returns whether the part of the record that a SetSchemaMetadata changes is written with its schema.
 fn has_schemas(config: &ConnectorConfig, name: &str) -> bool {
     match class(config, name).ends_with("$Key") {
-        true => matches!(KeyConverter::of(config, Value::Other), Ok(KeyConverter::Json(Schemas::Enabled))),
-        false => matches!(ValueConverter::of(config, Value::Other), Ok(ValueConverter::Json(Schemas::Enabled))),
+        true => matches!(KeyConverter::of(config, ValueKind::Other), Ok(KeyConverter::Json(Schemas::Enabled))),
+        false => matches!(ValueConverter::of(config, ValueKind::Other), Ok(ValueConverter::Json(Schemas::Enabled))),
     }
 }

@@ -1,10 +1,9 @@
-use super::after_router::AfterRouter;
-use super::{RowSource, listed};
+use super::options::listed;
 use crate::Error;
 use crate::connector::route::DEFAULT_REGEX;
 use crate::connector::{ConnectorConfig, JavaRegex, Placed};
 
-/// How the names of the connector's own headers begin.
+/// The beginning of the names of the connector's own headers.
 pub(super) const CONTEXT: &str = "__debezium.context.";
 
 /// The condition under which Kafka Connect applies a transformation to a record.
@@ -25,12 +24,28 @@ enum Records {
     WithoutValue,
 }
 
+/// The source of the rows that the transformations see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowSource<'a> {
+    /// The rows of a table, by its schema and name.
+    Table(&'a str, &'a str),
+    /// Logical decoding messages.
+    Messages,
+}
+
 /// A row's record before an EventRouter has seen it.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) schema: String,
     pub(super) topic: String,
     pub(super) headers: Vec<String>,
+}
+
+/// The parts of a router's records that later transformations may have changed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Changes {
+    pub(super) topics: bool,
+    pub(super) headers: bool,
 }
 
 impl Source {
@@ -126,13 +141,13 @@ impl Predicate {
         config: &ConnectorConfig,
         router: &str,
         source: &Source,
-        after: &AfterRouter,
+        changes: Changes,
     ) -> bool {
         let Some(Condition { records, is_negated }) = &self.0 else { return true };
         match records {
             Records::OfTopics { .. } if *is_negated => true,
-            Records::OfTopics { pattern, .. } => may_match_topics(pattern, config, router, after),
-            Records::WithHeader(_) if after.has_other_headers() => true,
+            Records::OfTopics { pattern, .. } => may_match_topics(pattern, config, router, changes),
+            Records::WithHeader(_) if changes.headers => true,
             Records::WithHeader(name) => {
                 let placed = Placed::list(config, &format!("transforms.{router}.table.fields.additional.placement"));
                 let is_placed = placed.iter().flatten().any(|placed| placed.alias == *name);
@@ -145,9 +160,9 @@ impl Predicate {
 }
 
 /// Returns whether a regular expression may match a topic of the router's records, as far as the configuration says.
-pub(super) fn may_match_topics(pattern: &str, config: &ConnectorConfig, router: &str, after: &AfterRouter) -> bool {
+pub(super) fn may_match_topics(pattern: &str, config: &ConnectorConfig, router: &str, changes: Changes) -> bool {
     let beginnings = (literal_beginning(pattern), topic_beginning(config, router));
-    !after.keeps_topics() || beginnings.0.starts_with(&beginnings.1) || beginnings.1.starts_with(&beginnings.0)
+    changes.topics || beginnings.0.starts_with(&beginnings.1) || beginnings.1.starts_with(&beginnings.0)
 }
 
 /// Returns the text with which everything begins that a regular expression matches.
@@ -155,8 +170,10 @@ fn literal_beginning(pattern: &str) -> String {
     if pattern.contains('|') {
         return String::new();
     }
+
     let mut literal = String::new();
     let mut chars = pattern.strip_prefix('^').unwrap_or(pattern).chars().peekable();
+
     while let Some(c) = chars.next() {
         match c {
             '\\' => match chars.next() {

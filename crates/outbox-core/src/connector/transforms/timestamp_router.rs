@@ -63,6 +63,7 @@ fn number(field: char, at: OffsetDateTime) -> u32 {
 fn parts(format: &str) -> Result<Vec<Part>, String> {
     let mut parts = Vec::new();
     let mut chars = format.chars().peekable();
+
     while let Some(c) = chars.next() {
         parts.push(match c {
             '\'' if chars.next_if_eq(&'\'').is_some() => Part::Literal("'".to_owned()),

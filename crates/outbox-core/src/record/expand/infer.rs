@@ -5,7 +5,7 @@ use super::super::connect_schema::Schema;
 use super::node::Node;
 use crate::connector::{EmptyArrays, Expansion, MemberNames, NullMembers};
 
-/// Why there is no schema.
+/// The reason why there is no schema.
 #[derive(Debug, PartialEq)]
 pub(super) enum Unfit {
     /// An array's elements differ in type, or a member has no name: the expansion is given up.
@@ -58,6 +58,7 @@ fn leaf_schema(node: &Node, options: Expansion) -> Option<Schema> {
 fn struct_schema(key: Option<&str>, members: &[(String, Node)], rules: Rules<'_>) -> Result<Schema, Unfit> {
     rules.charge(key.map_or(0, str::len))?;
     let mut fields = Vec::new();
+
     for (name, value) in members {
         if let Some(field) = field_schema(key, name, value, rules)? {
             if name.is_empty() {

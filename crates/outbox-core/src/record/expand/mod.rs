@@ -28,7 +28,7 @@ pub(super) enum Outcome {
     Fatal(String),
 }
 
-/// How deep Jackson reads.
+/// The depth to which Jackson reads.
 const MAX_DEPTH: usize = 1_000;
 
 /// Expands a payload into JSON of at most `limit` bytes. Objects of unlike members in one array each get the members of
@@ -50,11 +50,13 @@ fn expanded(text: &str, payload_column: &str, options: Expansion, limit: usize, 
     if !text.starts_with(['{', '[']) || !matches!(first, Some(Ok(_))) || json::depth(text) > MAX_DEPTH {
         return Outcome::Kept;
     }
+
     let Some(node) = Node::parse(text) else {
         return Outcome::Fatal("a member's name has half of a surrogate pair".into());
     };
     let too_large = || Outcome::Fatal(format!("it would take more than {limit} bytes"));
     let left = Cell::new(limit.saturating_mul(4));
+
     match infer::schema(Some(payload_column), &node, Rules { options, left: &left }) {
         Err(Unfit::NotHomogeneous) => Outcome::Kept,
         Err(Unfit::TooLarge) => too_large(),
@@ -78,6 +80,7 @@ pub(super) fn nested(json: &str, name: &str, nulls: NullMembers, limit: usize) -
     if json::depth(json) > MAX_DEPTH {
         return Outcome::Fatal(format!("it is nested deeper than {MAX_DEPTH} levels"));
     }
+
     let Some(node) = Node::parse(json) else {
         return Outcome::Fatal("a member's name has half of a surrogate pair".into());
     };
@@ -85,6 +88,7 @@ pub(super) fn nested(json: &str, name: &str, nulls: NullMembers, limit: usize) -
         Cell::new(limit.saturating_mul(4)),
         Expansion { nulls, empty_arrays: EmptyArrays::Ignore, names: MemberNames::Kept },
     );
+
     match infer::schema(Some(name), &node, Rules { options, left: &left }) {
         Err(Unfit::NotHomogeneous) => Outcome::Fatal("the elements of an array are of different types".into()),
         Err(Unfit::TooLarge) => too_large(),
@@ -166,6 +170,7 @@ mod tests {
                        z=[null, q]}";
         assert_eq!(text(document), written);
         assert_eq!(text("{}"), "Struct{}");
+
         for unfit in [r#"{"i":12345678901234567890}"#, "[1,2]"] {
             assert!(matches!(expand_as_text(unfit, "payload", PLAIN, LIMIT), Outcome::Fatal(_)), "{unfit}");
         }
@@ -211,6 +216,7 @@ mod tests {
         };
         let mut json = String::new();
         schema.push_json(&mut json, None);
+
         assert_eq!(
             json,
             concat!(

@@ -59,6 +59,7 @@ impl<'a> Parser<'a> {
         let mut members: Vec<(String, Node)> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         self.take(1)?;
+
         while self.peek()? != '}' {
             let name: String = serde_json::from_str(self.quoted()?).ok()?;
             self.peek()?;
@@ -69,11 +70,13 @@ impl<'a> Parser<'a> {
                 Some((_, slot)) => *slot = value,
                 None => members.push((name, value)),
             }
+
             if self.peek()? == ',' {
                 self.take(1)?;
                 self.peek()?;
             }
         }
+
         self.take(1)?;
         Some(Node::Object(members))
     }
@@ -127,6 +130,7 @@ fn position(members: &[(String, Node)], places: &mut HashMap<String, usize>, nam
 fn units(quoted: &str) -> Vec<u16> {
     let mut units = Vec::new();
     let mut rest = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+
     while let Some((text, escape)) = rest.split_once('\\') {
         units.extend(text.encode_utf16());
         let mut chars = escape.chars();
@@ -139,9 +143,11 @@ fn units(quoted: &str) -> Vec<u16> {
             Some('t') => 9,
             other => other.and_then(|c| u16::try_from(u32::from(c)).ok()).unwrap_or_default(),
         };
+
         units.push(unit);
         rest = if escape.starts_with('u') { escape.get(5..).unwrap_or_default() } else { chars.as_str() };
     }
+
     units.extend(rest.encode_utf16());
     units
 }

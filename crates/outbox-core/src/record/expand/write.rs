@@ -5,7 +5,7 @@ use super::super::java;
 use super::super::json_writer::{push_string, push_units};
 use super::node::Node;
 
-/// Why a document cannot be written.
+/// The reason why a document cannot be written.
 #[derive(Debug)]
 pub(super) enum Unwritable {
     /// A value is not of the type that was inferred for it.

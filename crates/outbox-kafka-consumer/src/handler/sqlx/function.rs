@@ -28,7 +28,7 @@ where
     }
 }
 
-/// As [`HandlerFn`], with state before the transaction. `S` is `&State`.
+/// The same as [`HandlerFn`], with state before the transaction. `S` is `&State`.
 pub trait StatefulFn<S, T, A>: Send + Sync + 'static {
     /// The future that the function returns.
     type Future: Future<Output = HandlerResult> + Send;

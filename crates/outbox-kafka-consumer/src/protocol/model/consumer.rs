@@ -123,6 +123,7 @@ impl World {
         if lane.tx.is_some() || lane.queue.is_empty() || !lane.unremembered.is_empty() {
             return false;
         }
+
         let seen = match (rules.scenario.begin, lane.waiting.take()) {
             (Begin::AtOnce, _) => now.clone(),
             (Begin::InSteps(_), None) => return false,
@@ -132,6 +133,7 @@ impl World {
             (Begin::InSteps(Isolation::ReadCommitted), Some(_)) => now.clone(),
             (Begin::InSteps(_), Some(before)) => before,
         };
+
         if session_epoch != seen.epoch && !rules.has(Planted::NoEpochCheck) {
             return self.fenced(place);
         }
@@ -139,6 +141,7 @@ impl World {
         let lane = &mut session.lanes[place.lane];
         let offsets: Vec<i64> = lane.queue.iter().copied().take(rules.batch()).collect();
         let mut tx = Tx::new(Work::Batch(offsets.clone()), partition, seen.version);
+
         for offset in offsets {
             let record = rules.record(life, partition, offset);
             if busy.contains(&record.event) {
@@ -152,6 +155,7 @@ impl World {
                 self.has_conflicted = true;
                 return true;
             }
+
             let is_blocked = seen.is_blocked(record.key);
             let is_outside = rules.scenario.handler == Handler::Outside;
             if is_outside && !is_blocked && lane.called != Some(record.event) && !rules.has(Planted::RecordedBeforeCall)
@@ -159,12 +163,14 @@ impl World {
                 return false;
             }
             tx.taken.push(record);
+
             match is_blocked {
                 true => tx.parked.push(record),
                 false if is_outside => {}
                 false => tx.effects.push(record),
             }
         }
+
         lane.tx = Some(tx);
         true
     }

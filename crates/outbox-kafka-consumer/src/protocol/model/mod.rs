@@ -31,7 +31,7 @@ struct World {
     orphans: Vec<Tx>,
     /// The life of the topic.
     life: usize,
-    /// How much may still go wrong.
+    /// The number of faults that may still happen.
     faults: u8,
     /// A transaction has lost against another one.
     has_conflicted: bool,

@@ -13,7 +13,7 @@ pub struct Scenario {
     pub lanes: usize,
     pub handler: Handler,
     pub begin: Begin,
-    /// How many things go wrong at most.
+    /// The largest number of faults.
     pub faults: u8,
     /// The states that must be seen, so that the walk shows something.
     pub witnesses: fn() -> Vec<Property<Consumers>>,
@@ -29,7 +29,7 @@ pub enum Handler {
     Outside,
 }
 
-/// How a transaction begins.
+/// The beginning of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
     /// At once, at `READ COMMITTED`.

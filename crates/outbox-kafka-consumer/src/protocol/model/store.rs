@@ -123,6 +123,7 @@ impl Store {
     pub fn apply(&mut self, tx: &Tx, rules: &Consumers) {
         self.take_in(&tx.taken, rules);
         self.effects.extend(tx.effects.iter().map(|record| (record.event, record.key)));
+
         for record in &tx.parked {
             let by_offset = rules.has(Planted::HeldByOffset);
             let is_there = self.held.iter().map(|held| held.record).any(|held| {
@@ -133,6 +134,7 @@ impl Store {
                 self.held.push(Held { record: *record, is_dead: false });
             }
         }
+
         match tx.work {
             Work::Batch(_) => {}
             Work::Held(record) => self.held.retain(|held| held.record != record),
@@ -158,6 +160,7 @@ impl Store {
         };
         let kept: BTreeSet<Known> = self.inbox.iter().copied().filter(is_kept).collect();
         let has_purged = kept.len() < self.inbox.len();
+
         self.inbox = kept;
         self.is_purged |= has_purged;
         has_purged

@@ -15,7 +15,7 @@ use crate::store::statements::Sql;
 pub struct Executor<'a> {
     target: Target<'a>,
     sending: Sending,
-    /// How long an answer is waited for.
+    /// The time that an answer is waited for.
     patience: Duration,
 }
 

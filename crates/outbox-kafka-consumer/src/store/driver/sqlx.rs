@@ -1,14 +1,10 @@
 use std::time::Duration;
 
-use bytes::BytesMut;
-use deadpool_postgres::tokio_postgres::types::{IsNull, ToSql, Type};
 use futures_util::future::BoxFuture;
+use outbox_net::SqlxParam;
 use outbox_pg::StatementCaching as Sending;
-use sqlx::encode::{Encode, IsNull as SqlxIsNull};
-use sqlx::error::BoxDynError;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::types::Oid;
-use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgQueryResult, PgRow, PgTypeInfo};
+use sqlx::postgres::{PgArguments, PgQueryResult, PgRow};
 use sqlx::{Arguments as _, AssertSqlSafe, Connection as _, Database, Executor as _, PgConnection, Postgres};
 use sqlx_core::transaction::TransactionManager as _;
 
@@ -251,7 +247,7 @@ async fn query(
 ) -> Result<Vec<Row>, sqlx::Error> {
     let mut arguments = PgArguments::default();
     for (value, ty) in params.iter().zip(&sql.types) {
-        arguments.add(Param { value: *value, ty }).map_err(sqlx::Error::Encode)?;
+        arguments.add(SqlxParam::new(*value, ty)).map_err(sqlx::Error::Encode)?;
     }
     let rows = fetch_all(connection, &sql.text, arguments, sending == Sending::Cached).await?;
     Ok(rows.into_iter().map(Row::Sqlx).collect())
@@ -272,34 +268,4 @@ fn fetch_all<'s>(
     is_cached: bool,
 ) -> BoxFuture<'s, Result<Vec<PgRow>, sqlx::Error>> {
     connection.fetch_all(sqlx::query_with::<Postgres, _>(AssertSqlSafe(text), arguments).persistent(is_cached))
-}
-
-/// A parameter in PostgreSQL's binary form.
-struct Param<'a> {
-    value: &'a (dyn ToSql + Sync),
-    ty: &'a Type,
-}
-
-impl sqlx::Type<Postgres> for Param<'_> {
-    /// Returns no type: each one has the type that its statement declares, by `produces`.
-    fn type_info() -> PgTypeInfo {
-        PgTypeInfo::with_oid(Oid(0))
-    }
-}
-
-impl Encode<'_, Postgres> for Param<'_> {
-    fn encode_by_ref(&self, out: &mut PgArgumentBuffer) -> Result<SqlxIsNull, BoxDynError> {
-        let mut bytes = BytesMut::new();
-        match self.value.to_sql_checked(self.ty, &mut bytes)? {
-            IsNull::Yes => Ok(SqlxIsNull::Yes),
-            IsNull::No => {
-                out.extend_from_slice(&bytes);
-                Ok(SqlxIsNull::No)
-            }
-        }
-    }
-
-    fn produces(&self) -> Option<PgTypeInfo> {
-        Some(PgTypeInfo::with_oid(Oid(self.ty.oid())))
-    }
 }

@@ -4,8 +4,6 @@
 use deadpool_postgres::tokio_postgres::types::{ToSql, Type};
 use outbox_core::Identifier;
 
-use super::session::RESTORE;
-
 /// Defines a group of statements: each has a name, the types of its parameters, and a text.
 macro_rules! statements {
     ($group:ident { $($name:ident($($kind:ident),*) $text:literal;)* }) => {
@@ -34,6 +32,7 @@ mod lease;
 mod operator;
 mod position;
 mod retention;
+mod session;
 
 use self::held::Held;
 use self::inbox::Inbox;
@@ -41,6 +40,7 @@ use self::lease::Lease;
 use self::operator::Operator;
 use self::position::Position;
 use self::retention::Retention;
+use self::session::{RESET, RESTORE, RESTORE_OTHERS};
 
 /// A statement with the types of its parameters, so that it needs no round trip to be described.
 pub struct Sql {
@@ -56,8 +56,12 @@ pub struct Statements {
     pub held: Held,
     pub operator: Operator,
     pub retention: Retention,
-    /// Undoes what handlers have changed of the session.
+    /// Undoes what handlers have changed of the listed settings, until the transaction ends.
     pub restore: Sql,
+    /// The same of all settings.
+    pub restore_all: Sql,
+    /// Gives the session its settings back after the transaction.
+    pub reset: Sql,
 }
 
 /// The names that the texts leave open.
@@ -90,7 +94,12 @@ impl Statements {
             held: Held::new(&names),
             operator: Operator::new(&names),
             retention: Retention::new(&names),
-            restore: Sql { text: RESTORE.to_owned(), types: vec![Type::TEXT_ARRAY] },
+            restore: Sql { text: RESTORE.to_owned(), types: vec![Type::TEXT_ARRAY, Type::TEXT_ARRAY] },
+            restore_all: Sql {
+                text: format!("{RESTORE}{RESTORE_OTHERS}"),
+                types: vec![Type::TEXT_ARRAY, Type::TEXT_ARRAY],
+            },
+            reset: Sql { text: RESET.to_owned(), types: vec![Type::TEXT_ARRAY, Type::TEXT_ARRAY] },
         }
     }
 
@@ -105,7 +114,7 @@ impl Statements {
             self.operator.all(),
             self.retention.all(),
         ];
-        groups.into_iter().flatten().chain([("restore", &self.restore)]).collect()
+        groups.into_iter().flatten().chain([("restore", &self.restore_all), ("reset", &self.reset)]).collect()
     }
 }
 

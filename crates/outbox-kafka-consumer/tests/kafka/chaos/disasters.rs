@@ -4,7 +4,7 @@ use outbox_testkit::Postgres;
 use xtask::stack::KafkaCluster;
 
 use super::Random;
-use crate::process::{At13, Kind, Process};
+use crate::process::{AtOrder13, Kind, Process};
 
 /// Everything that may go down.
 pub(super) struct Disasters {
@@ -26,7 +26,7 @@ pub(super) struct Consumers {
     prefix: String,
 }
 
-/// How many consumers run at a time.
+/// The number of consumers that run at a time.
 const CONSUMERS: usize = 3;
 
 #[derive(Debug, Clone, Copy)]
@@ -71,9 +71,11 @@ impl Disasters {
             kafka.await_in_sync().unwrap();
             kafka
         });
+
         while !restarted.is_finished() {
             self.consumers.kill_one(random).await;
         }
+
         self.kafka = Some(restarted.await.unwrap());
         println!("broker {broker} was {} and started again", if is_orderly { "stopped" } else { "killed" });
     }
@@ -101,7 +103,7 @@ impl Consumers {
     fn spawn(&mut self) -> Process {
         let kind = self.kinds[self.started % self.kinds.len()];
         self.started += 1;
-        Process::spawn_of(kind, &self.brokers, &self.database, &self.prefix, At13::Nothing)
+        Process::spawn_of(kind, &self.brokers, &self.database, &self.prefix, AtOrder13::Nothing)
     }
 
     async fn kill_one(&mut self, random: &mut Random) {

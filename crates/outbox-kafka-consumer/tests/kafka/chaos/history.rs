@@ -4,7 +4,7 @@ use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::deadpool_postgres::tokio_postgres::Client;
 
 use super::{PARTITIONS, Random};
-use crate::bench::OrderCreated;
+use crate::env::OrderCreated;
 
 /// The plan: each order's steps, once each and in order.
 pub(super) struct Orders {
@@ -18,6 +18,7 @@ impl Orders {
     pub(super) fn random(random: &mut Random, events: u64, aggregates: u64) -> Self {
         let mut steps: BTreeMap<u64, i64> = BTreeMap::new();
         let mut partitions: Vec<Vec<OutboxEvent>> = vec![Vec::new(); PARTITIONS as usize];
+
         for _ in 0..events {
             let order = 100 + random.below(aggregates);
             let step = steps.entry(order).or_default();

@@ -18,7 +18,7 @@ use xtask::stack::{NewTopic, Stack};
 use self::disasters::{Consumers, Disasters};
 use self::history::Orders;
 use self::writer::Writer;
-use crate::bench::{Fixture, set_up};
+use crate::env::{ConsumerEnv, set_up};
 
 const PARTITIONS: u64 = 4;
 /// In how many parts the events are written.
@@ -62,15 +62,15 @@ async fn every_event_takes_effect_once_and_in_order_whatever_dies() {
     let mut random = Random(seed);
     let kafka = block_in_place(|| Stack::connect().unwrap().kafka_cluster().unwrap().brokers(size.brokers).start());
     let kafka = kafka.unwrap();
-    let bench = Fixture::at(kafka.bootstrap()).await;
-    block_in_place(|| kafka.create_topic(&NewTopic::new(bench.topic()).partitions(PARTITIONS as i32))).unwrap();
+    let env = ConsumerEnv::at(kafka.bootstrap()).await;
+    block_in_place(|| kafka.create_topic(&NewTopic::new(env.topic()).partitions(PARTITIONS as i32))).unwrap();
     let postgres = Postgres::start().await.unwrap();
     let database = postgres.database().await.unwrap();
     set_up(database.url()).await;
 
     let orders = Orders::random(&mut random, events, aggregates);
     // Events come all the while, so that there is always something to interrupt.
-    let writer = Writer::new(bench.brokers(), bench.topic(), bench.pipeline().clone()).await;
+    let writer = Writer::new(env.brokers(), env.topic(), env.pipeline().clone()).await;
     let partitions = orders.partitions.clone();
     let producer = tokio::spawn(async move {
         let slice = |events: &[OutboxEvent], n: usize| {
@@ -84,8 +84,10 @@ async fn every_event_takes_effect_once_and_in_order_whatever_dies() {
             tokio::time::sleep(size.pause).await;
         }
     });
+
     let consumers =
-        Consumers::start(&mut random, bench.brokers().to_owned(), database.url().to_owned(), bench.name().to_owned());
+        Consumers::start(&mut random, env.brokers().to_owned(), database.url().to_owned(), env.name().to_owned());
+
     let mut disasters = Disasters { consumers, postgres: postgres.clone(), kafka: Some(kafka) };
     disasters.happen(&mut random, || producer.is_finished()).await;
     producer.await.unwrap();
@@ -93,6 +95,7 @@ async fn every_event_takes_effect_once_and_in_order_whatever_dies() {
     let since = Instant::now();
     let client = connect(database.url()).await;
     let mut seen = (0, Instant::now());
+
     loop {
         let done: i64 = client.query_one("SELECT count(*) FROM effect", &[]).await.unwrap().get(0);
         if done >= orders.events {
@@ -104,10 +107,10 @@ async fn every_event_takes_effect_once_and_in_order_whatever_dies() {
         assert!(seen.1.elapsed() < STANDSTILL, "{done} of {}\n{}", orders.events, disasters.consumers.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+
     println!("{} effects, the last of them {:?} after the last disaster", orders.events, since.elapsed());
     for partition in 0..PARTITIONS as i32 {
-        let opened =
-            bench.kafka().partition_client(bench.topic(), partition, UnknownTopicHandling::Retry).await.unwrap();
+        let opened = env.kafka().partition_client(env.topic(), partition, UnknownTopicHandling::Retry).await.unwrap();
         // A producer whose answer was lost has written more than it was asked to.
         let end = opened.get_offset(OffsetAt::Latest).await.unwrap();
         eventually(format!("the position {end}"), async || {
@@ -117,6 +120,7 @@ async fn every_event_takes_effect_once_and_in_order_whatever_dies() {
         })
         .await;
     }
+
     drop(disasters.consumers);
     orders.check(&client, seed).await;
 }

@@ -6,7 +6,7 @@ use outbox_kafka_consumer::outbox_kafka::{
     BatchBuilder, Cluster, Compression, Produced, Producer, RecordBody, Settings, ToProduce, Topic,
 };
 
-/// How many records a batch has at most.
+/// The largest number of records in a batch.
 const BATCH: usize = 200;
 /// The pause between two attempts to write a batch.
 const BACKOFF: Duration = Duration::from_millis(100);

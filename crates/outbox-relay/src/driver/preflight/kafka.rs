@@ -103,12 +103,14 @@ async fn access(cluster: &Cluster, name: &str, label: String, rights: TopicRight
         Ok(None) => Ok(()),
         Err(error) => Err(error),
     };
+
     let denied = |error: &outbox_kafka::Error| error.code().is_some_and(outbox_kafka::ErrorCode::is_authorization);
     let lacks_read = rights.may_read() == Some(false) || read.as_ref().is_err_and(denied);
     let lacked: Vec<&str> = [("Read", lacks_read), ("Write", rights.may_write() == Some(false))]
         .into_iter()
         .filter_map(|(name, is_lacked)| is_lacked.then_some(name))
         .collect();
+
     match (lacked.is_empty(), read) {
         (false, _) => {
             let lacked = lacked.join(" and ");
@@ -139,6 +141,7 @@ async fn size(relay: &Relay, cluster: &Cluster, name: &str, longest: Option<u64>
     };
     let limit = limit.min(u64::try_from(relay.settings.max_request_size()).unwrap_or(u64::MAX));
     let longest = longest? + OVERHEAD;
+
     Some(match longest <= limit {
         true => ServerCheck::ok(label, format!("rows of up to about {longest} bytes, and records may have {limit}")),
         false => {

@@ -206,6 +206,7 @@ mod tests {
             clock_ahead: -1.5,
         };
         assert_eq!(clock(&inspection).status(), CheckStatus::Ok);
+
         let late = clock(&Inspection { clock_ahead: -90.0, ..inspection.clone() });
         assert!(late.status() == CheckStatus::Warning && late.detail().contains("-90 s"), "{late}");
         let full = catch_up(&Inspection { free_slots: 0, ..inspection });

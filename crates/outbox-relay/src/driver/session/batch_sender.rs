@@ -85,9 +85,11 @@ impl BatchSender {
         // A batch that is sent again may have another compression by now. Its sequence numbers are the same.
         let compression = self.compression.of(topic.name());
         self.batches.set_compression(compression);
+
         for row in batch.rows {
             self.batches.append(row.record.timestamp, &row.record.body);
         }
+
         let producer = outbox_kafka::Producer {
             id: batch.producer.id,
             epoch: batch.producer.epoch,
@@ -125,6 +127,7 @@ impl BatchSender {
 
         let mut outcomes = Vec::new();
         let mut retry = Retry { batches: Vec::new(), topics: Vec::new(), pause: Duration::ZERO };
+
         for answer in answers {
             if self.is_recompressed(&answer) {
                 answer.error.iter().for_each(|error| self.status.kafka_failed(error));
@@ -132,6 +135,7 @@ impl BatchSender {
                 outcomes.push((answer.id, Outcome::NotAppended, None));
                 continue;
             }
+
             let Answer { id, topic, outcome, error, .. } = answer;
             if let (Outcome::NotAppended | Outcome::Unknown, Some(error)) = (&outcome, &error) {
                 retry.pause = retry.pause.max(self.backoffs.entry(id).or_insert_with(pace::backoff).delay());
@@ -141,6 +145,7 @@ impl BatchSender {
                 retry.topics.push(topic);
                 continue;
             }
+
             self.settled(id);
             let refusal = error.filter(|_| matches!(outcome, Outcome::Rejected { .. }));
             refusal.iter().for_each(|error| self.status.kafka_failed(error));
@@ -206,7 +211,7 @@ impl BatchSender {
 /// The task that sends the produce requests of one broker.
 pub struct BrokerSender {
     requests: UnboundedSender<Vec<Sending>>,
-    /// How many requests have no answer yet.
+    /// The number of requests without an answer.
     open: usize,
     _task: Task,
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::inbox::{Inbox, Report, Task, Verdict};
+use super::inbox::{CheckOutcome, Inbox, Report, Task};
 use crate::Lsn;
 use crate::driver::catalog::Scope;
 use crate::driver::publication;
 use crate::status::RelayStatus;
 use outbox_net::ErrorChain;
-use outbox_wal::{ConnectOptions, PublicationCatalog, PublicationVersion, Published, Source};
+use outbox_wal::{ConnectOptions, PublicationCatalog, PublicationVersion, Published, SlotCounters, Source};
 
 /// The task that holds back confirmations until the catalogs show that the publication left out no row before them.
 pub struct Confirmation {
@@ -28,8 +28,12 @@ pub struct CheckedCatalog {
     pub scope: Scope,
     pub catalog: PublicationCatalog,
     pub version: PublicationVersion,
-    /// Why rows are left out in this version.
+    /// The reason why rows are left out in this version.
     pub problem: Option<String>,
+    /// The reason why events are missing that the slot will never send. Everything else is confirmed.
+    pub loss: Option<String>,
+    /// The slot's statistics as they were read last.
+    pub counters: watch::Sender<Option<SlotCounters>>,
 }
 
 impl Confirmation {
@@ -56,7 +60,7 @@ impl Confirmation {
         *self.confirmed.borrow()
     }
 
-    /// Confirms the rest without a pause. [`Verdict::Settled`] follows.
+    /// Confirms the rest without a pause. [`CheckOutcome::Settled`] follows.
     pub fn settle(&self) {
         self.settle.notify_one();
     }
@@ -88,13 +92,15 @@ struct Checks {
     scope: Scope,
     version: PublicationVersion,
     problem: Option<String>,
+    loss: Option<String>,
+    counters: watch::Sender<Option<SlotCounters>>,
     /// The connection, unless it is lost.
     catalog: Option<PublicationCatalog>,
     wanted: watch::Receiver<Lsn>,
     confirmed: watch::Sender<Lsn>,
     status: RelayStatus,
     last_check: Instant,
-    /// When tables were looked for last that the configuration includes.
+    /// The time at which tables were looked for last that the configuration includes.
     last_search: Instant,
     /// Since when checks prove nothing.
     failing_since: Option<Instant>,
@@ -125,7 +131,7 @@ impl Checks {
         confirmed: watch::Sender<Lsn>,
         status: RelayStatus,
     ) -> Self {
-        let CheckedCatalog { options, source, scope, catalog, version, problem } = catalog;
+        let CheckedCatalog { options, source, scope, catalog, version, problem, loss, counters } = catalog;
         let now = Instant::now();
         Self {
             options,
@@ -133,6 +139,8 @@ impl Checks {
             scope,
             version,
             problem,
+            loss,
+            counters,
             catalog: Some(catalog),
             wanted,
             confirmed,
@@ -155,21 +163,22 @@ impl Checks {
                 () = settle.notified() => Some(self.settle().await),
             };
             let Some(verdict) = verdict else { continue };
-            let is_end = !matches!(verdict, Verdict::Settled);
+            let is_end = !matches!(verdict, CheckOutcome::Settled);
             inbox.send(Report::Confirmation(verdict));
+
             if is_end {
                 return;
             }
         }
     }
 
-    async fn settle(&mut self) -> Verdict {
+    async fn settle(&mut self) -> CheckOutcome {
         while self.has_more() && self.failing_since.is_none() {
             if let Some(verdict) = self.check().await {
                 return verdict;
             }
         }
-        Verdict::Settled
+        CheckOutcome::Settled
     }
 
     fn has_more(&self) -> bool {
@@ -187,7 +196,7 @@ impl Checks {
     }
 
     /// Checks the catalogs, and confirms what is proved. Returns a verdict that ends the session.
-    async fn check(&mut self) -> Option<Verdict> {
+    async fn check(&mut self) -> Option<CheckOutcome> {
         let wanted = *self.wanted.borrow_and_update();
         let checked = self.read().await;
         let now = Instant::now();
@@ -199,13 +208,16 @@ impl Checks {
                 None => {
                     self.failing_since = None;
                     raise(&self.confirmed, wanted);
-                    self.status.confirming();
+                    match &self.loss {
+                        Some(loss) => self.status.missing_events(loss),
+                        None => self.status.confirming(),
+                    }
                     return None;
                 }
             },
             Ok(Checked::Changed(published)) => match publication::problem(&published, &self.scope) {
                 Some(problem) => Ok(problem),
-                None => return Some(Verdict::Republished),
+                None => return Some(CheckOutcome::Republished),
             },
             Ok(Checked::Unsettled) => {
                 let publication = self.scope.pipeline.publication();
@@ -213,7 +225,7 @@ impl Checks {
                     "a transaction that changes the publication {publication} or the outbox table has not ended"
                 ))
             }
-            Err(error) if error.is_not_accepting() => return Some(Verdict::ShutDown(error)),
+            Err(error) if error.is_not_accepting() => return Some(CheckOutcome::ShutDown(error)),
             Err(error) => Err(format!("the publication cannot be checked: {}", ErrorChain::new(&error))),
         };
 
@@ -235,12 +247,17 @@ impl Checks {
             self.last_search = Instant::now();
             self.scope.watch(&mut catalog).await?;
         }
+        if self.has_more() {
+            self.counters.send_replace(catalog.slot_counters(self.source.slot()).await?);
+        }
+
         let mut settled = catalog.settled_version().await?;
         if settled.as_ref().is_some_and(|found| *found != self.version) {
             // A table may have come or gone.
             self.scope.watch(&mut catalog).await?;
             settled = catalog.settled_version().await?;
         }
+
         let checked = match settled {
             Some(found) if found == self.version => Checked::Unchanged,
             Some(_) => Checked::Changed(Box::new(catalog.published(self.source.slot()).await?)),

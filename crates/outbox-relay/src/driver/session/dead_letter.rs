@@ -71,10 +71,12 @@ impl DeadLetters {
             target: "outbox.relay", event = %poison.event, commit = %poison.position.commit, index = poison.position.index,
             topic = &*record.topic, error = %ErrorChain::new(&error), "row dead-lettered"
         );
+
         record.headers.push((REASON.into(), Some(Bytes::from(ErrorChain::new(&error).to_string()))));
         if let Some(refused_by) = refused_by {
             record.headers.push((TOPIC.into(), Some(Bytes::from(refused_by.to_owned()))));
         }
+
         self.due.push_back((poison, record));
         Ok(())
     }

@@ -3,8 +3,8 @@ use crate::error::Error;
 use crate::rows::DecodeError;
 use crate::status::Reconnect;
 
-/// How a session ended.
-pub enum Ended {
+/// The way in which a session ended.
+pub enum SessionEnd {
     /// On request, after everything that was sent was confirmed.
     Drained,
     /// All state is out of date, so the start procedure runs again.
@@ -25,7 +25,7 @@ pub enum Ended {
     NextStep,
 }
 
-impl Ended {
+impl SessionEnd {
     /// Returns how a session ends that can read no more.
     pub fn from_feed(error: FeedError) -> Result<Self, Error> {
         match &error {

@@ -4,8 +4,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::batch_sender::{Answered, BatchSender};
 use super::confirmation::Confirmation;
-use super::ended::Ended;
-use super::inbox::{Report, Verdict};
+use super::ended::SessionEnd;
+use super::inbox::{CheckOutcome, Report};
 use super::monitor::Monitor;
 use super::planner::{Command, Planner};
 use super::reader::FeedError;
@@ -71,7 +71,7 @@ impl Executor {
     }
 
     /// Gives a report to the planner. Returns how the session ends, if it ends.
-    pub fn take(&mut self, report: Report, planner: &mut Planner, turns: &Turns) -> Result<Option<Ended>, Error> {
+    pub fn take(&mut self, report: Report, planner: &mut Planner, turns: &Turns) -> Result<Option<SessionEnd>, Error> {
         let before = planner.counters();
         match report {
             Report::Produced { broker, answers } => {
@@ -79,7 +79,7 @@ impl Executor {
                 for (id, outcome, refusal) in outcomes {
                     let before = planner.counters();
                     planner.produced(id, outcome, refusal);
-                    turns.wrote(planner, id, before);
+                    turns.record_written(planner, id, before);
                 }
                 retry.into_iter().for_each(|retry| self.requests.retry(retry));
             }
@@ -91,7 +91,7 @@ impl Executor {
                     self.status.scan_cut();
                 }
                 planner.log_read(id, seen, tail);
-                turns.wrote(planner, id, before);
+                turns.record_written(planner, id, before);
                 // The log may show that a batch without an answer was appended.
                 if planner.batch(id).is_none() {
                     self.sender.settled(id);
@@ -101,15 +101,18 @@ impl Executor {
             Report::Topic(name, Ok(topic)) => self.topic_found(&name, topic, planner)?,
             Report::Topic(name, Err(error)) => self.topic_missed(name, error, planner)?,
             Report::SlotHeld(true) => planner.held(),
-            Report::SlotHeld(false) => return Ok(Some(Ended::Lost)),
+            Report::SlotHeld(false) => return Ok(Some(SessionEnd::Lost)),
             Report::TopicGrown(topic) => planner.topic_grown(topic),
-            Report::TopicChanged(topic) => return Ok(Some(Ended::TopicChanged(topic))),
-            Report::Confirmation(Verdict::Settled) => {}
-            Report::Confirmation(Verdict::Republished) => return Ok(Some(Ended::Republished)),
-            Report::Confirmation(Verdict::ShutDown(error)) => return Ok(Some(Ended::Restart(FeedError::Wal(error)))),
+            Report::TopicChanged(topic) => return Ok(Some(SessionEnd::TopicChanged(topic))),
+            Report::Confirmation(CheckOutcome::Settled) => {}
+            Report::Confirmation(CheckOutcome::Republished) => return Ok(Some(SessionEnd::Republished)),
+            Report::Confirmation(CheckOutcome::ShutDown(error)) => {
+                return Ok(Some(SessionEnd::Restart(FeedError::Wal(error))));
+            }
             Report::Failed(error) => return Err(Error::kafka("let the relay start", error)),
             Report::Panicked(panic) => std::panic::resume_unwind(panic),
         }
+
         if planner.counters().since(before).repeats_as_new > 0 {
             self.sender.report_repeats();
         }
@@ -146,7 +149,7 @@ impl Executor {
         self.confirmation.confirmed()
     }
 
-    /// Confirms the rest without a pause. [`Verdict::Settled`] follows.
+    /// Confirms the rest without a pause. [`CheckOutcome::Settled`] follows.
     pub fn settle(&self) {
         self.confirmation.settle();
     }

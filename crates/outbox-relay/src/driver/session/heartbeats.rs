@@ -17,7 +17,7 @@ use outbox_kafka::{BatchBuilder, Cluster, Compression, Produced, Producer, Recor
 use outbox_net::{Backoff, ErrorChain};
 use outbox_wal::{ConnectOptions, SqlConnection};
 
-/// When the next heartbeat is due. It outlives sessions, so that short ones delay no heartbeat.
+/// The time of the next heartbeat. It outlives sessions, so that short ones delay no heartbeat.
 pub struct Heartbeats {
     record: Arc<Mutex<Schedule>>,
     action: Arc<Mutex<Schedule>>,
@@ -55,7 +55,7 @@ impl Heartbeats {
     }
 }
 
-/// When a part of the next heartbeat is due, and whether the last attempt failed.
+/// The time at which a part of the next heartbeat is due, and whether the last attempt failed.
 pub struct Schedule {
     interval: Duration,
     due: Instant,
@@ -211,6 +211,7 @@ impl Part for StatementRunner {
                 Err(error) => return Err(error),
             }
         }
+
         let mut connection = SqlConnection::open(&self.options).await?;
         connection.execute(&self.query).await?;
         self.connection = Some(connection);

@@ -65,7 +65,7 @@ pub enum Report {
     TopicChanged(Box<str>),
     /// A topic has more partitions and is otherwise the same.
     TopicGrown(Box<str>),
-    Confirmation(Verdict),
+    Confirmation(CheckOutcome),
     /// Kafka cannot be used, and a retry would not help.
     Failed(outbox_kafka::Error),
     /// A task has panicked.
@@ -87,7 +87,7 @@ pub struct Answer {
 }
 
 /// The consequence of checks for the session.
-pub enum Verdict {
+pub enum CheckOutcome {
     /// Nothing more can be confirmed at present.
     Settled,
     /// The publication has changed, and publishes all rows from now on.

@@ -32,7 +32,7 @@ struct Scope {
     cluster: Arc<Cluster>,
     origin: Arc<Origin>,
     window: Window,
-    /// How many records of others are read in a partition while rows of the slot's window are looked for.
+    /// The number of records of others that are read in a partition while rows of the slot's window are looked for.
     limit: u64,
     status: RelayStatus,
 }
@@ -100,6 +100,7 @@ impl Scope {
         let end = self.cluster.list_offsets(topic, partition, OffsetAt::Latest).await?;
         let start = self.cluster.list_offsets(topic, partition, OffsetAt::Earliest).await?;
         let mut scan = Scan::new(&self.window, reach, start..end, self.limit, FIRST_STEP);
+
         while let Some(step) = scan.next_step() {
             let end = step.end;
             let visitor = |entry: Entry<'_>| self.show(entry, |seen| scan.seen(seen));
@@ -108,6 +109,7 @@ impl Scope {
                 return Ok(None);
             }
         }
+
         let (seen, tail) = scan.finish();
         if tail.cut {
             tracing::warn!(
@@ -155,6 +157,7 @@ fn look(origin: &Origin, batch: &outbox_kafka::BatchHeader, record: outbox_kafka
         // As with Debezium's records, the event decides.
         Some(Placed::Elsewhere) | None => Content::Unplaced(event),
     };
+
     let producer = Producer { id: batch.producer.id, epoch: batch.producer.epoch };
     Some(Seen { written_by: (producer.id >= 0).then_some((producer, batch.last_sequence)), content })
 }

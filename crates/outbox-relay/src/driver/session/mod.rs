@@ -43,7 +43,7 @@ use self::batch_sender::BatchSender;
 use self::confirmation::Confirmation;
 use self::dead_letter::DeadLetters;
 use self::executor::Executor;
-use self::inbox::{Inbox, Report, Task, Verdict};
+use self::inbox::{CheckOutcome, Inbox, Report, Task};
 use self::log_reader::LogReader;
 use self::monitor::Monitor;
 use self::pace::{Backlog, Pace};
@@ -64,7 +64,7 @@ use outbox_kafka::Cluster;
 use outbox_net::ErrorChain;
 
 pub use self::confirmation::CheckedCatalog;
-pub use self::ended::Ended;
+pub use self::ended::SessionEnd;
 pub use self::heartbeats::Heartbeats;
 pub use self::pace::backoff;
 pub use self::reader::ChangeFeed;
@@ -80,32 +80,32 @@ pub struct Session {
     turn: Interval,
     /// Whether more changes follow at once.
     is_behind: bool,
-    /// When commands were carried out last.
-    acted: Instant,
+    /// The time at which commands were carried out last.
+    commands_run_at: Instant,
     turns: Turns,
     status: RelayStatus,
     _heartbeats: Vec<Task>,
     span: tracing::Span,
 }
 
-/// How long the broker may take to acknowledge the rest at the end.
+/// The time that the broker may take to acknowledge the rest at the end.
 const DRAIN: Duration = Duration::from_secs(10);
 
 impl Session {
     /// Relays until `stop` is done or the session ends. Returns how it ended, and what is confirmed.
-    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(Ended, Lsn), Error> {
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(SessionEnd, Lsn), Error> {
         let span = self.span.clone();
         self.run_to_end(stop).instrument(span).await
     }
 
-    async fn run_to_end(mut self, stop: impl Future<Output = ()> + Send) -> Result<(Ended, Lsn), Error> {
+    async fn run_to_end(mut self, stop: impl Future<Output = ()> + Send) -> Result<(SessionEnd, Lsn), Error> {
         let ended = self.relay(stop).await;
         // However it ended, the row is still there.
         let ended = match (ended, self.planner.take_stop()) {
-            (Ok(Ended::Drained), Some(error)) => Err(error),
+            (Ok(SessionEnd::Drained), Some(error)) => Err(error),
             (ended, _) => ended,
         };
-        if ended.as_ref().is_ok_and(Ended::is_change_of_reading) {
+        if ended.as_ref().is_ok_and(SessionEnd::is_change_of_reading) {
             self.drain().await?;
         }
         tracing::info!(
@@ -130,14 +130,14 @@ impl Session {
         ended.map(|ended| (ended, self.executor.confirmed()))
     }
 
-    async fn relay(&mut self, stop: impl Future<Output = ()> + Send) -> Result<Ended, Error> {
+    async fn relay(&mut self, stop: impl Future<Output = ()> + Send) -> Result<SessionEnd, Error> {
         let mut stop = pin!(stop);
         loop {
             let pace = self.pace();
             let may_read = self.may_read(pace);
             let lingers = self.lingers(pace) && may_read;
             if !lingers {
-                self.act()?;
+                self.run_commands()?;
             }
             if self.planner.is_stopping() {
                 return self.end_before_stop(stop).await;
@@ -145,21 +145,21 @@ impl Session {
             self.end_turn();
             if let Some(topic) = self.planner.take_grown() {
                 self.drain().await?;
-                return Ok(Ended::TopicChanged(topic));
+                return Ok(SessionEnd::TopicChanged(topic));
             }
 
             // While there is no room for more rows, the stream may end, and another process take the slot.
             let run = async { if may_read { self.reader.next().await } else { Err(self.reader.lost().await) } };
             let ended = tokio::select! {
                 biased;
-                () = &mut stop => return self.drain().await.map(|()| Ended::Drained),
+                () = &mut stop => return self.drain().await.map(|()| SessionEnd::Drained),
                 _ = self.turn.tick() => None,
                 report = self.executor.next() => self.take(report)?,
                 run = run => match run {
                     Ok(run) => self.read(run)?,
-                    Err(error) => Some(Ended::from_feed(error)?),
+                    Err(error) => Some(SessionEnd::from_feed(error)?),
                 },
-                () = sleep_until(self.acted + pace.linger), if lingers => None,
+                () = sleep_until(self.commands_run_at + pace.linger), if lingers => None,
             };
             if let Some(ended) = ended {
                 return Ok(ended);
@@ -180,11 +180,13 @@ impl Session {
 
     /// Returns whether rows wait for others that follow at once, so that batches become larger.
     fn lingers(&self, pace: Pace) -> bool {
-        self.is_behind && self.acted.elapsed() < pace.linger && self.planner.progress().waiting_bytes() < pace.enough
+        self.is_behind
+            && self.commands_run_at.elapsed() < pace.linger
+            && self.planner.progress().waiting_bytes() < pace.enough
     }
 
     /// Takes the changes of a run. Before a change that is forbidden, what was read is written first.
-    fn read(&mut self, run: Run) -> Result<Option<Ended>, Error> {
+    fn read(&mut self, run: Run) -> Result<Option<SessionEnd>, Error> {
         let Run { changes, end, mode, ignored, wal_end, read_at } = run;
         self.is_behind = matches!(end, RunEnd::Behind);
         self.turns.read(mode, wal_end, ignored);
@@ -192,8 +194,9 @@ impl Session {
         if let Some(ended) = changes.into_iter().find_map(|change| self.planner.change(change)) {
             return Ok(Some(ended));
         }
+
         let RunEnd::Last(Some(error)) = end else { return Ok(None) };
-        match Ended::from_feed(error) {
+        match SessionEnd::from_feed(error) {
             Err(error) if error.is_at_change() => {
                 self.planner.stop_here(error);
                 Ok(None)
@@ -202,8 +205,8 @@ impl Session {
         }
     }
 
-    fn act(&mut self) -> Result<(), Error> {
-        self.acted = Instant::now();
+    fn run_commands(&mut self) -> Result<(), Error> {
+        self.commands_run_at = Instant::now();
         self.executor.run(&mut self.planner)
     }
 
@@ -211,15 +214,15 @@ impl Session {
         self.turns.end(&mut self.planner, self.executor.confirmed());
     }
 
-    fn take(&mut self, report: Report) -> Result<Option<Ended>, Error> {
+    fn take(&mut self, report: Report) -> Result<Option<SessionEnd>, Error> {
         self.executor.take(report, &mut self.planner, &self.turns)
     }
 
     /// Waits until everything before the stop is acknowledged and confirmed.
-    async fn end_before_stop(&mut self, mut stop: Pin<&mut impl Future<Output = ()>>) -> Result<Ended, Error> {
+    async fn end_before_stop(&mut self, mut stop: Pin<&mut impl Future<Output = ()>>) -> Result<SessionEnd, Error> {
         let mut deadline = None;
         loop {
-            self.act()?;
+            self.run_commands()?;
             self.turns.draining();
             self.end_turn();
             let is_written = self.planner.progress().buffered_rows() == 0;
@@ -232,14 +235,14 @@ impl Session {
                 async { if is_written { executor.next_or_confirmed().await } else { Some(executor.next().await) } };
             let ended = tokio::select! {
                 biased;
-                () = &mut stop => return self.drain().await.map(|()| Ended::Drained),
+                () = &mut stop => return self.drain().await.map(|()| SessionEnd::Drained),
                 _ = self.turn.tick() => None,
                 report = next => match report {
                     Some(report) => self.take(report)?,
-                    None => Some(Ended::Drained),
+                    None => Some(SessionEnd::Drained),
                 },
-                error = reader.lost() => Some(Ended::from_feed(error)?),
-                () = sleep_until(deadline.unwrap_or(self.acted)), if is_written => Some(Ended::Drained),
+                error = reader.lost() => Some(SessionEnd::from_feed(error)?),
+                () = sleep_until(deadline.unwrap_or(self.commands_run_at)), if is_written => Some(SessionEnd::Drained),
             };
             if let Some(ended) = ended {
                 return Ok(ended);
@@ -260,7 +263,7 @@ impl Session {
     async fn write_rest(&mut self) -> Result<(), Error> {
         let mut is_settling = false;
         loop {
-            self.act()?;
+            self.run_commands()?;
             self.turns.draining();
             self.end_turn();
             let reads_on = self.planner.is_in_transaction() && self.reader.has_more();
@@ -273,7 +276,7 @@ impl Session {
             let is_done = tokio::select! {
                 biased;
                 report = self.executor.next() => {
-                    let is_settled = matches!(report, Report::Confirmation(Verdict::Settled));
+                    let is_settled = matches!(report, Report::Confirmation(CheckOutcome::Settled));
                     self.take(report)?.is_some() || is_settled
                 }
                 run = self.reader.next(), if may_read => match run {
@@ -282,7 +285,7 @@ impl Session {
                 },
             };
             if is_done {
-                return self.act();
+                return self.run_commands();
             }
         }
     }
@@ -335,6 +338,7 @@ impl Shared<'_> {
             streamed_before.map(Backlog::streamed_before),
             status.clone(),
         );
+
         let logs = LogReader::new(Arc::clone(cluster), origin, window, settings.scan_limit(), status.clone());
         let mut requests = Requests::new(
             Arc::clone(cluster),
@@ -344,12 +348,14 @@ impl Shared<'_> {
             settings.topic_creation().cloned(),
             logs,
         );
+
         if !cluster.has_answered() || !gaps.are_reported() {
             requests.reach_cluster(Arc::clone(gaps));
         }
 
         let mut turn = interval(BEAT);
         turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+
         let turns = Turns::new(status.clone(), window, feed.mode(), settings.on_update());
         let confirmation = Confirmation::start(catalog, window.confirmed, status.clone(), &inbox);
         let reader = WalReader::start(feed, confirmation.subscribe());
@@ -358,13 +364,14 @@ impl Shared<'_> {
         let monitor = Monitor::start(Arc::clone(cluster), interval, (options, source), status.clone(), &inbox);
         let sender = BatchSender::new(Arc::clone(cluster), status.clone(), Arc::clone(gaps), batch.bytes, inbox);
         let executor = Executor::new(sender, requests, confirmation, monitor, reports, status.clone());
+
         Session {
             reader,
             planner,
             executor,
             turn,
             is_behind: false,
-            acted: Instant::now(),
+            commands_run_at: Instant::now(),
             turns,
             status: status.clone(),
             _heartbeats: heartbeats,

@@ -18,7 +18,7 @@ pub struct Monitor {
     _tasks: [Task; 2],
 }
 
-/// How often the slot's positions are read, for metrics.
+/// The interval at which the slot's positions are read, for metrics.
 const SLOT: Duration = Duration::from_secs(10);
 
 impl Monitor {
@@ -66,6 +66,7 @@ async fn changed(cluster: &Cluster, topics: &[Arc<Topic>]) -> Option<Report> {
     let described = cluster.refreshed_all(&names).await.inspect_err(|error| {
         tracing::debug!(target: "outbox.relay", error = %ErrorChain::new(error), "topics cannot be described");
     });
+
     let mut grown = None;
     for (topic, now) in topics.iter().zip(described.ok()?) {
         match now {

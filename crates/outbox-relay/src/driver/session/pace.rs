@@ -3,7 +3,8 @@ use std::time::{Duration, SystemTime};
 use crate::Lsn;
 use outbox_net::Backoff;
 
-/// How far the relay reads ahead of the brokers, and how long rows wait for others, while much is known to come.
+/// The distance that the relay reads ahead of the brokers, and the time that rows wait for others, while much is known
+/// to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// The bytes of records that may be read ahead of the broker's acknowledgements.

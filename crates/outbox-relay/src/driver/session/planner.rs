@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::encoded::Encoded;
-use super::ended::Ended;
+use super::ended::SessionEnd;
 use super::inbox::SeenRecords;
 use super::pace::Backlog;
 use super::reader::{Change, FeedError};
@@ -31,7 +31,7 @@ pub struct Planner {
     commit_times: CommitTimes,
     /// A topic that has more partitions than rows are sent to.
     grown: Option<Box<str>>,
-    /// When the changes were read that are taken now.
+    /// The time at which the changes were read that are taken now.
     now: SystemTime,
     status: RelayStatus,
 }
@@ -65,7 +65,7 @@ impl Planner {
     }
 
     /// Takes a change. Returns how the session ends, if it ends here.
-    pub fn change(&mut self, change: Change) -> Option<Ended> {
+    pub fn change(&mut self, change: Change) -> Option<SessionEnd> {
         let in_turn = match change {
             Change::Event(WalEvent::Begin { commit, committed_at }) => {
                 self.backlog.iter_mut().for_each(|backlog| backlog.begin(commit, committed_at, self.now));
@@ -83,7 +83,7 @@ impl Planner {
                 if in_turn.is_ok() {
                     self.skips.committed(end);
                     if self.backlog.as_ref().is_some_and(Backlog::is_better_copied) {
-                        return Some(Ended::ToCopy);
+                        return Some(SessionEnd::ToCopy);
                     }
                 }
                 in_turn
@@ -94,18 +94,18 @@ impl Planner {
             }
             Change::EndOfStep(end) => {
                 self.progress.idle(end);
-                return Some(Ended::NextStep);
+                return Some(SessionEnd::NextStep);
             }
         };
-        in_turn.err().map(|out_of_turn| Ended::Restart(FeedError::OutOfTurn(out_of_turn)))
+        in_turn.err().map(|out_of_turn| SessionEnd::Restart(FeedError::OutOfTurn(out_of_turn)))
     }
 
     /// Takes the changes up to the end of the open transaction, and drops those after it. Fails if they are out of
     /// turn.
-    pub fn finish_transaction(&mut self, changes: Vec<Change>) -> Result<(), Ended> {
+    pub fn finish_transaction(&mut self, changes: Vec<Change>) -> Result<(), SessionEnd> {
         for change in changes {
             match self.change(change) {
-                Some(ended @ Ended::Restart(_)) => return Err(ended),
+                Some(ended @ SessionEnd::Restart(_)) => return Err(ended),
                 _ if !self.is_in_transaction() => break,
                 _ => {}
             }
@@ -157,6 +157,7 @@ impl Planner {
             if let Some(topic) = self.router.next_missing() {
                 return Some(Command::FindTopic(topic));
             }
+
             let Self { progress, router, .. } = self;
             let topics = router.topics();
             return Some(match progress.next_action(|id| topics.partition(id).is_none_or(&has_room)) {

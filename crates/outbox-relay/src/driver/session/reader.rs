@@ -194,6 +194,7 @@ impl Run {
             }
             read = feed.buffered();
         };
+
         Self {
             changes,
             end,
@@ -252,6 +253,7 @@ impl ChangeFeed {
         if let Some(event) = self.rows.take_pending() {
             return Ok((0, self.change(event.map(Some), 0)?));
         }
+
         if let Some(catch_up) = &mut self.catch_up {
             let data = tokio::select! {
                 biased;
@@ -266,6 +268,7 @@ impl ChangeFeed {
             self.rows.reset();
             return Ok((0, self.step_end.map(Change::EndOfStep)));
         }
+
         let message = self.stream.next().await.map_err(FeedError::Wal)?;
         self.message(&message)
     }

@@ -33,7 +33,7 @@ pub struct Requests {
     open: FuturesUnordered<BoxFuture<'static, Option<Report>>>,
 }
 
-/// How often the right to read a topic is checked while it is missing.
+/// The interval at which the privilege to read a topic is checked while it is missing.
 const READ_CHECK: Duration = Duration::from_secs(10);
 
 impl Requests {
@@ -211,8 +211,10 @@ async fn prove_held(options: ConnectOptions, source: Source) -> Report {
 async fn pause_before(retry: Retry, cluster: Arc<Cluster>) -> Report {
     let Retry { batches, topics, pause } = retry;
     tokio::time::sleep(pause).await;
+
     let names: BTreeSet<&str> = topics.iter().map(|topic| topic.name()).collect();
     let names: Vec<&str> = names.into_iter().collect();
+
     if let Ok(described) = cluster.refreshed_all(&names).await {
         for (name, now) in names.iter().zip(described) {
             let mut before = topics.iter().filter(|topic| topic.name() == *name);

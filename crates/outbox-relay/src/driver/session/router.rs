@@ -23,7 +23,7 @@ pub struct Router {
     /// Topics that rows wait for, and that nobody has asked for yet.
     missing: VecDeque<Box<str>>,
     dead_letters: DeadLetters,
-    /// Why a broker refused rows of a partition last.
+    /// The reason why a broker refused rows of a partition last.
     refusals: HashMap<PartitionId, outbox_kafka::Error>,
     /// The first row that can never be written, or change that is forbidden, and why: the writing ends before it.
     stop: Option<(Position, Error)>,
@@ -100,6 +100,7 @@ impl Router {
             Some(refusal) => error.caused_by(refusal),
             None => error,
         };
+
         match self.dead_letters.add(poison, refused_by.as_deref(), error) {
             Ok(()) => self.status.dead_lettered(),
             Err(error) => self.stop_at(progress, position, error),
@@ -114,6 +115,7 @@ impl Router {
             let (position, event, named) = (poison.position, poison.event, record.partition);
             let encoded = self.encoder.encode_dead_letter(position, &record);
             let size = encoded.size();
+
             match self.topics.destination(&record.topic, named, record.key.as_deref(), event.as_bytes()) {
                 Destination::Partition(partition) => progress.dead_letter(poison, partition, encoded, size),
                 Destination::Unknown => {
@@ -166,6 +168,7 @@ impl Router {
             let parts = record.body.parts().map_err(Error::wal)?;
             self.topics.destination(topic, named, parts.key, event.as_bytes())
         };
+
         match destination {
             Destination::Partition(partition) => progress.place(turn, partition, record),
             Destination::Unknown => self.wait_for_topic(topic.into(), Waiting { turn, named, record }),

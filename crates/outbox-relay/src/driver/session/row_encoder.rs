@@ -92,6 +92,7 @@ impl RowEncoder {
                 return EncodedRow::Unwritable { event, error };
             }
         };
+
         if let Some(context) = &self.context_headers {
             _ = record.headers.splice(..0, context.iter().map(|(name, value)| (name, Some(value.into()))));
         }

@@ -76,7 +76,7 @@ impl SkipList {
 pub enum Skip {
     No,
     ForTheFirstTime,
-    /// As in an earlier hold of the slot.
+    /// The same as in an earlier hold of the slot.
     Again,
 }
 
@@ -137,6 +137,7 @@ mod tests {
         assert_eq!(skips.take(position(50, 0)), Skip::No);
         assert_eq!(skips.take(position(50, 2)), Skip::No);
         assert_eq!(skips.take(position(50, 1)), Skip::ForTheFirstTime);
+
         skips.committed(Lsn::new(70));
         assert!(
             fates()

@@ -51,16 +51,17 @@ impl Turns {
             oldest: planner.oldest_unconfirmed(confirmed),
             catch_up: (until_end(self.window.confirmed), until_end(planner.read_up_to())),
         };
+
         self.updates.add(0);
         self.status.record_turn(turn, counters.since(self.counted));
         self.counted = counters;
     }
 
     /// Records what a topic's brokers have acknowledged since `before`.
-    pub fn wrote(&self, planner: &Planner, id: PartitionId, before: Counters) {
+    pub fn record_written(&self, planner: &Planner, id: PartitionId, before: Counters) {
         let new = planner.counters().since(before);
         if let (1.., Some((topic, _))) = (new.acknowledged, planner.topics().partition(id)) {
-            self.status.wrote(topic.name(), new.acknowledged, new.acknowledged_bytes);
+            self.status.record_written(topic.name(), new.acknowledged, new.acknowledged_bytes);
         }
     }
 

@@ -1,6 +1,6 @@
 use outbox_core::uuid::Uuid;
 
-use super::{Identity, InFlightBatch, PartitionWriter, Repetitions, Request, State, Verdict};
+use super::{BatchState, Identity, InFlightBatch, PartitionWriter, Repetitions, Request, State};
 use crate::Lsn;
 use crate::position::Position;
 use crate::progress::action::{Arrival, Content, Outcome, Seen, Tail};
@@ -15,13 +15,15 @@ impl<R> PartitionWriter<R> {
             debug_assert!(false, "an outcome of a batch that was not asked for");
             return Vec::new();
         };
+
         if flight.is_trial {
             self.tried(&outcome, ledger);
             return Vec::new();
         }
+
         // Right behind what is known: nobody has written in between.
-        let is_next = |offset| self.knowledge.up_to == Some(offset) && self.repetitions == Repetitions::Told;
-        let (request, verdict) = match outcome {
+        let is_next = |offset| self.knowledge.up_to == Some(offset) && self.repetitions == Repetitions::Reported;
+        let (request, state) = match outcome {
             Outcome::Appended { base_offset, arrival }
                 if !flight.check || (arrival == Arrival::Now && is_next(base_offset)) =>
             {
@@ -33,16 +35,17 @@ impl<R> PartitionWriter<R> {
                 return Vec::new();
             }
             Outcome::Rejected { rows } => return self.reject(&rows, ledger),
-            Outcome::NotAppended => (Request::Produce, Verdict::Open),
-            Outcome::Appended { arrival, .. } => (Request::Read, Verdict::Appended(arrival)),
-            Outcome::OutOfOrder => (Request::Read, Verdict::OutOfOrder),
-            Outcome::InvalidEpoch => (Request::Read, Verdict::InvalidEpoch),
+            Outcome::NotAppended => (Request::Produce, BatchState::Open),
+            Outcome::Appended { arrival, .. } => (Request::Read, BatchState::Appended(arrival)),
+            Outcome::OutOfOrder => (Request::Read, BatchState::OutOfOrder),
+            Outcome::InvalidEpoch => (Request::Read, BatchState::InvalidEpoch),
             Outcome::Unknown => {
                 flight.unsure = true;
-                (Request::Read, Verdict::Unknown)
+                (Request::Read, BatchState::Unknown)
             }
         };
-        flight.verdict = verdict;
+
+        flight.state = state;
         self.state = State::Due(request);
         Vec::new()
     }
@@ -51,8 +54,8 @@ impl<R> PartitionWriter<R> {
     fn tried(&mut self, outcome: &Outcome, ledger: &mut Ledger) {
         ledger.counters.repeats_as_new += u64::from(matches!(outcome, Outcome::Appended { arrival: Arrival::Now, .. }));
         self.repetitions = match outcome {
-            Outcome::Appended { arrival: Arrival::NowOrBefore, .. } => Repetitions::Told,
-            Outcome::Appended { arrival: Arrival::Now, .. } => Repetitions::NotTold,
+            Outcome::Appended { arrival: Arrival::NowOrBefore, .. } => Repetitions::Reported,
+            Outcome::Appended { arrival: Arrival::Now, .. } => Repetitions::NotReported,
             _ => Repetitions::Untried,
         };
         self.arrive(ledger);
@@ -80,9 +83,11 @@ impl<R> PartitionWriter<R> {
         for (index, row) in flight.rows.into_iter().enumerate() {
             if is_single || indices.contains(&index) { poison.push(row) } else { rest.push(row) }
         }
+
         if poison.is_empty() {
             self.take = (rest.len() / 2).max(1);
         }
+
         for row in &poison {
             ledger.counters.poison += 1;
             ledger.release(row.bytes);
@@ -128,6 +133,7 @@ impl<R> PartitionWriter<R> {
             debug_assert!(false, "a read that was not asked for");
             return;
         }
+
         self.state = State::Idle;
         let oldest_commit = ledger.transactions.oldest_commit().unwrap_or_default();
         // Own records of before the window show that all of the window's are after them.
@@ -145,11 +151,13 @@ impl<R> PartitionWriter<R> {
                 self.identity = Identity::Found(Cursor::after(producer, last));
             }
         }
+
         self.knowledge.up_to = Some(tail.end);
         if let Some(flight) = self.in_flight.take() {
             self.compare(flight, ledger);
         }
         self.skip_met(ledger);
+
         if self.knowledge.past_window {
             self.seen.forget_unplaced();
         }
@@ -163,18 +171,20 @@ impl<R> PartitionWriter<R> {
             let is_there = self.seen.take(row.position, row.event);
             if is_there { found.push(row) } else { missing.push(row) }
         }
+
         // With its first number taken by other rows, the batch as it is can never be appended any more.
         let last = self.knowledge.last_of_writer.map(|last| Cursor::after(flight.at.producer, last));
         let is_overtaken = last.is_some_and(|next| next != flight.at);
-        if flight.verdict == Verdict::Unknown && found.is_empty() && !is_overtaken {
+        if flight.state == BatchState::Unknown && found.is_empty() && !is_overtaken {
             self.in_flight = Some(InFlightBatch { rows: missing, ..flight });
             self.state = State::Due(Request::Produce);
             return;
         }
-        let is_refused = matches!(flight.verdict, Verdict::OutOfOrder | Verdict::InvalidEpoch);
+
+        let is_refused = matches!(flight.state, BatchState::OutOfOrder | BatchState::InvalidEpoch);
         self.refusals = if found.is_empty() { self.refusals.saturating_add(1) } else { 0 };
         let expected = flight.at.past(found.len());
-        let is_new = flight.verdict == Verdict::Appended(Arrival::Now) && last.is_none_or(|next| next == expected);
+        let is_new = flight.state == BatchState::Appended(Arrival::Now) && last.is_none_or(|next| next == expected);
         if is_new && missing.is_empty() && !self.queue.is_empty() && self.repetitions == Repetitions::Untried {
             self.in_flight = Some(InFlightBatch { rows: found, is_trial: true, ..flight });
             self.state = State::Due(Request::Produce);
@@ -189,8 +199,9 @@ impl<R> PartitionWriter<R> {
         self.requeue(missing, ledger);
         self.move_to(next);
         self.check_next = !is_whole || next != expected;
+
         // The log does not say which sequence the broker waits for, or the id is fenced off: only a new id continues.
-        if flight.verdict == Verdict::InvalidEpoch || self.refusals > 1 {
+        if flight.state == BatchState::InvalidEpoch || self.refusals > 1 {
             self.identity = Identity::None;
             self.refusals = 0;
         }

@@ -24,7 +24,7 @@ pub struct PartitionWriter<R> {
     /// The next batch's answer has to be checked: an attempt of a batch that was taken apart may still be appended.
     check_next: bool,
     repetitions: Repetitions,
-    /// How many times in a row the batch's numbers turned out to be taken, and none of its rows was there.
+    /// The number of times in a row that the batch's numbers turned out to be taken, and none of its rows was there.
     refusals: u32,
     /// At most that many rows in the next batch, while the one that the broker does not take is looked for.
     take: usize,
@@ -83,8 +83,8 @@ enum Identity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Repetitions {
     Untried,
-    Told,
-    NotTold,
+    Reported,
+    NotReported,
 }
 
 /// The one batch of a partition whose outcome is not known yet.
@@ -96,16 +96,16 @@ pub struct InFlightBatch<R> {
     pub check: bool,
     /// An attempt had no answer, so it may be appended at any later time.
     pub unsure: bool,
-    pub verdict: Verdict,
+    pub state: BatchState,
     pub attempts: u32,
     pub bytes: usize,
     /// All of it is in the log: it is sent once more, to see how the broker answers then.
     pub is_trial: bool,
 }
 
-/// Why the log is read while a batch is in flight.
+/// The outcome of a batch in flight, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum BatchState {
     Open,
     Appended(Arrival),
     Unknown,
@@ -143,6 +143,7 @@ impl<R> PartitionWriter<R> {
             return;
         }
         ledger.hold(row.bytes);
+
         if !self.seen.is_empty() && self.seen.take(row.position, row.event) {
             ledger.skip(&row);
         } else {
@@ -218,15 +219,17 @@ impl<R> PartitionWriter<R> {
             self.knowledge.last_of_writer = None;
             return Some(Action::Read { partition, from });
         }
+
         if self.in_flight.is_none() {
             self.form_batch(window, limit, ledger)?;
         }
+
         let flight = self.in_flight.as_mut()?;
         if flight.attempts > 0 {
             ledger.counters.sent_again += flight.rows.len() as u64;
         }
         flight.attempts = flight.attempts.saturating_add(1);
-        flight.verdict = Verdict::Open;
+        flight.state = BatchState::Open;
         Some(Action::Produce(partition))
     }
 
@@ -241,9 +244,11 @@ impl<R> PartitionWriter<R> {
             Identity::Inherited(cursor) => (cursor, true),
             Identity::None | Identity::Found(_) => return None,
         };
+
         let in_window = window.holds(self.queue.front()?.position);
         let mut rows = Vec::new();
         let mut bytes: usize = 0;
+
         while let Some(row) = self.queue.front() {
             let is_full = rows.len() >= limit.rows.min(self.take) || bytes.saturating_add(row.bytes) > limit.bytes;
             if !rows.is_empty() && (is_full || window.holds(row.position) != in_window) {
@@ -254,6 +259,7 @@ impl<R> PartitionWriter<R> {
             ledger.counters.duplicates_accepted += u64::from(in_doubt);
             rows.extend(self.queue.pop_front());
         }
+
         self.queued = self.queued.saturating_sub(bytes);
         ledger.counters.sent += rows.len() as u64;
         self.in_flight = Some(InFlightBatch {
@@ -261,7 +267,7 @@ impl<R> PartitionWriter<R> {
             at,
             check,
             unsure: false,
-            verdict: Verdict::Open,
+            state: BatchState::Open,
             attempts: 0,
             bytes,
             is_trial: false,

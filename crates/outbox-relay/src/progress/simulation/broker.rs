@@ -161,6 +161,7 @@ impl PartitionLog {
         let Request { producer, base_sequence: first, .. } = *request;
         let last = (first + i32::try_from(request.rows.len()).unwrap() - 1) & i32::MAX;
         let offset = self.end();
+
         if let Some(state) = self.writers.get_mut(&producer.id) {
             if producer.epoch < state.epoch {
                 return Answer::InvalidEpoch;
@@ -179,9 +180,11 @@ impl PartitionLog {
                 state.batches.clear();
             }
         }
+
         if request.sender < self.known_to && self.found != Some(producer.id) {
             self.excuse("late under an unknown producer id");
         }
+
         let is_old = request.rows.iter().all(|(wire, _)| wire.is_old);
         let state = self.writers.entry(producer.id).or_insert_with(|| WriterState {
             epoch: producer.epoch,
@@ -190,9 +193,11 @@ impl PartitionLog {
         });
         (state.epoch, state.is_old) = (producer.epoch, is_old);
         state.batches.push_back((first, last, offset));
+
         if state.batches.len() > REMEMBERED_BATCHES {
             state.batches.pop_front();
         }
+
         let own = |(wire, position): &(Wire, Position)| Stored {
             written_by: Some((producer, last)),
             content: StoredContent::Own(wire.event, *position, request.timeline),

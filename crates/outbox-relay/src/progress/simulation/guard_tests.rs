@@ -48,6 +48,7 @@ fn a_late_batch_of_the_dead_and_the_same_rows_split_otherwise() {
         if !is_early {
             world.arrive(0, true);
         }
+
         assert_eq!(world.events(0, 0), [0, 1, 2, 3], "{is_early}");
         assert_eq!(world.broker.topics[0][0].excused, None);
     }
@@ -84,6 +85,7 @@ fn a_process_that_goes_on_after_it_has_lost_the_slot() {
     world.batch_rows = 3;
     world.acquire();
     world.send(1);
+
     for turn in 0..100 {
         if world.network.is_empty() {
             break;
@@ -92,6 +94,7 @@ fn a_process_that_goes_on_after_it_has_lost_the_slot() {
         world.carry_out_all(0);
         world.send(world.processes.len() - 1);
     }
+
     assert_eq!(world.events(0, 0), [0, 1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(world.postgres.confirmed, world.postgres.transactions[1].end);
 }
@@ -109,6 +112,7 @@ fn a_huge_transaction_is_written_before_its_commit_is_read_and_holds_no_more_tha
         world.arrive(0, true);
         world.send(0);
     }
+
     assert!(world.processes[0].progress.counters().read < 60);
     assert_eq!(world.postgres.confirmed.as_u64(), 100);
     world.run(0);
@@ -152,6 +156,7 @@ fn a_crash_within_a_transaction_that_is_longer_than_the_scans_limit() {
         world.arrive(0, true);
         world.send(0);
     }
+
     world.network.clear();
     world.take_over();
     world.run(0);

@@ -34,6 +34,7 @@ pub fn judge(world: &World) -> Result<(), Fault> {
     if let Some(fault) = &world.fault {
         return Err(fault.clone());
     }
+
     let present = present(world);
     if let Some(event) = world.left_out.iter().find(|event| present.iter().any(|topic| topic.contains(event))) {
         return Err(Fault::Written { event: *event });
@@ -54,6 +55,7 @@ pub fn judge(world: &World) -> Result<(), Fault> {
             }
         }
     }
+
     for wire in world.postgres.transactions.iter().flat_map(|transaction| &transaction.rows) {
         let topic = if wire.is_poison { DEAD_LETTERS } else { wire.topic };
         let is_gone = world.removed.contains(&wire.event) || world.left_out.contains(&wire.event);
@@ -61,6 +63,7 @@ pub fn judge(world: &World) -> Result<(), Fault> {
             return Err(Fault::Lost { event: wire.event });
         }
     }
+
     let is_held = world.processes.iter().any(|process| process.progress.buffered_rows() > 0);
     let end = world.postgres.transactions.last().map(|transaction| transaction.end);
     if is_held || end.is_some_and(|end| world.postgres.confirmed < end) {
@@ -75,6 +78,7 @@ pub fn judge_stop(world: &World, process: &Process) -> Result<(), Fault> {
     if process.timeline != postgres.timeline {
         return Ok(());
     }
+
     let present = present(world);
     let transactions = || postgres.transactions.iter().filter(|transaction| transaction.commit <= stop.commit);
     for wire in transactions().flat_map(|transaction| &transaction.rows) {
@@ -83,6 +87,7 @@ pub fn judge_stop(world: &World, process: &Process) -> Result<(), Fault> {
             return Err(Fault::Unsent { event: wire.event });
         }
     }
+
     let before = transactions().rfind(|transaction| transaction.commit < stop.commit);
     let is_confirmed = |end| postgres.confirmed >= end || postgres.holder != Some(process.number);
     match before {

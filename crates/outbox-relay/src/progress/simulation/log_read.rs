@@ -14,6 +14,7 @@ impl World {
         let refused = process.outcomes[partition.0 as usize] == Some(Answer::OutOfOrder);
         let appended =
             matches!(process.outcomes[partition.0 as usize], Some(Answer::Appended(_) | Answer::HadAlready(_)));
+
         let is_scan = from == ReadFrom::Tail;
         let mut from = match from {
             ReadFrom::Tail => log.end(),
@@ -22,6 +23,7 @@ impl World {
                 _ => log.start,
             },
         };
+
         let as_seen = |stored: &Stored| as_seen(stored, process.timeline, self.mutation);
         let (mut seen, tail): (Vec<Seen>, Tail) = if is_scan {
             let is_for_all = topic == DEAD_LETTERS || self.mutation == Mutation::LimitForOwn;
@@ -36,16 +38,19 @@ impl World {
                     break;
                 }
             }
+
             let (seen, tail) = scan.finish();
             (seen.collect(), tail)
         } else {
             let seen = log.records[from - log.start..].iter().filter_map(as_seen).collect();
             (seen, Tail { end: offset(log.end()), cut: from > log.start })
         };
+
         let stored = &log.records[from - log.start..];
         let others = stored.iter().filter(|stored| !stored.is_own()).count();
         let is_cut = is_scan && tail.cut && (topic == DEAD_LETTERS || others >= self.scan_limit);
         let batch = process.progress.batch(partition);
+
         match (self.mutation, &batch) {
             (Mutation::NoReadAfterRefusal, Some(batch)) if refused => fake(&mut seen, batch.rows),
             (Mutation::NoReadAfterResume, Some(batch)) if appended => fake(&mut seen, batch.rows),
@@ -66,16 +71,19 @@ impl World {
             }
             _ => {}
         }
+
         if batch.is_none() && process.number >= log.known_to {
             log.known_to = process.number;
             let own = stored.iter().rev().find(|stored| stored.is_own());
             log.found = own.and_then(|stored| stored.written_by).map(|(producer, _)| producer.id);
         }
+
         if is_cut {
             log.excuse("scan limit");
         }
+
         let (number, is_tail) = (process.number, batch.is_none());
-        self.tell(|| format!("process {number} reads {topic}-{at} from {from}, before a batch: {is_tail}"));
+        self.report(|| format!("process {number} reads {topic}-{at} from {from}, before a batch: {is_tail}"));
         Open::Snapshot { partition, seen, tail }
     }
 }

@@ -26,6 +26,7 @@ fn nothing_is_lost_and_each_event_is_once_and_in_order_outside_the_named_windows
         run(seed);
         return;
     }
+
     let count = std::env::var("OUTBOX_RELAY_SCHEDULES").map_or(SCHEDULES, |count| count.parse().unwrap());
     let halves = std::thread::scope(|scope| {
         let half = |first: u64| scope.spawn(move || (first..count).step_by(2).flat_map(run).collect::<Vec<_>>());
@@ -35,6 +36,7 @@ fn nothing_is_lost_and_each_event_is_once_and_in_order_outside_the_named_windows
     for window in halves.into_iter().flatten() {
         *windows.entry(window).or_default() += 1;
     }
+
     println!("{count} schedules; partitions by the window that was opened: {windows:?}");
     assert!(windows["none"] > windows.values().sum::<u32>() / 2, "most partitions shall be judged strictly");
 }

@@ -110,11 +110,13 @@ fn inheriting_without_holding_the_slot_loses_events() {
         world.run(1);
         world.commit_rows(&[(0, 0)]);
         while world.read_wal(1) {}
+
         // The first process still believes that it holds the slot, and finds the second's batch.
         world.carry_out_all(0);
         while let Some(flying) = world.network.len().checked_sub(1) {
             world.arrive(flying, true);
         }
+
         assert_eq!(world.events(0, 0), events, "{mutation:?}");
         let holder = world.processes.len() - 1;
         world.carry_out_all(holder);
@@ -138,15 +140,18 @@ fn a_broker_that_hides_repetitions_after_it_was_tried_loses_events() {
         world.lose_slot();
         world.acquire();
         world.send(1);
+
         let step = |world: &mut World, sender: u32| {
             let is_it = |flying: &Flying| flying.request.sender == sender && flying.request.partition == 0;
             let flying = world.network.iter().position(is_it).unwrap();
             world.arrive(flying, true);
             world.carry_out_all(usize::from(sender == 2));
         };
+
         // The holder writes its first row there, and tries the broker.
         step(&mut world, 2);
         step(&mut world, 2);
+
         // The first process takes the holder's row for its own, and its next one comes first.
         step(&mut world, 1);
         step(&mut world, 1);

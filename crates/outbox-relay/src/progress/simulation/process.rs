@@ -99,6 +99,7 @@ impl Process {
         if self.stopping.is_some() || self.progress.buffered_bytes() > self.max_buffered {
             return None;
         }
+
         let (number, row) = self.next;
         let end = self.received.unwrap_or(postgres.transactions.len());
         let Some(transaction) = postgres.transactions[..end].get(number) else {
@@ -119,6 +120,7 @@ impl Process {
             return Some(WalEvent::Commit(transaction.end));
         };
         let position = postgres.positions[wire.event];
+
         match &mut self.waiting[wire.topic] {
             _ if left_out.contains(&wire.event) => self.progress.leave_out(position).unwrap(),
             None => {
@@ -132,6 +134,7 @@ impl Process {
                 waiting.push((self.progress.wait(position, uuid(wire.event), 1).unwrap(), *wire));
             }
         }
+
         self.next.1 = Some(row + 1);
         Some(WalEvent::Row)
     }
@@ -167,12 +170,12 @@ impl Process {
     }
 
     /// Returns what the state machine asks for, of which produces and confirmations are the caller's.
-    pub fn poll(&mut self) -> Vec<Asked> {
+    pub fn poll(&mut self) -> Vec<PendingRequest> {
         let mut asked = Vec::new();
         while let Some(action) = self.progress.next_action(|_| true) {
             match action {
-                Action::Confirm(lsn) => asked.push(Asked::Confirm(lsn)),
-                Action::Produce(partition) => asked.push(Asked::Produce(partition)),
+                Action::Confirm(lsn) => asked.push(PendingRequest::Confirm(lsn)),
+                Action::Produce(partition) => asked.push(PendingRequest::Produce(partition)),
                 Action::Read { partition, from } => self.open.push(Open::Read { partition, from }),
                 Action::ProveHeld => self.open.push(Open::ProveHeld),
                 Action::NewProducer => self.open.push(Open::NewProducer),
@@ -199,7 +202,7 @@ pub enum WalEvent {
 }
 
 #[derive(Debug)]
-pub enum Asked {
+pub enum PendingRequest {
     Confirm(Lsn),
     Produce(PartitionId),
 }

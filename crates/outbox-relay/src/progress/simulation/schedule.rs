@@ -5,7 +5,7 @@ use super::postgres::Wire;
 use super::process::Topics;
 use super::world::World;
 
-/// How many rounds everything may take to come to rest once nothing more goes wrong.
+/// The number of rounds that everything may take to come to rest once nothing more goes wrong.
 const PATIENCE: usize = 4000;
 
 /// Which of the rarer things happen in a schedule; most schedules have few of them.
@@ -38,9 +38,11 @@ pub fn run(seed: u64, mutation: Mutation, is_told: bool) -> (World, Result<(), F
     world.max_buffered = 2 + random.below(20);
     world.stops = random.one_in(2);
     world.topics = if random.one_in(3) { Topics::Late } else { Topics::Known };
+
     if random.one_in(6) {
         start_after_debezium(&mut world, &mut random, &weather);
     }
+
     let uniform_batches = random.one_in(2);
     for _ in 0..60 + random.below(120) {
         if !uniform_batches {
@@ -48,6 +50,7 @@ pub fn run(seed: u64, mutation: Mutation, is_told: bool) -> (World, Result<(), F
         }
         step(&mut world, &mut random, &weather);
     }
+
     let mut result = settle(&mut world, &mut random).and_then(|()| judge(&world));
     if result.is_ok() && random.one_in(2) {
         world.postgres.crash();
@@ -60,6 +63,7 @@ fn step(world: &mut World, random: &mut Random, weather: &Weather) {
     world.end_stopped();
     let process = (!world.processes.is_empty()).then(|| random.below(world.processes.len().max(1)));
     let flying = (!world.network.is_empty()).then(|| random.below(world.network.len().max(1)));
+
     match (random.below(100), process, flying) {
         (0..10, ..) => commit(world, random, weather),
         (10..35, Some(process), _) => {
@@ -89,7 +93,7 @@ fn step(world: &mut World, random: &mut Random, weather: &Weather) {
         (92, ..) => world.postgres.checkpoint(),
         (93, ..) => world.postgres.write_other(),
         (94, ..) => {
-            world.tell(|| "the broker restarts".to_owned());
+            world.report(|| "the broker restarts".to_owned());
             world.broker.restart();
         }
         (95, ..) => {
@@ -157,6 +161,7 @@ fn settle(world: &mut World, random: &mut Random) -> Result<(), Fault> {
     while let Some(index) = lost(world) {
         world.end(index);
     }
+
     let counts: Vec<usize> = world.broker.topics.iter().map(Vec::len).collect();
     for _ in 0..PATIENCE {
         world.end_stopped();
@@ -164,6 +169,7 @@ fn settle(world: &mut World, random: &mut Random) -> Result<(), Fault> {
             world.acquire();
             world.processes[0].counts.clone_from(&counts);
         }
+
         let has_read = world.read_wal(0);
         if !world.processes[0].open.is_empty() {
             let open = random.below(world.processes[0].open.len());

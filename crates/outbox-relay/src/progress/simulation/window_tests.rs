@@ -41,6 +41,7 @@ fn rows_of_the_window_before_more_records_of_others_than_the_scans_limit() {
     for _ in 0..2 {
         world.write_foreign(0, 0);
     }
+
     world.commit_rows(&[(0, 0)]);
     world.run(0);
     world.slot_goes_back();

@@ -4,7 +4,7 @@ use super::broker::{Answer, Broker, DEAD_LETTERS, Request, Stored, StoredContent
 use super::judge::{Fault, judge_stop};
 use super::mutation::Mutation;
 use super::postgres::{Postgres, Wire};
-use super::process::{Asked, Open, Process, Topics, WalEvent, partition_id, place};
+use super::process::{Open, PendingRequest, Process, Topics, WalEvent, partition_id, place};
 use crate::Lsn;
 use crate::progress::{Arrival, Outcome};
 
@@ -64,7 +64,7 @@ impl World {
         }
     }
 
-    pub fn tell(&mut self, line: impl FnOnce() -> String) {
+    pub fn report(&mut self, line: impl FnOnce() -> String) {
         if let Some(story) = &mut self.story {
             story.push(line());
         }
@@ -78,7 +78,7 @@ impl World {
             let counts = self.broker.topics.iter().map(Vec::len).collect();
             let limits = (self.batch_rows, self.max_buffered);
             let (number, confirmed, end) = (self.take_overs, self.postgres.confirmed, self.postgres.flushed);
-            self.tell(|| format!("process {number} acquires the slot at {confirmed}, window to {end:X}"));
+            self.report(|| format!("process {number} acquires the slot at {confirmed}, window to {end:X}"));
             let process = Process::new(self.take_overs, &self.postgres, counts, limits.0, limits.1, self.topics);
             self.processes.push(process.stopping_at_poison(self.stops));
         }
@@ -91,7 +91,7 @@ impl World {
             process.received.get_or_insert(received);
         }
         self.postgres.holder = None;
-        self.tell(|| "the slot is lost".to_owned());
+        self.report(|| "the slot is lost".to_owned());
     }
 
     /// Promotes a standby that has this many transactions; who has read more does not know it.
@@ -101,13 +101,13 @@ impl World {
             process.received = process.received.min(Some(kept));
         }
         self.taken_back.extend(self.postgres.fail_over(kept));
-        self.tell(|| format!("a standby with {kept} transactions is promoted"));
+        self.report(|| format!("a standby with {kept} transactions is promoted"));
     }
 
     /// Ends the process, or drops its state because it has noticed that the slot was lost.
     pub fn end(&mut self, index: usize) {
         let process = self.processes.remove(index);
-        self.tell(|| format!("process {} ends", process.number));
+        self.report(|| format!("process {} ends", process.number));
         if self.postgres.holder == Some(process.number) {
             self.postgres.holder = None;
         }
@@ -140,14 +140,14 @@ impl World {
         let process = &mut self.processes[index];
         for asked in process.poll() {
             match asked {
-                Asked::Confirm(lsn) => {
+                PendingRequest::Confirm(lsn) => {
                     let lsn = match self.mutation {
                         Mutation::ConfirmCommitInsteadOfEnd => commit_before(&self.postgres, lsn),
                         _ => lsn,
                     };
                     self.postgres.confirm(process.number, lsn);
                 }
-                Asked::Produce(id) => {
+                PendingRequest::Produce(id) => {
                     let batch = process.progress.batch(id).unwrap();
                     let (topic, partition) = place(id);
                     let request = Request {
@@ -201,7 +201,7 @@ impl World {
     pub fn arrive(&mut self, flying: usize, is_answered: bool) {
         let Flying { request, is_awaited } = self.network.swap_remove(flying);
         let answer = self.broker.produce(&request);
-        self.tell(|| {
+        self.report(|| {
             let Request { sender, topic, partition, producer, base_sequence, rows, .. } = &request;
             let events: Vec<usize> = rows.iter().map(|(wire, _)| wire.event).collect();
             let at = format!("{topic}-{partition} {}/{}/{base_sequence}", producer.id, producer.epoch);
@@ -211,6 +211,7 @@ impl World {
         if let Some(log) = log.filter(|log| log.known_to < request.sender) {
             (log.known_to, log.found) = (request.sender, Some(request.producer.id));
         }
+
         if is_awaited {
             self.answer(&request, is_answered.then_some(answer));
         }
@@ -251,6 +252,7 @@ impl World {
             }
             Some(Answer::Rejected(_)) => Outcome::Rejected { rows: Vec::new() },
         };
+
         process.outcomes[partition.0 as usize] = answer;
         process.open.push(Open::Answer { partition, outcome });
     }

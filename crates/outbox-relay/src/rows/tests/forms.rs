@@ -11,14 +11,14 @@ use super::super::{BadValue, DecodeError, RowReader, TableRow, WalEvent};
 use super::*;
 
 /// A database with a table, and a slot that reads it.
-struct Fixture {
+struct RowsEnv {
     client: Client,
     source: Source,
     options: ConnectOptions,
     env: TestEnv,
 }
 
-impl Fixture {
+impl RowsEnv {
     async fn new(ddl: &str) -> Self {
         let env = TestEnv::builder().database().build().await;
         let client = env.client().await;
@@ -79,7 +79,7 @@ fn layout() -> TableLayout {
 /// columns, and one that the layout does not know.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn values_of_every_type() {
-    let fixture = Fixture::new(
+    let fixture = RowsEnv::new(
         "CREATE SCHEMA outbox;
          CREATE TABLE outbox.outbox_message (
             zoned timestamptz, millis timestamp(3), extra point DEFAULT '(1,2)', count integer, flag boolean, raw bytea,
@@ -106,6 +106,7 @@ async fn values_of_every_type() {
         ))
         .await
         .unwrap();
+
     let names = ["raw", "flag", "count", "millis", "zoned"].map(|name| format!("{name}:header")).join(",");
     let config = ConnectorConfig::recommended(&layout())
         .with("transforms.outbox.table.fields.additional.placement", format!("type:header,{names}"));
@@ -114,6 +115,7 @@ async fn values_of_every_type() {
     let text = |text: &str| ColumnValue::Text(text.to_owned());
     let instant =
         |micros: i128| ColumnValue::Instant(OffsetDateTime::from_unix_timestamp_nanos(micros * 1_000).unwrap());
+
     let id = ColumnValue::Uuid("0190a7c1-6a52-7b0e-9c55-3d2f1e8a4b6d".parse().unwrap());
     assert_eq!(
         rows[0].as_ref().unwrap().1.row.values(),
@@ -141,7 +143,7 @@ async fn values_of_every_type() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_is_altered_on_the_way() {
-    let fixture = Fixture::new(
+    let fixture = RowsEnv::new(
         "CREATE SCHEMA outbox;
          CREATE TABLE outbox.outbox_message (
             id uuid PRIMARY KEY, aggregate_type text NOT NULL, aggregate_id text NOT NULL, event_type text NOT NULL,
@@ -152,6 +154,7 @@ async fn a_table_that_is_altered_on_the_way() {
             tracestate text NOT NULL DEFAULT '');",
     )
     .await;
+
     let two = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type)
         SELECT gen_random_uuid(), 'order', n, 'e' FROM generate_series(0, 1) n";
     fixture.client.batch_execute(two).await.unwrap();
@@ -169,10 +172,12 @@ async fn a_table_that_is_altered_on_the_way() {
         )
         .await
         .unwrap();
+
     let reader = reader_of(&TableLayout::recommended());
     let rows = rows(&mut fixture.stream().await, reader, 4).await;
     let rows: Vec<_> = rows.into_iter().map(Result::unwrap).collect();
     assert_eq!(rows.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 1, 0, 1]);
+
     let payload = |row: &TableRow| row.pipeline.layout().column("payload").unwrap().ty();
     let types: Vec<_> = rows.iter().map(|(_, row)| payload(row)).collect();
     assert_eq!(types, [ColumnType::Json, ColumnType::Json, ColumnType::Json, ColumnType::Jsonb]);

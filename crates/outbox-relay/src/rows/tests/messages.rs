@@ -40,6 +40,7 @@ fn rows_and_messages_of_a_transaction_are_numbered_together_and_other_messages_a
         let error = reader.read(&message(true, 12, PREFIX, content)).unwrap_err();
         assert!(matches!(error, DecodeError::Message { .. }), "{error:?}");
     }
+
     assert_eq!(index(reader.read(&message(true, 13, PREFIX, CONTENT)).unwrap()), 6);
     assert!(matches!(reader.read(&commit(100)).unwrap(), Some(WalEvent::Commit { .. })));
     assert_eq!(reader.take_ignored().messages, 1);

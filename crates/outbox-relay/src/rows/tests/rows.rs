@@ -26,6 +26,7 @@ fn rows_of_the_table_are_counted_within_their_transaction() {
     let layout = TableLayout::recommended();
     let other = TableLayout::recommended()
         .named(Identifier::new("outbox").unwrap(), Identifier::new("outbox_message_archive").unwrap());
+
     let mut reader = reader_of(&layout);
     let row = insert(OUTBOX, &recommended_row());
     let events = read(
@@ -45,11 +46,14 @@ fn rows_of_the_table_are_counted_within_their_transaction() {
         ],
     );
     assert_eq!(events.iter().map(index).collect::<Vec<_>>(), [None, Some(0), Some(1), None, None, Some(0), None]);
+
     let committed_at = UNIX_EPOCH + Duration::from_secs(946_684_800) + Duration::from_micros(1);
     let begun = WalEvent::Begin { commit: Lsn::new(100), committed_at };
     assert_eq!(format!("{:?}", events[0].as_ref().unwrap()), format!("{begun:?}"));
+
     let ended = WalEvent::Commit { end: Lsn::new(148) };
     assert_eq!(format!("{:?}", events[3].as_ref().unwrap()), format!("{ended:?}"));
+
     let Ok(WalEvent::Row { row: first, .. }) = &events[1] else { panic!("{events:?}") };
     assert_eq!(first.row.values()[1], ColumnValue::Text("order".to_owned()));
     assert_eq!(first.row.values()[6], ColumnValue::Integer(1));
@@ -64,6 +68,7 @@ fn columns_are_matched_by_name() {
     row.reverse();
     described.insert(3, RelationColumn { is_key: false, name: "extra", ty: 600, modifier: -1 });
     row.insert(3, TupleData::Unchanged);
+
     let mut reversed = reader_of(&layout);
     let mut straight = reader_of(&layout);
     let a = read(&mut reversed, &[begin(1), relation(OUTBOX, &layout, described), insert(OUTBOX, &row)]);
@@ -71,6 +76,7 @@ fn columns_are_matched_by_name() {
         &mut straight,
         &[begin(1), relation(OUTBOX, &layout, columns(&layout)), insert(OUTBOX, &recommended_row())],
     );
+
     let row_of = |events: &[Result<WalEvent, DecodeError>]| match &events[1] {
         Ok(WalEvent::Row { row, .. }) => row.pipeline.encode(&row.row).unwrap(),
         other => panic!("{other:?}"),
@@ -119,10 +125,12 @@ fn rows_from_before_and_after_a_column_was_altered() {
         described[5].modifier = precision;
         relation(OUTBOX, &layout, described)
     };
+
     // The enum of the first one has been dropped.
     let row = insert(OUTBOX, &recommended_row());
     let messages =
         [begin(1), described(99_999, 3), row.clone(), described(1043, 6), row.clone(), described(25, -1), row];
+
     let headers = read(&mut reader, &messages).into_iter().skip(1).map(|event| match event {
         Ok(WalEvent::Row { row, .. }) => {
             let record = row.pipeline.encode(&row.row).unwrap();
@@ -143,6 +151,7 @@ fn after_a_row_at_fault_the_next_one_keeps_its_index() {
         row[column] = datum;
         insert(OUTBOX, &row)
     };
+
     let mut reader = reader_of(&layout);
     let events = read(
         &mut reader,
@@ -155,6 +164,7 @@ fn after_a_row_at_fault_the_next_one_keeps_its_index() {
             with(4, TupleData::Null),
         ],
     );
+
     let at = |index| Some(Position { commit: Lsn::new(5), index });
     let rows: Vec<_> = events[1..].iter().map(|event| event.as_ref().err().and_then(DecodeError::row)).collect();
     assert_eq!(rows, [at(0), at(1), at(2), None]);
@@ -163,6 +173,7 @@ fn after_a_row_at_fault_the_next_one_keeps_its_index() {
     );
     assert!(matches!(&events[2], Err(DecodeError::Value { reason: BadValue::NotText, .. })));
     assert!(matches!(&events[3], Err(DecodeError::Row { .. })));
+
     let Err(DecodeError::Value { raw, .. }) = &events[1] else { panic!("{events:?}") };
     assert_eq!((raw.get("created_at"), raw.get("aggregate_type")), (Some("infinity"), Some("order")));
     assert!(raw.to_json().contains("\"created_at\":\"infinity\""), "{}", raw.to_json());
@@ -188,6 +199,7 @@ fn changes_that_the_event_router_drops_are_counted() {
             commit(5),
         ],
     );
+
     assert!(events.iter().all(Result::is_ok));
     assert_eq!(events.len(), 2);
     assert_eq!(
@@ -206,6 +218,7 @@ fn rows_of_several_tables_are_counted_together() {
     let config = ConnectorConfig::recommended(&own).with("table.include.list", r".*\.outbox_message");
     let mut outbox = tables(config.clone(), &own, HashSet::from([OUTBOX]));
     outbox.known.extend(tables(config, &other, HashSet::from([OTHER])).known);
+
     let mut reader = RowReader::new(outbox, OnUpdate::default());
     let described = [relation(OTHER, &other, columns(&other)), relation(OUTBOX, &own, columns(&own))];
     let rows = [OTHER, OUTBOX, OTHER].map(|oid| insert(oid, &recommended_row()));
@@ -257,6 +270,7 @@ fn messages_out_of_place() {
     let layout = TableLayout::recommended();
     let described = relation(OUTBOX, &layout, columns(&layout));
     let row = insert(OUTBOX, &recommended_row());
+
     for messages in [
         vec![begin(1), begin(2)],
         vec![commit(1)],

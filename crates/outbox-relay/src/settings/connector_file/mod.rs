@@ -23,6 +23,7 @@ pub fn read_connector_file(path: impl AsRef<Path>) -> Result<ConnectorConfig, Se
     if ending == Some("properties") {
         return Ok(Properties::from_latin1(&bytes).iter().collect());
     }
+
     let text = String::from_utf8(bytes).map_err(|_| SettingsError::file(at(), "it is no text in UTF-8"))?;
     // Some editors on Windows begin a file with a byte order mark, which Kafka Connect skips.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);

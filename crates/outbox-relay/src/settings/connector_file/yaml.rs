@@ -51,6 +51,7 @@ impl Node {
         if !text.starts_with(|c: char| c.is_ascii_digit() || ['+', '-', '.'].contains(&c)) {
             return false;
         }
+
         let digits = text.replace('_', "");
         let unsigned = digits.trim_start_matches(['+', '-']);
         let prefixes = ["0x", "0X", "0o", "0O", "0b", "0B"];

@@ -1,7 +1,7 @@
 use outbox_pg::tokio_postgres::Client;
 
 use super::chain;
-use crate::fixture::Fixture;
+use crate::fixture::RelayEnv;
 
 async fn make_partitioned(client: &Client) {
     let sql = "ALTER TABLE outbox.outbox_message RENAME TO plain;
@@ -13,7 +13,7 @@ async fn make_partitioned(client: &Client) {
 
 #[tokio::test]
 async fn rows_that_were_published_as_those_of_partitions_arrive_once_the_root_is_published() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     make_partitioned(&fixture.client().await).await;
     fixture.run("ALTER PUBLICATION @ SET TABLE outbox.outbox_message").await;
     fixture.run("ALTER PUBLICATION @ SET (publish_via_partition_root = false)").await;
@@ -51,7 +51,7 @@ async fn rows_that_were_published_as_those_of_partitions_arrive_once_the_root_is
 /// PostgreSQL writes no WAL for rows of an unlogged table, although its root is published.
 #[tokio::test]
 async fn nothing_is_confirmed_while_a_partition_is_unlogged() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     make_partitioned(&fixture.client().await).await;
     fixture.run("ALTER PUBLICATION @ SET TABLE outbox.outbox_message").await;
     fixture.run("ALTER PUBLICATION @ SET (publish_via_partition_root = true)").await;
@@ -84,7 +84,7 @@ async fn nothing_is_confirmed_while_a_partition_is_unlogged() {
 /// The publication then names the rows after the root, which the configuration does not include.
 #[tokio::test]
 async fn nothing_is_confirmed_while_the_table_is_published_as_its_root() {
-    let fixture = Fixture::new(1).await;
+    let fixture = RelayEnv::new(1).await;
     fixture
         .run(
             "CREATE TABLE outbox.everything (LIKE outbox.outbox_message) PARTITION BY RANGE (created_at);

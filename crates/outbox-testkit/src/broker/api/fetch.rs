@@ -27,6 +27,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: &Request, throttle_ms:
         let error = ResponseError::FetchSessionIdNotFound;
         return Ok(Answer::Reply(request.reply(&FetchResponse::default().with_error_code(error.code()))?));
     }
+
     let wait = Duration::from_millis(u64::try_from(fetch.max_wait_ms).unwrap_or(0));
     let deadline = Instant::now() + wait;
     let refused = strike(shared, &fetch);
@@ -76,9 +77,11 @@ fn collect(shared: &Shared, cluster: &Cluster, fetch: &FetchRequest, refused: &R
     let mut collected = Collected { responses: Vec::new(), partitions: 0, errors: 0, bytes: 0 };
     let max_bytes = usize::try_from(fetch.max_bytes).unwrap_or(0);
     let isolation = Isolation::from_level(fetch.isolation_level);
+
     for (at, topic) in fetch.topics.iter().enumerate() {
         let wanted = topic_ref(&topic.topic, topic.topic_id);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
+
         for (index, partition) in topic.partitions.iter().enumerate() {
             let room = max_bytes.saturating_sub(collected.bytes);
             let minimum = if collected.bytes == 0 { Minimum::OneBatch } else { Minimum::Nothing };
@@ -87,8 +90,10 @@ fn collect(shared: &Shared, cluster: &Cluster, fetch: &FetchRequest, refused: &R
                 Some(error) => Err(error),
                 None => read(cluster, wanted, partition, isolation, (room, minimum)),
             };
+
             let data = PartitionData::default().with_partition_index(partition.partition);
             collected.partitions += 1;
+
             partitions.push(match read {
                 Ok(found) => {
                     collected.bytes += found.slice.len();
@@ -104,6 +109,7 @@ fn collect(shared: &Shared, cluster: &Cluster, fetch: &FetchRequest, refused: &R
                 }
             });
         }
+
         collected.responses.push(
             FetchableTopicResponse::default()
                 .with_topic(topic.topic.clone())

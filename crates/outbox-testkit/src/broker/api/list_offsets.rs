@@ -51,6 +51,7 @@ fn one(
         })
     });
     let response = response.with_error_code(shared.code_of(&found));
+
     match found {
         Ok(Some((timestamp, offset))) => {
             response.with_timestamp(timestamp).with_offset(offset).with_leader_epoch(epoch)

@@ -28,10 +28,12 @@ pub(super) fn respond(shared: &Shared, request: &MetadataRequest, version: i16) 
     if version < 10 || !shared.settings.imitation.has_topic_ids() {
         topics.iter_mut().for_each(|topic| topic.topic_id = Uuid::nil());
     }
+
     let broker = MetadataResponseBroker::default()
         .with_node_id(NODE_ID.into())
         .with_host(text(&shared.node.host))
         .with_port(shared.node.port);
+
     MetadataResponse::default()
         .with_brokers(vec![broker])
         .with_cluster_id(Some(text(&shared.node.cluster_id)))
@@ -71,6 +73,7 @@ fn one(shared: &Shared, asked: &MetadataRequestTopic, creation: AutoCreation) ->
         (Err(_), TopicRef::Name(name)) => create(shared, name, creation),
         (Err(error), TopicRef::Id(_)) => error,
     };
+
     MetadataResponseTopic::default()
         .with_error_code(shared.code(error))
         .with_name(asked.name.clone())

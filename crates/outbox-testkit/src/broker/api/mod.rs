@@ -51,6 +51,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, frame: Bytes) -> Result<Answer,
     let throttle_ms = i32::try_from(throttle.as_millis()).unwrap_or(i32::MAX);
     let answer = handle(shared, &request, throttle_ms).await?;
     rule.happened();
+
     Ok(match (effect, answer) {
         (RequestEffect::CloseBefore | RequestEffect::CloseAfter, _) => Answer::Close,
         (RequestEffect::NoAnswer, _) => Answer::Never,

@@ -36,6 +36,7 @@ pub(super) fn of(shared: &Shared, request: &Request) -> Result<Vec<Named>, Malfo
         found
             .extend(partitions.into_iter().map(|partition| Named { topic: topic.clone(), partition: Some(partition) }));
     };
+
     let name = |topic: TopicRef<'_>| shared.read(|cluster| cluster.topic(topic).map(|(name, _)| name.to_owned()));
     match request.api {
         Api::Produce => {

@@ -34,6 +34,7 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &Request, throttle_ms: i32) 
                 .with_partition_responses(partitions),
         );
     }
+
     shared.announce();
     if outcome.connection == Connection::Closed || (produce.acks == 0 && outcome.refused > 0) {
         return Ok(Answer::Close);
@@ -41,6 +42,7 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &Request, throttle_ms: i32) 
     if produce.acks == 0 {
         return Ok(Answer::Silence);
     }
+
     let response = ProduceResponse::default().with_responses(responses).with_throttle_time_ms(throttle_ms);
     Ok(Answer::Reply(request.reply(&response)?))
 }
@@ -57,7 +59,7 @@ struct Outcome {
 enum Adds {
     Partitions,
     Nothing,
-    /// As `Nothing`, in the versions before TRANSACTION_ABORTABLE took the place of INVALID_TXN_STATE.
+    /// The same as `Nothing`, in the versions before TRANSACTION_ABORTABLE took the place of INVALID_TXN_STATE.
     NothingNorAborts,
 }
 
@@ -140,6 +142,7 @@ fn append(
     if !matches!(produce.acks, -1..=1) {
         return Err(ResponseError::InvalidRequiredAcks.into());
     }
+
     let (name, id, config) = shared.read(|cluster| {
         let (name, topic) = cluster.topic(topic)?;
         topic.log(data.index).ok_or(ResponseError::UnknownTopicOrPartition)?;
@@ -160,6 +163,7 @@ fn append(
         Some(Effect::CloseAfterAppend | Effect::AppendAfterClose) => outcome.connection = Connection::Closed,
         Some(Effect::OnRequest(_)) | None => {}
     }
+
     let batch = Batch::parse(data.records.as_deref().unwrap_or_default(), &config.rules(&shared.settings.imitation))?;
     if let Some(producer) = batch.transaction() {
         // Kafka refuses transactional batches of a request without a transactional id as unauthorized.
@@ -170,11 +174,13 @@ fn append(
         let checked = shared.read(|cluster| cluster.transactions.check(id, producer, (&name, data.index)));
         checked.map_err(|error| outcome.adds.renamed(error))?;
     }
+
     if let (Some(Effect::AppendAfterClose), Some(rule)) = (effect, &rule) {
         rule.hold(late_append(shared, id, data.index, batch));
         happened();
         return Ok(UNANSWERED);
     }
+
     let done = shared.write(|cluster| {
         let (base_offset, time) = cluster.append(id, data.index, batch)?;
         let log_start_offset = cluster.log(TopicRef::Id(id), data.index)?.start();

@@ -28,6 +28,7 @@ pub(super) fn create_topics(shared: &Shared, request: CreateTopicsRequest, versi
     for topic in request.topics {
         topics.entry(topic.name.clone()).or_insert_with(Vec::new).push(topic);
     }
+
     let validate_only = request.validate_only;
     let has_id = version >= 7 && shared.settings.imitation.has_topic_ids();
     let answer = |(name, topics): (TopicName, Vec<CreatableTopic>)| {
@@ -59,6 +60,7 @@ fn create(shared: &Shared, topic: &CreatableTopic, validate_only: bool) -> Resul
     for setting in &topic.configs {
         config.set(&setting.name, setting.value.as_deref())?;
     }
+
     let id = shared.write(|cluster| {
         if validate_only {
             cluster.check_topic(&topic.name, partitions).map(|_count| Uuid::nil())
@@ -79,9 +81,11 @@ fn partitions(topic: &CreatableTopic, default: i32) -> Result<i32, Refusal> {
             (partitions, _) => Ok(partitions),
         };
     }
+
     if topic.num_partitions != -1 || topic.replication_factor != -1 {
         return Err(Refusal::new(ResponseError::InvalidRequest, "with assignments, both numbers are -1"));
     }
+
     let mut assigned: Vec<_> = topic.assignments.iter().map(|assignment| assignment.partition_index).collect();
     assigned.sort_unstable();
     let here = topic.assignments.iter().all(|assignment| matches!(*assignment.broker_ids, [BrokerId(NODE_ID)]));
@@ -152,6 +156,7 @@ pub(super) fn delete_records(shared: &Shared, request: DeleteRecordsRequest) -> 
         DeleteRecordsTopicResult::default().with_name(topic.name).with_partitions(partitions)
     });
     let topics = topics.collect();
+
     shared.announce();
     DeleteRecordsResponse::default().with_topics(topics)
 }

@@ -64,7 +64,7 @@ enum Site {
     Partition(String, i32),
 }
 
-/// How often.
+/// The number of times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Times {
     Left(usize),

@@ -100,6 +100,7 @@ fn snappy(payload: &[u8]) -> io::Result<Cow<'static, [u8]>> {
         return Ok(Cow::Owned(out));
     };
     let mut rest = blocks.get(SNAPPY_VERSIONS..).ok_or(io::ErrorKind::UnexpectedEof)?;
+
     while let Some((length, blocks)) = rest.split_first_chunk() {
         let length = u32::from_be_bytes(*length) as usize;
         let (block, left) = blocks.split_at_checked(length).ok_or(io::ErrorKind::UnexpectedEof)?;

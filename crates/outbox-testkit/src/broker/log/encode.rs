@@ -104,6 +104,7 @@ fn encode(records: &[Record], codec: Option<Codec>, producer: Producing, now: i6
     let base_timestamp = records.first().map_or(now, |record| record.timestamp.unwrap_or(now));
     let mut payload = Vec::new();
     let mut max_timestamp = i64::MIN;
+
     for (delta, record) in (0_i64..).zip(records) {
         let timestamp = record.timestamp.unwrap_or(now);
         max_timestamp = max_timestamp.max(timestamp);
@@ -113,12 +114,14 @@ fn encode(records: &[Record], codec: Option<Codec>, producer: Producing, now: i6
         put_nullable(&mut body, record.key.as_deref());
         put_nullable(&mut body, record.value.as_deref());
         put_length(&mut body, record.headers.len());
+
         for (name, value) in &record.headers {
             put_nullable(&mut body, Some(name.as_bytes()));
             put_nullable(&mut body, value.as_deref());
         }
         put_nullable(&mut payload, Some(&body));
     }
+
     let count = i32::try_from(records.len()).unwrap_or(i32::MAX);
     let attributes = producer.attributes | codec.map_or(0, Codec::number);
     let timestamps = (base_timestamp, max_timestamp);

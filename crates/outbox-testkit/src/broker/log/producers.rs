@@ -54,6 +54,7 @@ impl Producers {
         let (first, last) = (batch.base_sequence, batch.last_sequence());
         let same_epoch = batch.producer_epoch == producer.epoch;
         let known = producer.batches.iter().find(|known| (known.first_sequence, known.last_sequence) == (first, last));
+
         match known {
             Some(known) if same_epoch => {
                 Ok(SequenceCheck::Duplicate { offset: known.offset, timestamp: known.timestamp })
@@ -70,6 +71,7 @@ impl Producers {
         if !batch.has_sequence() {
             return;
         }
+
         let fresh =
             || Producer { epoch: batch.producer_epoch, last_timestamp: batch.max_timestamp, batches: VecDeque::new() };
         let producer = self.0.entry(batch.producer_id).or_insert_with(fresh);

@@ -1,6 +1,6 @@
 use kafka_protocol::ResponseError;
 
-/// Why a batch is not appended, with the records at fault where it is about single ones.
+/// The reason why a batch is not appended, with the records at fault where it is about single ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::broker) struct Refusal {
     pub(in crate::broker) error: ResponseError,

@@ -202,6 +202,7 @@ mod tests {
             let topic = topic.with_topic_id(id(version, 13)).with_name(named(version, 12));
             ProduceRequest::default().with_topic_data(vec![topic])
         });
+
         agrees(Api::Fetch, |version| {
             let topic = FetchTopic::default().with_partitions(vec![FetchPartition::default(); 2]);
             let topic = topic.with_topic_id(id(version, 13)).with_topic(named(version, 12));
@@ -210,6 +211,7 @@ mod tests {
             let forgotten = if version >= 7 { vec![forgotten] } else { vec![] };
             FetchRequest::default().with_topics(vec![topic]).with_forgotten_topics_data(forgotten)
         });
+
         agrees(Api::ListOffsets, |_| {
             let topic = ListOffsetsTopic::default().with_partitions(vec![ListOffsetsPartition::default(); 2]);
             ListOffsetsRequest::default().with_topics(vec![topic.with_name(name())])
@@ -218,11 +220,13 @@ mod tests {
             let topic = MetadataRequestTopic::default().with_name(Some(name())).with_topic_id(id(version, 10));
             MetadataRequest::default().with_topics(Some(vec![topic; 2]))
         });
+
         agrees(Api::OffsetCommit, |_| {
             let partition = OffsetCommitRequestPartition::default().with_committed_metadata(Some(text()));
             let topic = OffsetCommitRequestTopic::default().with_name(name()).with_partitions(vec![partition; 2]);
             OffsetCommitRequest::default().with_group_id(GroupId(text())).with_topics(vec![topic])
         });
+
         agrees(Api::OffsetFetch, |version| {
             if version < 8 {
                 let topic = OffsetFetchRequestTopic::default().with_name(name()).with_partition_indexes(vec![1, 2]);
@@ -233,10 +237,12 @@ mod tests {
                 OffsetFetchRequestGroup::default().with_group_id(GroupId(text())).with_topics(Some(vec![topic]));
             OffsetFetchRequest::default().with_groups(vec![group; 2])
         });
+
         agrees(Api::FindCoordinator, |version| match version {
             0..4 => FindCoordinatorRequest::default().with_key(text()),
             _ => FindCoordinatorRequest::default().with_coordinator_keys(vec![text(); 2]),
         });
+
         agrees(Api::CreateTopics, |_| {
             let assignment = CreatableReplicaAssignment::default().with_broker_ids(vec![1.into(), 2.into()]);
             let config = CreatableTopicConfig::default().with_name(text()).with_value(Some(text()));
@@ -251,6 +257,7 @@ mod tests {
             let topic = DeleteRecordsTopic::default().with_partitions(vec![DeleteRecordsPartition::default(); 2]);
             DeleteRecordsRequest::default().with_topics(vec![topic.with_name(name())])
         });
+
         agrees(Api::InitProducerId, |_| InitProducerIdRequest::default());
         agrees(Api::AddPartitionsToTxn, |_| {
             let topic = AddPartitionsToTxnTopic::default().with_name(name()).with_partitions(vec![1, 2]);
@@ -258,6 +265,7 @@ mod tests {
                 .with_v3_and_below_transactional_id(TransactionalId(text()))
                 .with_v3_and_below_topics(vec![topic; 2])
         });
+
         agrees(Api::EndTxn, |_| EndTxnRequest::default().with_transactional_id(TransactionalId(text())));
         agrees(Api::DescribeProducers, |_| {
             let topic = TopicRequest::default().with_name(name()).with_partition_indexes(vec![1, 2]);

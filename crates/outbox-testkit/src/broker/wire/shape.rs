@@ -24,10 +24,10 @@ impl Field {
     }
 }
 
-/// How a field is encoded.
+/// The way in which a field is encoded.
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// That many bytes.
+    /// A fixed number of bytes.
     Fixed(usize),
     /// A string: i16 length, -1 for null; in flexible versions an unsigned varint of length + 1, 0 for null.
     Text,
@@ -41,7 +41,7 @@ pub(super) enum Kind {
     Structs(&'static [Field]),
 }
 
-/// How lengths are encoded, and whether structures end with tagged fields.
+/// The way in which lengths are encoded, and whether structures end with tagged fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
     Classic,

@@ -87,6 +87,7 @@ impl Batch {
         let size = usize::try_from(header.length).ok().and_then(|length| length.checked_add(LENGTH_FROM));
         let size = size.filter(|size| *size >= HEADER).ok_or(ResponseError::CorruptMessage)?;
         let (bytes, rest) = sent.split_at_checked(size).ok_or_else(no_batch)?;
+
         if header.format != 2 {
             return Err(invalid("record batches have format 2"));
         }
@@ -103,10 +104,12 @@ impl Batch {
         if bytes.get(CHECKED_FROM..).map(crc32c::crc32c) != Some(header.crc) {
             return Err(ResponseError::CorruptMessage.into());
         }
+
         header.check()?;
         let payload = bytes.get(HEADER..).unwrap_or_default();
         let codec = Codec::from_number(header.attributes & CODEC).map_err(|_cause| invalid("the codec is unknown"))?;
         rules.codecs.check(codec)?;
+
         let payload = decompress(codec, payload).map_err(|_cause| invalid("the records cannot be decompressed"))?;
         let max_timestamp = check_records(&payload, &header, rules)?;
         let mut batch = Self::of(bytes.to_vec(), &header);
@@ -120,6 +123,7 @@ impl Batch {
                 batch.max_timestamp = max_timestamp;
             }
         }
+
         if (header.max_timestamp, header.attributes) != (batch.max_timestamp, batch.attributes) {
             batch.put(21, &batch.attributes.to_be_bytes());
             batch.put(35, &batch.max_timestamp.to_be_bytes());
@@ -256,10 +260,12 @@ pub(super) fn is_control(stored: &Bytes) -> bool {
 fn check_records(payload: &[u8], header: &Header, rules: &Rules) -> Result<i64, Refusal> {
     let (mut count, mut max_timestamp) = (0, i64::MIN);
     let (mut late, mut keyless) = (Vec::new(), Vec::new());
+
     for record in walk(payload) {
         let record = record.map_err(|_cause| invalid("a record is malformed"))?;
         let timestamp = header.timestamp_of(&record);
         max_timestamp = max_timestamp.max(timestamp);
+
         if let Timestamps::Create(bounds) = &rules.timestamps
             && timestamp != -1
             && !bounds.contains(&timestamp)
@@ -272,9 +278,11 @@ fn check_records(payload: &[u8], header: &Header, rules: &Rules) -> Result<i64, 
         }
         count += 1;
     }
+
     if count != header.count {
         return Err(invalid(format!("the batch says {} records and has {count}", header.count)));
     }
+
     let (error, records) = match (late.is_empty(), keyless.is_empty()) {
         (true, true) => return Ok(max_timestamp),
         (false, _) => (ResponseError::InvalidTimestamp, late),
@@ -341,6 +349,7 @@ impl Header {
         if self.attributes & CONTROL != 0 {
             return Err(invalid("clients do not write control records"));
         }
+
         if self.attributes & TRANSACTIONAL != 0 && self.producer_id < 0 {
             return Err(invalid("a transaction has a producer"));
         }
@@ -401,6 +410,7 @@ fn next<'a>(rest: &mut &'a [u8]) -> Option<Found<'a>> {
         take(&mut record, name)?;
         nullable(&mut record)?;
     }
+
     let bytes = from.get(..from.len() - rest.len())?;
     record.is_empty().then_some(Found { timestamp_delta, offset_delta, key, bytes })
 }

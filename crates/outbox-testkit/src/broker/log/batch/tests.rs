@@ -22,11 +22,13 @@ pub(in crate::broker::log) fn encoded(count: i32, producer: (i64, i16, i32)) -> 
     body.extend(producer.1.to_be_bytes());
     body.extend(producer.2.to_be_bytes());
     body.extend(count.to_be_bytes());
+
     for delta in 0..u8::try_from(count).unwrap() {
         // Length 6, attributes, timestamp and offset deltas, no key, no value, no headers.
         assert!(delta < 64);
         body.extend([12, 0, delta * 2, delta * 2, 1, 1, 0]);
     }
+
     let mut batch = vec![0; 8];
     batch.extend(i32::try_from(body.len() + 9).unwrap().to_be_bytes());
     batch.extend((-1_i32).to_be_bytes());

@@ -32,6 +32,7 @@ impl Log {
                 cleaned.push_back(stored);
                 continue;
             }
+
             let aborted = self.transactions.is_aborted(stored.producer_id, stored.base_offset);
             let keeps = |offset, key: Option<&[u8]>| {
                 !aborted && key.is_some_and(|key| newest.get(key).is_none_or(|newest| *newest <= offset))

@@ -89,6 +89,7 @@ impl Log {
         {
             return Ok((offset, AppendTime::OfRepeated(timestamp)));
         }
+
         let base_offset = self.end;
         self.producers.note(&batch, base_offset);
         if let Some((producer_id, _epoch)) = batch.transaction() {
@@ -136,6 +137,7 @@ impl Log {
         if !(self.start..=self.end).contains(&offset) {
             return Err(ResponseError::OffsetOutOfRange);
         }
+
         let first = self.batches.partition_point(|stored| stored.next_offset <= offset);
         let last = self.batches.partition_point(|stored| stored.next_offset <= until).max(first);
         let mut batches = self.batches.range(first..last);
@@ -146,6 +148,7 @@ impl Log {
             let whole = minimum == Minimum::OneBatch || head.bytes.len() == max_bytes;
             return Ok(if whole { head.bytes.clone() } else { Bytes::new() });
         }
+
         let mut out = BytesMut::with_capacity(max_bytes.min(self.bytes_within(first..last)));
         out.extend_from_slice(&head.bytes);
         for stored in batches {
