@@ -2,7 +2,7 @@ use super::error::{Error, Operation};
 use super::session::Session;
 use super::sql::literal;
 
-/// The statistics of a slot, which PostgreSQL begins anew with each slot: a new one of the same name is recognised by them.
+/// The statistics of a slot. They begin at zero with each new slot, which is how one of the same name is recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotCounters {
     /// The number of transactions that were decoded for the slot's readers.

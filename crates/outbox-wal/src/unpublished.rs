@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::error::{Error, Operation};
 use super::options::ConnectOptions;
 use super::session::{Purpose, Session, TextRow};
@@ -5,8 +7,6 @@ use super::slot::{SlotState, Source};
 use super::sql::{literal, publication_names};
 use super::table::TableName;
 use crate::Lsn;
-
-use std::time::Duration;
 
 /// Rows of tables that a publication left out when they were written. The WAL has them, and pgoutput does not send them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,15 +190,28 @@ impl<'a> Copies<'a> {
         let pid = session.query("SELECT pg_catalog.pg_backend_pid()", Operation::Query).await?;
         let pid = pid.into_iter().flatten().flatten().next().ok_or_else(|| Error::protocol("a process id"))?;
         let (all, sent) = (format!("outbox_relay_{pid}_all"), format!("outbox_relay_{pid}_sent"));
-        for (copy, plugin) in [(&all, "test_decoding"), (&sent, "pgoutput")] {
-            let (from, to) = (literal(source.slot()), literal(copy));
-            let sql = format!("SELECT pg_catalog.pg_copy_logical_replication_slot({from}, {to}, true, '{plugin}')");
-            session.query(&sql, Operation::CopySlot { slot: source.slot() }).await?;
-        }
 
         let sql = "SELECT 1 WHERE pg_catalog.to_regclass('pg_catalog.pg_publication_namespace') IS NOT NULL";
         let has_schemas = !session.query(sql, Operation::Query).await?.is_empty();
-        Ok(Self { session, source, all, sent, has_schemas })
+        let mut copies = Self { session, source, all, sent, has_schemas };
+        match copies.create().await {
+            Ok(()) => Ok(copies),
+            Err(error) => {
+                // The catch-up may need the place of the first one.
+                _ = copies.drop().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn create(&mut self) -> Result<(), Error> {
+        for (copy, plugin) in [(&self.all, "test_decoding"), (&self.sent, "pgoutput")] {
+            let (slot, to) = (self.source.slot(), literal(copy));
+            let from = literal(slot);
+            let sql = format!("SELECT pg_catalog.pg_copy_logical_replication_slot({from}, {to}, true, '{plugin}')");
+            self.session.query(&sql, Operation::CopySlot { slot }).await?;
+        }
+        Ok(())
     }
 
     fn reading(&self) -> Operation<'a> {

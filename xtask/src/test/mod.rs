@@ -120,6 +120,7 @@ fn run_second(lane: &Lane<'_>, plan: &[OtherVersion], messages: &str) -> Outcome
     // In their usual sizes: the first lane has the larger ones.
     let lane = Lane { extent: Extent::Usual, ..*lane };
     let mut outcome = ExitCode::SUCCESS;
+
     for of in plan {
         let options = StackOptions::test_on(of.version).interrupt(lane.interrupt.clone());
         let output = Destination::file(&options)?;

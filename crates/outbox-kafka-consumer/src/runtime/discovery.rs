@@ -25,6 +25,7 @@ impl Shared {
         let mut discovery = Discovery::new(self.registry.topics().into_iter().map(str::to_owned).collect());
         let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE);
         let mut checked = BTreeSet::new();
+
         loop {
             match self.cluster.partitions(&discovery.topics).await {
                 Ok(answer) => {

@@ -25,6 +25,7 @@ async fn a_handler_that_blocks_its_thread_for_longer_than_the_lease_repeats_and_
         for order in 0..20 {
             env.produce_order(i32::try_from(order % 2).unwrap(), order).await;
         }
+
         let has_blocked = shared(AtomicBool::new(false));
         let consumer = || {
             let handler = each(move |tx, event| Box::pin(blocks(has_blocked, tx, event)));

@@ -48,6 +48,7 @@ async fn runs_only_where_another_test_asks_for_it() {
         .on_raw("order", "OrderCreated", with(sender, counts))
         .build()
         .unwrap();
+
     let before = status("VmRSS:");
     let all = async move { _ = seen.wait_for(|seen| *seen >= PARTITIONS * EVENTS).await };
     consumer.run(all).await.unwrap();

@@ -247,17 +247,20 @@ async fn kafkas_own_tool_shows_the_positions_and_the_lag() {
         if found == Some(4) { Ok(()) } else { Err(answer) }
     })
     .await;
+
     let stack = Stack::connect().unwrap();
     let tool = || stack.kafka_tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand").unwrap();
     let reset = ["--reset-offsets", "--to-earliest", "--all-topics", "--execute", "--group", &group];
     let output = tool().args(["--bootstrap-server", env.brokers()]).args(reset).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
     eventually("the position in Kafka, after an operator has reset it".to_owned(), async || {
         let answer = wire.call(5, fetch.clone()).await;
         let found = answer.topics.first().map(|topic| topic.partitions[0].committed_offset);
         if found == Some(4) { Ok(()) } else { Err(answer) }
     })
     .await;
+
     assert_eq!(env.effects(4).await.len(), 4);
     running.stop().await.unwrap();
     env.produce_order(0, 9).await;

@@ -100,19 +100,21 @@ async fn a_topic_that_is_deleted_is_not_created_again_and_its_leases_go() {
     let consumer = Consumer::builder([broker.address()]).pipeline(env.pipeline().clone()).group("test");
     let running = Running::start(consumer.pool(env.pool()).lease_ttl(LEASE).on(store).build().unwrap());
     let client = env.client().await;
-    let leases = async |count: i64| {
-        eventually(format!("{count} leases"), async || {
-            let row = client.query_one("SELECT count(*) FROM outbox.consumer_lease", &[]).await.unwrap();
+    let rows = async |table: &str, count: i64| {
+        eventually(format!("{count} rows of {table}"), async || {
+            let row = client.query_one(&format!("SELECT count(*) FROM outbox.consumer_{table}"), &[]).await.unwrap();
             let found: i64 = row.get(0);
             if found == count { Ok(()) } else { Err(found) }
         })
         .await;
     };
-    leases(2).await;
+    rows("lease", 2).await;
+    // rskafka has opened the partitions. The request by which it does would create the topic.
+    rows("position", 2).await;
 
     let kafka = connect_kafka(&broker.address()).await;
     kafka.controller_client().unwrap().delete_topic(env.topic(), 5_000).await.unwrap();
-    leases(0).await;
+    rows("lease", 0).await;
     assert!(broker.create_topic(env.topic(), 1).is_ok(), "the topic was created again");
     running.stop().await.unwrap();
 }

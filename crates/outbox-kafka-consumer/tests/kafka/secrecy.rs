@@ -90,8 +90,10 @@ async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
     let so_far = log.text();
     let told = so_far.lines().filter(|line| line.contains(env.topic()) && line.contains("newer than their handler's"));
     assert_eq!(told.count(), 1, "of the first event of a kind");
+
     let is_short = |line: &&str| line.contains("topic retention exceeds inbox retention") && line.contains(env.topic());
     assert_eq!(so_far.lines().filter(is_short).count(), 1, "once for each topic");
+
     // Where the partition stops, the reason is reported in three places.
     let stopping = Running::start(env.consumer().group("stopping").on(stops).build().unwrap());
     let why = env.stopped(0).await;

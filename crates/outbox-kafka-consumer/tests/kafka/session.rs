@@ -8,7 +8,6 @@ use outbox_test_support::{connect, eventually};
 use outbox_testkit::Postgres;
 
 use crate::driver::{self, DRIVERS, Pool, Tx, consumer, each};
-use crate::env::{ConsumerEnv, OrderCreated, Running};
 use crate::env::{ConsumerEnv, OrderCreated, Running, set_up};
 
 /// The settings that later statements of a session depend on. The timeout for locks is a shorter one in a batch.
@@ -172,6 +171,7 @@ async fn settings_of_the_database_end_no_handler() {
         let (url, client) = with_defaults(&server, env.name()).await;
         let pool = driver.pool(&url, 4);
         env.produce_order(0, 1).await;
+
         let handler = each(|tx, event| Box::pin(takes_its_time(tx, event)));
         let running = Running::start(consumer!(pool, env, on(handler), retry(RetryPolicy::never())));
         let sql = "SELECT (SELECT count(*) FROM effect), (SELECT count(*) FROM outbox.consumer_held),

@@ -6,7 +6,6 @@ use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::{EventState, HandlerResult, Received, StatementCaching};
 
 use crate::driver::{self, DRIVERS, Tx, all, consumer, each};
-use crate::env::{ConsumerEnv, OrderCreated, Running};
 use crate::env::{ConsumerEnv, OrderCreated, Running, produce_to};
 use crate::faults::shared;
 

@@ -83,9 +83,10 @@ impl UnpublishedCheck {
 
 fn reason(rows: &UnpublishedRows, tables: &[TableName], scope: &Scope, origin: &Origin) -> String {
     let UnpublishedRows { count, first, last, from, until } = rows;
+    let noun = if *count == 1 { "row" } else { "rows" };
     let position = RowPosition::new(origin.clone(), Position { commit: *last, index: 0 });
     format!(
-        "the publication {} left out {count} rows of {} when they were written, so that they are not in the stream: they were \
+        "the publication {} left out {count} {noun} of {} when they were written, so that they are not in the stream: they were \
          committed from {from} ({first}) to {until} ({last}). Publish them again from the table (docs/guides/replay.md), and \
          start the relay with --skip-unpublished {position}",
         scope.pipeline.publication(),

@@ -64,7 +64,7 @@ async fn rows_that_were_left_out_are_the_reason_why_the_relay_is_not_ready_until
     env.run(DROP).await;
     env.enqueue_each(1, 100..101).await;
     env.run(ADD).await;
-    relay.is_not_ready("left out 1 rows of outbox.outbox_message").await;
+    relay.is_not_ready("left out 1 row of outbox.outbox_message").await;
     env.enqueue_each(1, 3..4).await;
     env.check(&env.records(4).await, 4);
     assert!(relay.demanded_position().await > last);
@@ -97,10 +97,10 @@ async fn rows_that_were_written_while_the_table_was_in_another_schema_are_found(
     for statement in [away, insert, back] {
         env.run(statement).await;
     }
-    relay.is_not_ready("left out 1 rows of outbox.outbox_message").await;
+    relay.is_not_ready("left out 1 row of outbox.outbox_message").await;
     relay.stop().await;
     let relay = env.start();
-    relay.is_not_ready("left out 1 rows of outbox.outbox_message").await;
+    relay.is_not_ready("left out 1 row of outbox.outbox_message").await;
     relay.stop().await;
 }
 
@@ -185,7 +185,7 @@ async fn a_slot_that_was_dropped_and_created_again_while_the_relay_reconnects_is
     relay.is_not_ready("docs/guides/replay.md").await;
     relay.stop().await;
 
-    // Another relay may move the slot while this one is away.
+    // Another relay may move the slot while this one cannot connect.
     let relay = env.start();
     relay.is_live().await;
     env.enqueue_each(1, 2..3).await;
