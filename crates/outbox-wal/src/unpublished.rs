@@ -11,7 +11,7 @@ use crate::Lsn;
 /// Rows of tables that a publication left out when they were written. The WAL has them, and pgoutput does not send them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnpublishedRows {
-    /// How many there are.
+    /// Their number.
     pub count: u64,
     /// The end of the first commit with such a row.
     pub first: Lsn,

@@ -6,7 +6,7 @@ use outbox_test_support::TestEnv;
 use crate::doctor::{fails, findings};
 use crate::fixture::{TempFile, run_at};
 
-/// Debezium's classic table, with a connector.
+/// Creates Debezium's classic table, with a connector.
 async fn classic() -> (TestEnv, TempFile) {
     let name = |text: &str| Identifier::new(text).unwrap();
     let layout = TableLayout::classic(name("public"), name("outboxevent"));

@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use crate::consumer::Stock;
 use crate::fixture::{program, run, run_at};
 
-/// A server that accepts connections, and never answers.
+/// Starts a server that accepts connections, and never answers.
 async fn silent() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
