@@ -74,25 +74,31 @@ pub enum Candidates {
 }
 
 impl Candidates {
-    /// Reads the names of the included tables. A partition is a part of its table, if that is included.
+    /// Reads the names of the included tables. A partition is a part of its table, if that is included and a router sees
+    /// its rows.
     pub async fn included(
         self,
         catalog: &mut PublicationCatalog,
-        includes: impl Fn(&TableName) -> bool,
+        tables: &Included,
     ) -> Result<Vec<TableName>, outbox_wal::Error> {
+        let includes = |table: &TableName| tables.contains(table);
         Ok(match self {
-            Self::Database => included(&catalog.all_tables().await?, includes),
+            Self::Database => included(&catalog.all_tables().await?, includes, |table| tables.routes(table)),
             Self::Publication => catalog.members().await?.into_iter().filter(includes).collect(),
         })
     }
 }
 
-fn included(tables: &[FoundTable], includes: impl Fn(&TableName) -> bool) -> Vec<TableName> {
+fn included(
+    tables: &[FoundTable],
+    includes: impl Fn(&TableName) -> bool,
+    routes: impl Fn(&TableName) -> bool,
+) -> Vec<TableName> {
     let parent = |name: &TableName| tables.iter().find(|table| table.name == *name)?.parent.as_ref();
     let is_part = |table: &FoundTable| {
         let mut above = table.parent.as_ref();
         while let Some(name) = above {
-            if includes(name) {
+            if includes(name) && routes(name) {
                 return true;
             }
             above = parent(name);
@@ -121,7 +127,9 @@ mod tests {
             table("other", None),
             table("other_outbox", Some("other")),
         ];
-        let found = included(&tables, |name| name.table.contains("outbox"));
-        assert_eq!(found, [name("outbox"), name("other_outbox")]);
+        let includes = |name: &TableName| name.table.contains("outbox");
+        assert_eq!(included(&tables, includes, |_| true), [name("outbox"), name("other_outbox")]);
+        let routes = |name: &TableName| name.table != "outbox";
+        assert_eq!(included(&tables, includes, routes), [name("outbox"), name("outbox_1"), name("other_outbox")]);
     }
 }

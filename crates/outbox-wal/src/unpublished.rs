@@ -17,9 +17,9 @@ pub struct UnpublishedRows {
     pub first: Lsn,
     /// The end of the last commit with such a row.
     pub last: Lsn,
-    /// When the first one was committed, as PostgreSQL shows it.
+    /// The time at which the first one was committed, as PostgreSQL shows it.
     pub from: String,
-    /// When the last one was committed, as PostgreSQL shows it.
+    /// The time at which the last one was committed, as PostgreSQL shows it.
     pub until: String,
 }
 
@@ -56,6 +56,7 @@ impl UnpublishedSearch<'_> {
         if position >= self.until || self.tables.is_empty() {
             return Ok(None);
         }
+
         let mut copies = Copies::open(options, source).await?;
         // Each statement decodes from the restart position on.
         let step = STEP.max(self.slot.distance());
@@ -74,6 +75,7 @@ impl UnpublishedSearch<'_> {
                 None => more,
             });
         }
+
         copies.drop().await?;
         Ok(found)
     }
@@ -88,6 +90,7 @@ impl UnpublishedSearch<'_> {
             .iter()
             .map(|TableName { schema, table }| format!("({}, {})", literal(schema), literal(table)))
             .collect();
+
         let publication = copies.source.publication();
         // Version 14 publishes no schemas.
         let moved = match copies.has_schemas {
@@ -100,6 +103,7 @@ impl UnpublishedSearch<'_> {
             ),
             false => "SELECT '' AS tail, 0 AS age WHERE false".to_owned(),
         };
+
         // A row of a partition counts from the transaction after its attachment on: until then, the table did not have it.
         // Both plugins name a change by its LSN. Rows of one multi-insert share theirs.
         format!(
@@ -186,6 +190,7 @@ impl<'a> Copies<'a> {
         let pid = session.query("SELECT pg_catalog.pg_backend_pid()", Operation::Query).await?;
         let pid = pid.into_iter().flatten().flatten().next().ok_or_else(|| Error::protocol("a process id"))?;
         let (all, sent) = (format!("outbox_relay_{pid}_all"), format!("outbox_relay_{pid}_sent"));
+
         let sql = "SELECT 1 WHERE pg_catalog.to_regclass('pg_catalog.pg_publication_namespace') IS NOT NULL";
         let has_schemas = !session.query(sql, Operation::Query).await?.is_empty();
         let mut copies = Self { session, source, all, sent, has_schemas };

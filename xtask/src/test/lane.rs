@@ -155,7 +155,7 @@ impl Lane<'_> {
     pub(super) fn suite(&self, suite: &Target, program: &Path, servers: &Servers, output: &Destination) -> Outcome {
         output.line(&format!("     Running {} --test {} ({})", suite.package, suite.name, program.display()))?;
         let mut command = Command::new(program);
-        command.args(self.arguments.of_program());
+        command.args(self.arguments.of_program()).env("CARGO_PKG_NAME", &suite.package);
         if let Some(package) = suite.manifest.parent() {
             command.current_dir(package).env("CARGO_MANIFEST_DIR", package);
         }

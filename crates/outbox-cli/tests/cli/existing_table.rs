@@ -6,7 +6,7 @@ use outbox_test_support::TestEnv;
 use crate::doctor::{fails, findings};
 use crate::fixture::{TempFile, run_at};
 
-/// Creates Debezium's classic table, with a connector.
+/// Returns Debezium's classic table, and the file of a connector for it.
 async fn classic() -> (TestEnv, TempFile) {
     let name = |text: &str| Identifier::new(text).unwrap();
     let layout = TableLayout::classic(name("public"), name("outboxevent"));

@@ -35,7 +35,7 @@ const BYTE_ARRAY: &str = "org.apache.kafka.connect.converters.ByteArrayConverter
 const BINARY_DATA: &str = "io.debezium.converters.BinaryDataConverter";
 
 /// The option of the BinaryDataConverter that names the converter of everything that is not bytes.
-const DELEGATE: &str = ".delegate.converter.type";
+pub(super) const DELEGATE: &str = ".delegate.converter.type";
 
 impl ValueConverter {
     /// Reads the converter of values, which are bytes or something else.
@@ -96,8 +96,8 @@ fn class<'a>(config: &'a ConnectorConfig, key: &str) -> Result<&'a str, Error> {
     config.trimmed(key).ok_or_else(|| Error::config(key, "", absent))
 }
 
-/// Reads `schemas.enable`. `decimal.format` changes nothing, because no column is a decimal, nor does
-/// `replace.null.with.default`, because the router has replaced NULL by a column's default already.
+/// Reads `schemas.enable`. `replace.null.with.default` changes nothing, because the router has replaced NULL by a
+/// column's default already.
 fn schemas(config: &ConnectorConfig, converter: &str) -> Result<Schemas, Error> {
     config.boolean(&format!("{converter}.replace.null.with.default"), true)?;
     match config.boolean(&format!("{converter}.schemas.enable"), true)? {

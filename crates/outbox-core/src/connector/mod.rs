@@ -38,7 +38,7 @@ pub(crate) use self::router::{
 pub use self::table_list::IncludedTables;
 pub use self::transforms::RowDisposition;
 pub(crate) use self::transforms::{AfterRouter, DecodedMessages, Passage, RowSource, SchemaMetadata, Transforms};
-pub(crate) use self::value_forms::{BinaryForm, DecimalForm, IntervalForm, TimePrecision, ValueForms};
+pub(crate) use self::value_forms::{BinaryForm, DecimalForm, IntervalForm, JsonForms, TimePrecision, ValueForms};
 
 use crate::Error;
 pub use crate::error::DroppedBy;
@@ -62,7 +62,13 @@ impl ConnectorConfig {
     /// # Errors
     /// Fails if the text is not such an object, or a value is neither text nor a number nor a boolean.
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        let error = |e| Error::config("(all)", "", "it is not the JSON object that Kafka Connect takes").caused_by(e);
+        let error = |e| {
+            let reason = match own_fault(&e) {
+                Some(fault) => format!("it is not the JSON object that Kafka Connect takes: {fault}"),
+                None => "it is not the JSON object that Kafka Connect takes".to_owned(),
+            };
+            Error::config("(all)", "", reason).caused_by(e)
+        };
         match serde_json::from_str(json).map_err(error)? {
             Document::Plain(config) => Ok(config),
             Document::Named(name, config) if config.get("name").is_none() => Ok(config.with("name", name)),
@@ -213,16 +219,27 @@ impl<'de> Visitor<'de> for Entries {
         match inner {
             None => match unusable {
                 Some(key) => {
-                    Err(A::Error::custom(format!("the value of {key} is neither text nor a number nor a boolean")))
+                    Err(A::Error::custom(format!("{UNUSABLE}{key} is neither text nor a number nor a boolean")))
                 }
                 None => Ok(Document::Plain(outer)),
             },
             Some(config) => match outer.get("name") {
                 Some(name) => Ok(Document::Named(name.to_owned(), config)),
-                None => Err(A::Error::custom("\"config\" is without a \"name\" next to it")),
+                None => Err(A::Error::custom(NAMELESS)),
             },
         }
     }
+}
+
+/// The beginning of the fault of a value, which names its key.
+const UNUSABLE: &str = "the value of ";
+const NAMELESS: &str = "\"config\" is without a \"name\" next to it";
+
+/// Returns a fault that was found here: it quotes no value.
+fn own_fault(error: &serde_json::Error) -> Option<String> {
+    let text = error.to_string();
+    let is_own = text.starts_with(UNUSABLE) || text.starts_with(NAMELESS);
+    is_own.then(|| text.rsplit_once(" at line ").map_or(text.as_str(), |(fault, _)| fault).to_owned())
 }
 
 /// A member next to `config`, or of the configuration itself.
@@ -295,6 +312,14 @@ mod tests {
             let error = ConnectorConfig::from_json(json).unwrap_err();
             assert!(error.is_configuration(), "{json}");
             assert!(std::error::Error::source(&error).is_some());
+        }
+        for (json, fault) in [
+            (r#"{"b":"hunter2","a":{"b":"hunter2"}}"#, "the value of a is neither text"),
+            (r#"{"name":"n","config":{"a":["hunter2"]}}"#, "the value of a is neither text"),
+            (r#"{"config":{"a":"hunter2"}}"#, "without a \"name\""),
+        ] {
+            let error = ConnectorConfig::from_json(json).unwrap_err().to_string();
+            assert!(error.contains(fault) && !error.contains("hunter2"), "{error}");
         }
     }
 

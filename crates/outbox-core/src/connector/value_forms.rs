@@ -43,6 +43,8 @@ pub(crate) enum DecimalForm {
     Precise,
     Text,
     Double,
+    /// No mode of Debezium: the numbers that the JsonConverter makes of those of `precise` by `decimal.format=NUMERIC`.
+    Number,
 }
 
 /// `interval.handling.mode`
@@ -91,6 +93,32 @@ impl ValueForms {
                 &[("numeric", IntervalForm::Numeric), ("string", IntervalForm::Text)],
             )?,
         })
+    }
+}
+
+/// The forms of what the JsonConverter writes, in each part of a record.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct JsonForms {
+    pub(crate) key: ValueForms,
+    pub(crate) value: ValueForms,
+    pub(crate) header: ValueForms,
+}
+
+impl JsonForms {
+    pub(crate) fn of(config: &ConnectorConfig, forms: ValueForms) -> Self {
+        let of_part = |part| ValueForms { decimal: json_decimals(config, part, forms.decimal), ..forms };
+        Self { key: of_part("key"), value: of_part("value"), header: of_part("header") }
+    }
+}
+
+fn json_decimals(config: &ConnectorConfig, part: &str, form: DecimalForm) -> DecimalForm {
+    let converter = format!("{part}.converter");
+    let is_delegated = config.trimmed(&converter).is_some_and(|class| class.ends_with(".BinaryDataConverter"));
+    let converter = if is_delegated { format!("{converter}{}", super::converter::DELEGATE) } else { converter };
+    let format = config.trimmed(&format!("{converter}.decimal.format")).unwrap_or("BASE64");
+    match form {
+        DecimalForm::Precise if format.eq_ignore_ascii_case("NUMERIC") => DecimalForm::Number,
+        form => form,
     }
 }
 

@@ -64,6 +64,13 @@ impl EventField {
         }
     }
 
+    /// Returns whether the router can take the field from a column of the type.
+    pub(super) fn is_routed_from(self, ty: ColumnType) -> bool {
+        // The text of an hstore is no JSON that the router could expand.
+        let is_payload = |ty| !matches!(ty, ColumnType::Hstore | ColumnType::Other(_));
+        self.fits(ty) || (self == Self::Payload && is_payload(ty))
+    }
+
     /// Returns whether enqueue can write the field to a column of the type.
     pub(super) fn is_written_to(self, ty: ColumnType) -> bool {
         match self {

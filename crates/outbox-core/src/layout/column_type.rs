@@ -91,6 +91,11 @@ impl ColumnType {
         matches!(self, Self::Decimal(_) | Self::Numeric | Self::Money)
     }
 
+    /// Returns whether Debezium's values are texts that the router may expand.
+    pub(crate) fn is_expandable(self) -> bool {
+        self.is_text() || self.is_json()
+    }
+
     /// Returns whether every converter writes its values as one text or number.
     pub(crate) fn is_scalar(self) -> bool {
         !matches!(self, Self::Bytea | Self::Bits | Self::Numeric | Self::Array(_) | Self::Other(_))

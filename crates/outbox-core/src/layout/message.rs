@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Column, ColumnType, ColumnValue, EventField, Identifier, Row, RowLife, TableLayout};
+use super::{Column, ColumnType, ColumnValue, Identifier, Row, RowLife, TableLayout};
 use crate::connector::{RouterConfig, RowSource, Transforms};
 use crate::pipeline::Found;
 use crate::record::instant;
@@ -54,11 +54,7 @@ impl TableLayout {
         };
         let (schema, table) = (Identifier::known(READ.0), Identifier::known(READ.1));
 
-        // A payload may be a number.
-        let fits =
-            |field: EventField, ty: ColumnType| field.fits(ty) || (field == EventField::Payload && ty.is_scalar());
-        let columns = Self::of_options(config, &router, content.columns(), fits);
-        let layout = Self::holding(&[EventField::Id, EventField::Payload], fits, schema, table, columns)?;
+        let layout = Self::of_options(config, &router, (schema, table), content.columns())?;
         Ok(Self { row_life: RowLife::Message, ..layout })
     }
 

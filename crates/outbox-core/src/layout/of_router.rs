@@ -1,4 +1,4 @@
-use super::{Column, ColumnType, EventField, Identifier, TableLayout};
+use super::{Column, EventField, Identifier, TableLayout};
 use crate::connector::{RouterConfig, RowSource, Transforms};
 use crate::pipeline::Found;
 use crate::{ConnectorConfig, Error};
@@ -22,17 +22,17 @@ impl TableLayout {
             found.into_result()?;
             return Err(Error::config("transforms", "", "no EventRouter sees the rows of the table"));
         };
-        let columns = Self::of_options(config, &router, columns, EventField::fits);
-        Self::existing(schema, table, columns)
+        Self::of_options(config, &router, (schema, table), columns)
     }
 
-    /// Returns those columns that a router's options name, with the parts of an event that they hold if they fit.
+    /// Creates the layout of those columns that a router's options name, with the parts of an event that they hold if
+    /// they fit.
     pub(super) fn of_options(
         config: &ConnectorConfig,
         router: &RouterConfig,
+        (schema, table): (Identifier, Identifier),
         columns: impl IntoIterator<Item = Column>,
-        fits: fn(EventField, ColumnType) -> bool,
-    ) -> Vec<Column> {
+    ) -> Result<Self, Error> {
         let event_type = config.trimmed(&router.key_of("table.field.event.type")).unwrap_or("type");
         // A column may serve several options. The first counts, because the router finds columns by name.
         let fields = [
@@ -48,9 +48,25 @@ impl TableLayout {
         for column in columns.into_iter().filter(|column| router.names(column.name.as_str())) {
             let is_new = |field: EventField| used.iter().all(|other: &Column| other.field != Some(field));
             let field = fields.iter().find(|(field, name)| *name == column.name.as_str() && is_new(*field));
-            let field = field.map(|(field, _)| *field).filter(|field| fits(*field, column.ty));
+            let field = field.map(|(field, _)| *field).filter(|field| field.is_routed_from(column.ty));
             used.push(column.holding(field));
         }
-        used
+
+        let required = [
+            (EventField::Id, "table.field.event.id", &router.id),
+            (EventField::Payload, "table.field.event.payload", &router.payload),
+        ];
+
+        for (field, option, name) in required {
+            let refuse = |reason: String| Err(Error::config(router.key_of(option), name.as_str(), reason));
+            match used.iter().find(|column| column.name.as_str() == name.as_str()) {
+                None => return refuse("the table has no such column".to_owned()),
+                Some(column) if !field.is_routed_from(column.ty) => {
+                    return refuse(format!("the column is of {}, which is not modelled here", column.ty.sql()));
+                }
+                Some(_) => {}
+            }
+        }
+        Self::holding(&[EventField::Id, EventField::Payload], EventField::is_routed_from, schema, table, used)
     }
 }

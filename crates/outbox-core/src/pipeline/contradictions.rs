@@ -1,8 +1,8 @@
 use super::{Found, Loss};
 use crate::connector::keys::KeyTable;
 use crate::connector::{
-    AfterRouter, BinaryForm, DecodedMessages, HeaderConverter, KeyConverter, NullMembers, Placement, RouterConfig,
-    Schemas, TimePrecision, ValueConverter, ValueForms, header_converter,
+    AfterRouter, BinaryForm, DecimalForm, DecodedMessages, HeaderConverter, KeyConverter, NullMembers, Placement,
+    RouterConfig, Schemas, TimePrecision, ValueConverter, ValueForms, header_converter,
 };
 use crate::record::connect_type;
 use crate::{
@@ -46,15 +46,13 @@ pub(super) fn in_disposition(
 pub(super) fn in_headers(
     config: &ConnectorConfig,
     router: &RouterConfig,
-    converter: Option<HeaderConverter>,
+    (converter, forms): (Option<HeaderConverter>, ValueForms),
     layout: &TableLayout,
 ) -> Result<(), Error> {
     let class = config.trimmed(header_converter::KEY).unwrap_or_default();
     let is_known = |column: &Column| match converter {
-        Some(HeaderConverter::Json(schemas)) => {
-            let is_labelled = column.ty() == ColumnType::Enum && schemas == Schemas::Enabled;
-            !is_labelled && !column.ty().is_decimal() && !matches!(column.ty(), ColumnType::Array(_) | ColumnType::Bits)
-        }
+        Some(HeaderConverter::Json(Schemas::Enabled)) => has_known_schema(column.ty(), forms),
+        Some(HeaderConverter::Json(Schemas::Disabled)) => true,
         _ => class != header_converter::STRING || column.ty().is_scalar(),
     };
     let mut headers = router.placed.iter().filter(|placed| placed.placement == Placement::Header);
@@ -65,6 +63,15 @@ pub(super) fn in_headers(
             Err(Error::config(header_converter::KEY, class, reason))
         }
         None => Ok(()),
+    }
+}
+
+/// Returns whether the schema is known that the JsonConverter writes for columns of the type.
+fn has_known_schema(ty: ColumnType, forms: ValueForms) -> bool {
+    match ty {
+        // The labels of an enum, the precision of a decimal and the length of a bit string are parts of it.
+        ColumnType::Enum | ColumnType::Bits | ColumnType::Array(_) => false,
+        ty => !ty.is_decimal() || forms.decimal != DecimalForm::Precise,
     }
 }
 
@@ -205,6 +212,17 @@ pub(super) fn in_dropped_id(after: &AfterRouter, losses: &[Loss]) -> Result<(), 
     }
 }
 
+/// Checks that Debezium has a text for the column by which events are routed.
+pub(super) fn in_route(router: &RouterConfig, forms: ValueForms, layout: &TableLayout) -> Result<(), Error> {
+    match layout.column(&router.route_by) {
+        Some(column) if connect_type(column, forms) != "string" && !matches!(column.ty(), ColumnType::Other(_)) => {
+            let reason = "events are routed by text that is never NULL: Debezium's task fails at any other";
+            Err(Error::config(router.key_of("route.by.field"), &*router.route_by, reason))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Checks that the converter of keys takes the type of the key's column.
 pub(super) fn in_key(
     router: &RouterConfig,
@@ -251,6 +269,10 @@ pub(super) fn in_forms(
         let reason = "with time.precision.mode=connect the form of such a key is not modelled";
         return Err(Error::config(router.key_of("table.field.event.key"), &*router.key, reason));
     }
+    if forms.time == TimePrecision::Connect && layout.column(&router.payload).is_some_and(is_time) {
+        let reason = "with time.precision.mode=connect the form of such a payload is not modelled";
+        return Err(Error::config(router.key_of("table.field.event.payload"), &*router.payload, reason));
+    }
     let is_number =
         |mode| !matches!(mode, TimePrecision::Connect | TimePrecision::IsoString | TimePrecision::Structured);
     if router.timestamp.is_some() && !is_number(forms.time) {
@@ -273,27 +295,46 @@ pub(super) fn in_forms(
         );
         return Err(Error::config("time.precision.mode", "structured", reason));
     }
+    in_json(router, (key, value), forms, layout)
+}
 
-    let is_enum = |name: &str| layout.column(name).is_some_and(|column| column.ty() == ColumnType::Enum);
-    let is_decimal = |name: &str| layout.column(name).is_some_and(|column| column.ty().is_decimal());
-    let refuse = |option: &str, name: &str, reason| Err(Error::config(router.key_of(option), name, reason));
-    if matches!(key, KeyConverter::Json(_)) && is_decimal(&router.key) {
-        return refuse("table.field.event.key", &router.key, "numeric is modelled with the StringConverter only");
+/// Rejects types whose form is known in some converters only.
+fn in_json(
+    router: &RouterConfig,
+    (key, value): (KeyConverter, ValueConverter),
+    forms: ValueForms,
+    layout: &TableLayout,
+) -> Result<(), Error> {
+    let type_of = |name: &str| layout.column(name).map(Column::ty);
+    let lacks_schema = |name: &str| type_of(name).is_some_and(|ty| !has_known_schema(ty, forms));
+    let refuse = |option: &str, name: &str, reason: &str| {
+        let ty = type_of(name).map(ColumnType::sql).unwrap_or_default();
+        Err(Error::config(router.key_of(option), name, format!("the column is of the type {ty}: {reason}")))
+    };
+    let schemas = "the schema that the JsonConverter writes for it is not modelled; set schemas.enable to false";
+    if key == KeyConverter::Json(Schemas::Enabled) && lacks_schema(&router.key) {
+        return refuse("table.field.event.key", &router.key, schemas);
     }
 
-    let labels = "with schemas, the JsonConverter writes the labels of an enum, which is not modelled";
-    if key == KeyConverter::Json(Schemas::Enabled) && is_enum(&router.key) {
-        return refuse("table.field.event.key", &router.key, labels);
-    }
-
+    let is_composed = |name: &str| {
+        let is_one = |ty: ColumnType| ty.is_decimal() || matches!(ty, ColumnType::Array(_) | ColumnType::Bits);
+        type_of(name).is_some_and(is_one)
+    };
+    let (placement, payload) = ("table.fields.additional.placement", "table.field.event.payload");
     let in_envelope = router.placed.iter().filter(|placed| placed.placement == Placement::Envelope);
-    let mut in_value = in_envelope.map(|placed| &placed.column).chain([&router.payload]);
-    match in_value.find(|name| is_enum(name)) {
-        Some(name) if value == ValueConverter::Json(Schemas::Enabled) => {
-            refuse("table.fields.additional.placement", name, labels)
+    let mut in_value = in_envelope.map(|placed| (placement, &placed.column)).chain([(payload, &router.payload)]);
+    let (unknown, reason) = match value {
+        ValueConverter::Json(Schemas::Enabled) => (in_value.find(|(_, name)| lacks_schema(name)), schemas),
+        ValueConverter::String => {
+            // A payload alone is written as a header is.
+            let is_unknown = |(option, name): &(&str, &String)| {
+                is_composed(name) && (*option == placement || type_of(name).is_some_and(|ty| !ty.is_scalar()))
+            };
+            (in_value.find(is_unknown), "it is modelled with the JsonConverter only")
         }
-        _ => Ok(()),
-    }
+        _ => (None, ""),
+    };
+    unknown.map_or(Ok(()), |(option, name)| refuse(option, name, reason))
 }
 
 /// Checks the options for types that few tables have.

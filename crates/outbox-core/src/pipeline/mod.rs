@@ -12,8 +12,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::connector::{
-    AfterRouter, BinaryForm, DecodedMessages, HeaderConverter, KeyConverter, RouterConfig, Transforms, ValueConverter,
-    ValueForms, ValueKind,
+    AfterRouter, BinaryForm, DecodedMessages, HeaderConverter, JsonForms, KeyConverter, RouterConfig, Transforms,
+    ValueConverter, ValueForms, ValueKind,
 };
 use crate::event::names::topic_legal;
 use crate::{
@@ -60,6 +60,7 @@ struct Inner {
     value_converter: ValueConverter,
     header_converter: HeaderConverter,
     forms: ValueForms,
+    json_forms: JsonForms,
     plan: Plan,
     topic_prefix: String,
     slot: Identifier,
@@ -113,12 +114,13 @@ impl Pipeline {
 
         found.take(contradictions::in_dropped_id(&transforms.after, losses));
         found.take(
-            router
-                .as_ref()
-                .map_or(Ok(()), |router| contradictions::in_headers(&config, router, header_converter, &layout)),
+            router.as_ref().map_or(Ok(()), |router| {
+                contradictions::in_headers(&config, router, (header_converter, forms), &layout)
+            }),
         );
 
         if let (Some(router), Some(key), Some(value)) = (&router, key_converter, value_converter) {
+            found.take(contradictions::in_route(router, forms, &layout));
             found.take(contradictions::in_key(router, key, forms, &layout, losses));
             found.take(contradictions::in_forms(router, (key, value), forms, &layout));
             found.take(contradictions::in_rare_types(&config, router, &layout));
@@ -138,6 +140,7 @@ impl Pipeline {
         let Some((router, key_converter, value_converter, header_converter, plan, slot, publication)) = parts else {
             return Err(Error::config("(all)", "", "it is contradictory"));
         };
+        let json_forms = JsonForms::of(&config, forms);
         let mut inner = Inner {
             topic_prefix: config.trimmed("topic.prefix").unwrap_or_default().to_owned(),
             slot,
@@ -150,6 +153,7 @@ impl Pipeline {
             key_converter,
             value_converter,
             header_converter,
+            json_forms,
             forms,
             plan,
             record_limit,
@@ -293,9 +297,9 @@ impl Pipeline {
         self.refuse_uncarried(event)?;
         self.refuse_future(event)?;
         let row = Row::of_event(&self.0.layout, event)?;
-        if let crate::ColumnValue::Text(value) = row.get(self.0.plan.route_by) {
+        if let Ok(value) = self.route(&row) {
             let timestamp = if self.0.after.keeps_topics() { None } else { self.timestamp(&row)? };
-            self.topic_of_route(value, timestamp)?;
+            self.topic_of_route(&value, timestamp)?;
         }
         self.keep_to_limit(&row)?;
         Ok(row)
@@ -352,6 +356,10 @@ impl Pipeline {
 
     pub(crate) fn forms(&self) -> ValueForms {
         self.0.forms
+    }
+
+    pub(crate) fn json_forms(&self) -> &JsonForms {
+        &self.0.json_forms
     }
 
     pub(crate) fn key_converter(&self) -> KeyConverter {

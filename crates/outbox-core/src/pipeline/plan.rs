@@ -87,10 +87,6 @@ impl Plan {
                 if placed.alias == "payload" || self.envelope.iter().any(|other| other.alias == placed.alias) {
                     return columns.refuse(option, &placed.alias, "the envelope has a field of this name already");
                 }
-                if column.ty().is_decimal() || matches!(column.ty(), ColumnType::Array(_) | ColumnType::Bits) {
-                    let reason = format!("{} is modelled in headers only", column.ty().sql());
-                    return columns.refuse(option, &placed.column, &reason);
-                }
                 self.envelope.push(target);
             }
             Placement::Partition if column.ty() != ColumnType::Integer => {
@@ -147,7 +143,7 @@ impl<'a> Columns<'a> {
     fn route_by(&self) -> Result<usize, Error> {
         let (option, name) = ("route.by.field", &self.router.route_by);
         let (route_by, column) = self.named(option, name)?;
-        if !column.ty().is_text() || self.is_refused_for_null(column) {
+        if self.is_refused_for_null(column) {
             let reason = "events are routed by text that is never NULL: Debezium's task fails at any other";
             return self.refuse(option, name, reason);
         }
@@ -192,7 +188,7 @@ impl<'a> Columns<'a> {
         let option = "table.field.event.schema.version";
         let Some(name) = &self.router.schema_version else { return Ok(None) };
         let (index, column) = self.named(option, name)?;
-        if column.ty() != ColumnType::Integer || column.nullability() == Nullability::Nullable {
+        if column.ty() != ColumnType::Integer || self.is_refused_for_null(column) {
             return self.refuse(option, name, "a schema version is taken from an integer column that is never NULL");
         }
         Ok(Some(index))

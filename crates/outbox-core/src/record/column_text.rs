@@ -6,10 +6,9 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 
-use super::json_writer::push_string;
 use super::temporal::{Moment, Temporal, zoned_time};
 use super::{hstore, instant, interval, java};
-use crate::connector::{BinaryForm, DecimalForm, IntervalForm, TimePrecision, ValueForms};
+use crate::connector::{BinaryForm, DecimalForm, ValueForms};
 use crate::layout::{
     Interval, array_elements, bits, bytea, epoch_day, epoch_micros, hstore_pairs, micros_of_day, money,
     zoned_micros_of_day,
@@ -38,31 +37,6 @@ pub(super) fn text_bytes(value: &ColumnValue, ty: ColumnType, forms: ValueForms)
         Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
         Cow::Owned(text) => Cow::Owned(text.into_bytes()),
     })
-}
-
-/// Appends the column as the JsonConverter writes it.
-pub(super) fn push_column(out: &mut String, value: &ColumnValue, ty: ColumnType, forms: ValueForms) {
-    // The logical types of Connect have texts in headers only.
-    let forms = match forms.time {
-        TimePrecision::Connect => ValueForms { time: TimePrecision::Milliseconds, ..forms },
-        _ => forms,
-    };
-    match text(value, ty, forms) {
-        None => out.push_str("null"),
-        Some(text) if is_bare(&text, ty, forms) => out.push_str(&text),
-        Some(text) => push_string(out, &text),
-    }
-}
-
-fn is_bare(text: &str, ty: ColumnType, forms: ValueForms) -> bool {
-    use ColumnType as T;
-    match ty {
-        T::Boolean | T::Bit | T::Smallint | T::Integer | T::Bigint => true,
-        // Jackson writes "NaN" and "Infinity" as strings.
-        T::Interval => forms.interval == IntervalForm::Numeric,
-        T::Real | T::Double => text.ends_with(|c: char| c.is_ascii_digit()),
-        _ => Temporal::of(ty, forms.time).is_some_and(Temporal::is_number),
-    }
 }
 
 /// Writes a value that the row keeps as text. A row's values are of their types, so that what cannot be read here is
@@ -122,8 +96,8 @@ pub(super) fn from_binary(text: &str, form: BinaryForm) -> Option<Vec<u8>> {
 
 fn decimal(plain: &str, ty: ColumnType, form: DecimalForm) -> Option<String> {
     match form {
-        DecimalForm::Precise if ty == ColumnType::Numeric => Some(variable_scale(plain)),
-        DecimalForm::Precise => Some(java::decimal_to_string(plain)),
+        DecimalForm::Precise | DecimalForm::Number if ty == ColumnType::Numeric => Some(variable_scale(plain)),
+        DecimalForm::Precise | DecimalForm::Number => Some(java::decimal_to_string(plain)),
         DecimalForm::Text => None,
         DecimalForm::Double => plain.parse().ok().map(java::double_to_string),
     }

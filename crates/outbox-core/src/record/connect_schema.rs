@@ -1,9 +1,9 @@
 use std::fmt::Write as _;
 
-use super::column_text::push_column;
+use super::json_column::push_column;
 use super::json_writer::push_string;
 use super::temporal::Temporal;
-use crate::connector::{BinaryForm, IntervalForm, SchemaMetadata, ValueForms};
+use crate::connector::{BinaryForm, DecimalForm, IntervalForm, SchemaMetadata, ValueForms};
 use crate::{Column, ColumnType, ColumnValue, Nullability};
 
 /// A Kafka Connect schema, as far as outbox records have one.
@@ -60,6 +60,8 @@ impl Schema {
             ColumnType::Real => ("float", None),
             ColumnType::Double => ("double", None),
             ColumnType::Boolean | ColumnType::Bit => ("boolean", None),
+            ty if ty.is_decimal() && forms.decimal == DecimalForm::Text => ("string", None),
+            ty if ty.is_decimal() && forms.decimal == DecimalForm::Double => ("double", None),
             ColumnType::Timestamptz => ("string", Some("io.debezium.time.ZonedTimestamp")),
             // The others are in headers only.
             ty => Temporal::of(ty, forms.time).map_or(("bytes", None), |temporal| {

@@ -231,7 +231,8 @@ impl Pipeline {
         }
 
         let is_nested = self.messages().is_some() && self.payload_type() == ColumnType::Json;
-        match is_nested || self.router().expansion.is_some() {
+        let is_number = !self.payload_type().is_expandable() && !self.has_binary_payload();
+        match is_nested || is_number || self.router().expansion.is_some() {
             true => Ok(DecodedPayload::text(json.into())),
             false => {
                 Err(Error::decode("payload", "it is not a JSON string, and this pipeline does not expand payloads"))

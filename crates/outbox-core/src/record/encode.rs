@@ -1,12 +1,14 @@
 use std::borrow::Cow;
 
-use super::column_text::{push_column, text, text_bytes};
+use super::column_text::{text, text_bytes};
 use super::instant;
+use super::json_column::push_column;
 use super::json_value::{Unexpandable, wrapped};
 use super::struct_text::{into_bytes, java_text};
 use super::{Record, RecordRef};
 use crate::connector::{
     BinaryForm, EmptyPayload, HeaderConverter, KeyConverter, Passage, SchemaMetadata, Schemas, ValueConverter,
+    ValueForms,
 };
 use crate::{Column, ColumnType, ColumnValue, Error, Pipeline, Row};
 
@@ -52,10 +54,7 @@ impl Pipeline {
 
     fn record<'a>(&'a self, row: &'a Row, unexpandable: Unexpandable) -> Result<RecordRef<'a>, Error> {
         let plan = self.plan();
-        let ColumnValue::Text(route) = row.get(plan.route_by) else {
-            return Err(Error::encode(&*self.router().route_by, "the routed value is NULL"));
-        };
-
+        let route = &*self.route(row)?;
         // One more may be added.
         let leading = self.after_router().leading();
         let mut headers = Vec::with_capacity(leading.len() + plan.headers.len() + 2);
@@ -84,17 +83,30 @@ impl Pipeline {
         Ok(record)
     }
 
+    /// Returns the value by which the row is routed. The router asks for the column in a way that knows no default.
+    pub(crate) fn route<'a>(&'a self, row: &'a Row) -> Result<Cow<'a, str>, Error> {
+        let column = self.layout().columns().get(self.plan().route_by);
+        let ty = column.map_or(ColumnType::Text, Column::ty);
+        let route = text(row.get(self.plan().route_by), ty, self.forms());
+        route.ok_or_else(|| Error::encode(&*self.router().route_by, "the routed value is NULL"))
+    }
+
     fn header<'a>(&'a self, row: &'a Row, index: usize) -> Option<Cow<'a, [u8]>> {
         let (value, column) = (self.emitted(row, index), self.layout().columns().get(index)?);
         let HeaderConverter::Json(schemas) = self.header_converter() else {
             return text_bytes(value, column.ty(), self.forms());
         };
-        Some(self.json_of((index, value), column, schemas).into())
+        Some(self.json_of((index, value), column, (schemas, self.json_forms().header)).into())
     }
 
-    fn json_of(&self, (index, value): (usize, &ColumnValue), column: &Column, schemas: Schemas) -> Vec<u8> {
+    fn json_of(
+        &self,
+        (index, value): (usize, &ColumnValue),
+        column: &Column,
+        (schemas, forms): (Schemas, ValueForms),
+    ) -> Vec<u8> {
         let mut json = String::new();
-        push_column(&mut json, value, column.ty(), self.forms());
+        push_column(&mut json, value, column.ty(), forms);
         wrapped(json, self.schema_of(index, value).as_ref(), schemas)
     }
 
@@ -117,7 +129,9 @@ impl Pipeline {
         let index = self.plan().key;
         let (key, column) = (self.emitted(row, index), self.layout().columns().get(index)?);
         match (self.key_converter(), key) {
-            (KeyConverter::Json(schemas), key) => Some(self.json_of((index, key), column, schemas).into()),
+            (KeyConverter::Json(schemas), key) => {
+                Some(self.json_of((index, key), column, (schemas, self.json_forms().key)).into())
+            }
             (KeyConverter::Bytes, ColumnValue::Bytes(bytes)) => Some(Cow::Borrowed(bytes)),
             (KeyConverter::Bytes, _) => None,
             (KeyConverter::String, key) => java_text(key, column.ty(), self.forms()).map(into_bytes),
@@ -158,16 +172,14 @@ impl Pipeline {
             (ValueConverter::String, payload) if self.router().has_envelope() || self.router().expansion.is_some() => {
                 self.text_value(row, payload, unexpandable)
             }
-            (_, ColumnValue::Text(text)) if self.messages().is_none() => Ok(Some(Cow::Borrowed(text.as_bytes()))),
-            (ValueConverter::String, scalar) if self.messages().is_some() => {
-                Ok(text_bytes(scalar, self.payload_type(), self.forms()))
+            (_, ColumnValue::Text(text)) if self.payload_type().is_expandable() => {
+                Ok(Some(Cow::Borrowed(text.as_bytes())))
             }
-            (_, ColumnValue::Text(text)) => Ok(Some(Cow::Borrowed(text.as_bytes()))),
-            (ValueConverter::String, bytes @ ColumnValue::Bytes(_)) => {
-                Ok(java_text(bytes, ColumnType::Bytea, self.forms()).map(into_bytes))
+            (ValueConverter::String, scalar) => {
+                Ok(java_text(scalar, self.payload_type(), self.forms()).map(into_bytes))
             }
-            (_, ColumnValue::Bytes(bytes)) => Ok(Some(Cow::Borrowed(bytes))),
-            _ => Ok(None),
+            (ValueConverter::Bytes, ColumnValue::Bytes(bytes)) => Ok(Some(Cow::Borrowed(bytes))),
+            (ValueConverter::Bytes, _) => Ok(None),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Values as the JsonConverter writes them.
 
-use super::column_text::push_column;
 use super::connect_schema::Schema;
 use super::expand::{self, Outcome};
+use super::json_column::push_column;
 use super::json_writer::push_string;
 use crate::connector::{SchemaMetadata, Schemas};
 use crate::pipeline::Target;
@@ -35,7 +35,7 @@ impl Pipeline {
             envelope.push(',');
             push_string(&mut envelope, alias);
             envelope.push(':');
-            push_column(&mut envelope, self.emitted(row, *index), *ty, self.forms());
+            push_column(&mut envelope, self.emitted(row, *index), *ty, self.json_forms().value);
             let schema = self.schema_of(*index, row.get(*index));
             fields.extend(schema.map(|schema| (alias.clone(), schema)));
         }
@@ -64,18 +64,17 @@ impl Pipeline {
         unexpandable: Unexpandable,
     ) -> Result<(Option<Schema>, String), Error> {
         let (ty, limit) = (self.payload_type(), self.largest_expansion());
-        let (name, is_message) = (&self.router().payload, self.messages().is_some());
+        let name = &self.router().payload;
         let mut json = String::new();
-        push_column(&mut json, payload, if is_message { ty } else { ColumnType::Json }, self.forms());
+        push_column(&mut json, payload, ty, self.json_forms().value);
 
         let kept = |json| Ok((self.schema_of(self.plan().payload, payload), json));
         let ColumnValue::Text(text) = payload else { return kept(json) };
         let outcome = match (self.messages(), self.router().expansion) {
             (Some(messages), _) if ty == ColumnType::Json => expand::nested(text, name, messages.nulls, limit),
             // Numbers are no text that is expanded.
-            (Some(_), _) if ty != ColumnType::Text => return kept(json),
-            (_, Some(options)) => expand::expand(text, name, options, limit),
-            (_, None) => return kept(json),
+            (_, Some(options)) if ty.is_expandable() => expand::expand(text, name, options, limit),
+            _ => return kept(json),
         };
         let failed = match outcome {
             Outcome::Expanded { schema, json } => return Ok((Some(schema), json)),

@@ -10,6 +10,7 @@ mod identity;
 pub(crate) mod instant;
 mod interval;
 mod java;
+mod json_column;
 mod json_value;
 mod json_writer;
 mod message_content;

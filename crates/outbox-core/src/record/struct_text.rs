@@ -64,9 +64,9 @@ impl Pipeline {
         };
         let stored = Ok(Some(Cow::Borrowed(text.as_str())));
 
-        // Numbers of messages are no text that is expanded.
-        let is_text = self.messages().is_none() || self.payload_type() == ColumnType::Text;
-        let Some(options) = self.router().expansion.filter(|_| is_text) else {
+        // Numbers are no text that is expanded.
+        let is_expandable = self.payload_type().is_expandable();
+        let Some(options) = self.router().expansion.filter(|_| is_expandable) else {
             return Ok(java_text(payload, self.payload_type(), self.forms()));
         };
 

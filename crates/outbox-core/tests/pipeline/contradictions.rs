@@ -296,7 +296,6 @@ fn columns_have_to_be_there_and_fit() {
     refused(keyed, bytes, "key.converter", "name of a Java object");
     router_refused("route.by.field", "nowhere", "no such column");
     router_refused("route.by.field", "schema_version", "text that is never NULL");
-    router_refused("route.by.field", "headers", "text that is never NULL");
     router_refused("table.field.event.timestamp", "nowhere", "no such column");
     router_refused("table.field.event.timestamp", "schema_version", "is a timestamp column");
     router_refused("table.field.event.schema.version", "event_type", "integer column");

@@ -120,7 +120,7 @@ impl Scope {
 
     /// Returns the tables that the configuration includes now. If there is none, the one that it names is missing.
     pub async fn tables(&self, catalog: &mut PublicationCatalog) -> Result<Vec<TableName>, outbox_wal::Error> {
-        let tables = self.candidates.included(catalog, |table| self.included.contains(table)).await?;
+        let tables = self.candidates.included(catalog, &self.included).await?;
         Ok(if tables.is_empty() { self.named.iter().cloned().collect() } else { tables })
     }
 }

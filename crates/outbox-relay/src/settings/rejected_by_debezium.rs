@@ -18,6 +18,7 @@ pub(super) fn check(config: &Resolved, findings: &mut Findings) {
 
     findings.take(queue_holds_a_batch(config));
     findings.take(operations_are_known(config));
+    findings.take(key_columns_have_tables(config));
     findings.take(predicates_have_types(config));
     findings.take(config.list_names("snapshot.include.collection.list", "").map(drop));
 }
@@ -59,6 +60,24 @@ fn operations_are_known(config: &Resolved) -> Result<(), Finding> {
         Some(list) if !list.is_empty() && !list.split(',').all(is_known) => {
             Err(Finding::new(key, "Debezium rejects this value: its items are c, u, d and t, or it is none"))
         }
+        _ => Ok(()),
+    }
+}
+
+/// Checks `message.key.columns`, such as `inventory.customers:pk1,pk2;(.*).orders:pk3`. The router replaces these keys.
+fn key_columns_have_tables(config: &Resolved) -> Result<(), Finding> {
+    let key = "message.key.columns";
+    let is_item = |item: &str| {
+        item.split_once(':').is_some_and(|(table, columns)| {
+            let are_names = !columns.contains(':') && columns.split(',').all(|column| !column.is_empty());
+            !table.is_empty() && are_names
+        })
+    };
+    match config.get(key) {
+        Some(list) if !list.trim_end_matches(';').split(';').all(is_item) => Err(Finding::new(
+            key,
+            "Debezium rejects this value: its items are TABLE:COLUMN,COLUMN, separated by semicolons",
+        )),
         _ => Ok(()),
     }
 }

@@ -33,8 +33,11 @@ impl Assumed {
         let mut all = match named {
             [] => {
                 // The one of messages may see no table.
-                let routers = config.routers().into_iter();
-                let routers = routers.filter(|router| messages.is_none() || config.message_router() != Some(*router));
+                let routers = config.routers();
+                // Without one, the layout of any table shows why.
+                let routers = if routers.is_empty() && messages.is_none() { vec![""] } else { routers };
+                let routers =
+                    routers.into_iter().filter(|router| messages.is_none() || config.message_router() != Some(*router));
                 routers.map(|router| Self::of_any(config, router)).collect()
             }
             [table] => vec![Self::of_table(config, table)],

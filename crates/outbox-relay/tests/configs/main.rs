@@ -136,3 +136,38 @@ fn a_connector_is_reported_alike_in_each_form_of_file() {
     });
     assert_eq!((&json, &json), (&properties, &yaml));
 }
+
+/// Returns the report of a file with this content.
+fn report_of(name: &str, content: &str) -> (Output, String) {
+    let path = std::env::temp_dir().join(format!("outbox-{}-{name}.json", std::process::id()));
+    std::fs::write(&path, content).unwrap();
+    let output = program(&[path.to_str().unwrap()]);
+    std::fs::remove_file(path).unwrap();
+    let text = [&output.stdout[..], &output.stderr[..]].concat();
+    (output, String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn files_that_are_not_whole_are_reported_in_full() {
+    let accepted = std::fs::read_to_string(file("files/91-a-list-as-the-payload.json")).unwrap();
+    let (output, report) = report_of("bom", &format!("\u{feff}{accepted}"));
+    assert_eq!(output.status.code(), Some(0), "{report}");
+
+    let (output, report) = report_of("nested", r#"{"name": "n", "config": {"transforms": ["outbox"]}}"#);
+    assert!(output.status.code() == Some(2) && report.contains("the value of transforms is neither"), "{report}");
+
+    // Neither a router nor a table.
+    let (output, report) = report_of("bare", r#"{"database.hostname": "h", "plugin.name": "pgoutput"}"#);
+    assert_eq!(output.status.code(), Some(1), "{report}");
+    for key in [
+        "connector.class",
+        "topic.prefix",
+        "key.converter",
+        "value.converter",
+        "transforms",
+        "database.user",
+        "database.dbname",
+    ] {
+        assert!(report.contains(&format!("\n  {key}: ")), "{key}: {report}");
+    }
+}

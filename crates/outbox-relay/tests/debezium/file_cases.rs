@@ -10,7 +10,7 @@ pub(crate) struct Case {
     pub(crate) rows: &'static [&'static str],
 }
 
-pub(crate) const CASES: [Case; 35] = [
+pub(crate) const CASES: [Case; 37] = [
     Case {
         file: "03-bytea-base64-string",
         table: "public.outbox_event",
@@ -327,5 +327,25 @@ pub(crate) const CASES: [Case; 35] = [
             "'run', 'k1', 'Made', '{\"a\": 1}', '00000000-0000-4000-8000-0000000000aa', '10.0.0.1', '1 day 02:00:00'",
             "'run', 'k2', 'Done', '{\"a\": [1]}', NULL, NULL, NULL",
         ],
+    },
+    Case {
+        file: "89-amounts-and-lists-in-an-envelope",
+        table: "public.outbox",
+        columns: "id uuid PRIMARY KEY, aggregatetype text, aggregateid text, payload jsonb, tenant uuid NOT NULL,
+                  account numeric(20, 0), version integer, amount numeric(10, 2), free numeric, cash money, tags text[],
+                  counts integer[], flags bit(4)",
+        topic: "outbox.event.00000000-0000-4000-8000-0000000000aa",
+        rows: &[
+            "'order', 'k1', '{\"a\": 1}', '00000000-0000-4000-8000-0000000000aa', 4711, 3, 12.30, 1.50, '$5.20',
+             '{a,NULL,\"b \\\"c\\\"\"}', '{1,2}', '1010'",
+            "NULL, NULL, NULL, '00000000-0000-4000-8000-0000000000aa', NULL, NULL, -0.01, NULL, NULL, '{}', NULL, NULL",
+        ],
+    },
+    Case {
+        file: "91-a-list-as-the-payload",
+        table: "public.outbox",
+        columns: "id uuid PRIMARY KEY, aggregatetype text NOT NULL, aggregateid text NOT NULL, amounts numeric(8, 2)[]",
+        topic: "outbox.event.order",
+        rows: &["'order', 'k1', '{1.50,NULL}'", "'order', 'k2', '{}'", "'order', 'k3', NULL"],
     },
 ];

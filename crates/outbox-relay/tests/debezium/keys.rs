@@ -79,6 +79,8 @@ fn values_of_other_types_are_rejected_by_both() {
         &[("predicates", "p")],
         &[("message.prefix.include.list", "a"), ("message.prefix.exclude.list", "b")],
         &[("skipped.operations", "u,z")],
+        &[("message.key.columns", "public.outbox")],
+        &[("message.key.columns", "public.outbox:a,,b")],
         &[("snapshot.mode", "custom")],
         &[("snapshot.include.collection.list", "(")],
         &[("table.include.list", "public.(")],

@@ -8,8 +8,7 @@ pub(super) const RULES: &[Rule] = &[
     without_effect(".converter.type"),
     honoured(".schemas.enable").boolean(),
     without_effect(".schemas.cache.size").number(),
-    // No record has a decimal.
-    without_effect(".decimal.format"),
+    honoured(".decimal.format").among(&["BASE64", "NUMERIC"]),
     // The router has replaced NULL by a column's default already.
     without_effect(".replace.null.with.default").boolean(),
     only(".schema.content", "", &[""], "the relay writes the schema of the record itself"),

@@ -88,8 +88,8 @@ fn columns_are_matched_by_name() {
 fn a_table_that_does_not_suit_the_configuration() {
     let layout = TableLayout::recommended();
     for (column, change, reason) in [
-        (4, None, "no column holds this part of an event"),
-        (4, Some((23, -1)), "no column holds this part of an event"),
+        (4, None, "the table has no such column"),
+        (4, Some((600, -1)), "the column is of the type with OID 600, which is not modelled"),
         (3, None, "the table has no such column"),
         (3, Some((600, -1)), "the column is of the type with OID 600, which is not modelled"),
     ] {

@@ -25,9 +25,11 @@ pub fn read_connector_file(path: impl AsRef<Path>) -> Result<ConnectorConfig, Se
     }
 
     let text = String::from_utf8(bytes).map_err(|_| SettingsError::file(at(), "it is no text in UTF-8"))?;
+    // Some editors on Windows begin a file with a byte order mark, which Kafka Connect skips.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     match ending {
-        Some("yaml" | "yml") => strimzi::connector(&text).map_err(|reason| SettingsError::file(at(), reason)),
-        _ => ConnectorConfig::from_json(&text)
+        Some("yaml" | "yml") => strimzi::connector(text).map_err(|reason| SettingsError::file(at(), reason)),
+        _ => ConnectorConfig::from_json(text)
             .map_err(|e| SettingsError::file(at(), "it has no configuration").caused_by(e)),
     }
 }

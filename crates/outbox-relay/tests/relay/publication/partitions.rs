@@ -48,9 +48,9 @@ async fn rows_that_were_published_as_those_of_partitions_arrive_once_the_root_is
     relay.stop().await;
 }
 
-/// PostgreSQL writes no WAL for rows of an unlogged table, although its root is published.
+/// PostgreSQL writes no WAL for rows of an unlogged table or a foreign table, although its root is published.
 #[tokio::test]
-async fn nothing_is_confirmed_while_a_partition_is_unlogged() {
+async fn nothing_is_confirmed_while_a_partition_is_unlogged_or_foreign() {
     let fixture = RelayEnv::new(1).await;
     make_partitioned(&fixture.client().await).await;
     fixture.run("ALTER PUBLICATION @ SET TABLE outbox.outbox_message").await;
@@ -74,6 +74,13 @@ async fn nothing_is_confirmed_while_a_partition_is_unlogged() {
     fixture.run("CREATE UNLOGGED TABLE outbox.q PARTITION OF outbox.outbox_message FOR VALUES FROM ('2000-01-01') TO ('2000-01-02')").await;
     relay.is_not_ready("unlogged").await;
     fixture.run("DROP TABLE outbox.q").await;
+    relay.is_ready().await;
+    let foreign = "CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER nowhere FOREIGN DATA WRAPPER nothing;
+        CREATE FOREIGN TABLE outbox.q PARTITION OF outbox.outbox_message FOR VALUES FROM ('2000-01-01') TO ('2000-01-02')
+        SERVER nowhere";
+    fixture.run(foreign).await;
+    relay.is_not_ready("foreign table").await;
+    fixture.run("DROP FOREIGN TABLE outbox.q").await;
     fixture.enqueue_each(1, 1..2).await;
     fixture.check(&fixture.records(2).await, 2);
     fixture.confirmed().await;
