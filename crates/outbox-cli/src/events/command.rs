@@ -2,11 +2,10 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use outbox_core::Pipeline;
-use outbox_core::uuid::Uuid;
 use outbox_kafka_consumer::outbox_kafka::Cluster;
 use tokio_postgres::Client;
 
-use super::rows::Period;
+use super::rows::{Period, event_id};
 use super::show::Shown;
 use super::tail::Tail;
 use super::topics::Topics;
@@ -91,14 +90,6 @@ impl EventsCommand {
                 Ok(if verified.is_good() { Exit::Success } else { Exit::Finding })
             }
         }
-    }
-}
-
-/// Reads an event's id. A UUID is written as PostgreSQL writes it.
-pub(super) fn event_id(text: &str) -> Result<String, String> {
-    match text.trim() {
-        "" => Err("it is empty".to_owned()),
-        text => Ok(text.parse::<Uuid>().map_or_else(|_| text.to_owned(), |id| id.to_string())),
     }
 }
 

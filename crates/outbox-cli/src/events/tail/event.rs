@@ -2,7 +2,7 @@ use clap::Args;
 use outbox_core::layout::EventField;
 use serde::Serialize;
 
-use super::super::command::event_id;
+use super::super::rows::event_id;
 use crate::output::{Part, Report};
 
 /// An event as it arrived. A part that its record or row does not have is missing.
