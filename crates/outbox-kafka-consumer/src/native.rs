@@ -14,7 +14,7 @@ use crate::source::{Fetched, Message, PartitionReader, RecordSource};
 
 /// Before an offset is fetched again that the leader did not know.
 const RANGE_PAUSE: Duration = Duration::from_millis(100);
-/// What all partitions hold together at least.
+/// The memory that all partitions together have at least.
 const LEAST_MEMORY: usize = 1 << 20;
 
 /// The brokers of a cluster. All partitions share its connections.

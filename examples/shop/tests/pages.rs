@@ -98,7 +98,6 @@ mod consumer_page {
 
     use outbox_core::{DomainEvent, IncomingEvent, OutboxEvent};
     use outbox_kafka_consumer::deadpool_postgres::{Object, Transaction};
-    use outbox_kafka_consumer::testing::{Delivered, Trial};
     use outbox_kafka_consumer::{
         Builder, Consumer, DeadLetterMode, HandlerPolicy, HandlerResult, Next, Received, RetryPolicy, with,
     };
@@ -205,15 +204,6 @@ mod consumer_page {
 
         let builder = builder.layer(set_tenant).layer(with(metrics, count_errors)).on(charge);
         builder
-    }
-
-    async fn trial(consumer: Consumer, mut client: Object, event: OutboxEvent) -> Result<(), Any> {
-        let mut trial = Trial::begin(&consumer, &mut client).await?;
-        trial.deliver_and_crash(&event).await?; // rolled back, as if the process ended before the commit
-        assert_eq!(trial.deliver(&event).await?, Delivered::Handled);
-        assert_eq!(trial.deliver(&event).await?, Delivered::Duplicate);
-        let stock = trial.transaction().query_one("SELECT reserved FROM stock", &[]).await?;
-        Ok(())
     }
 }
 

@@ -51,10 +51,12 @@ impl TableLayout {
             let field = field.map(|(field, _)| *field).filter(|field| field.is_routed_from(column.ty));
             used.push(column.holding(field));
         }
+
         let required = [
             (EventField::Id, "table.field.event.id", &router.id),
             (EventField::Payload, "table.field.event.payload", &router.payload),
         ];
+
         for (field, option, name) in required {
             let refuse = |reason: String| Err(Error::config(router.key_of(option), name.as_str(), reason));
             match used.iter().find(|column| column.name.as_str() == name.as_str()) {

@@ -58,6 +58,7 @@ fn push_array(out: &mut String, stored: &str, ty: ColumnType, forms: ValueForms)
     // A row's values are of their types.
     let elements = array_elements(stored).unwrap_or_default();
     out.push('[');
+
     for (index, element) in elements.into_iter().enumerate() {
         if index > 0 {
             out.push(',');

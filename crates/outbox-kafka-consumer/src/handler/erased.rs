@@ -31,7 +31,7 @@ pub enum Kind {
 }
 
 impl Registered {
-    /// Erases the type of a handler of the type `H`.
+    /// Creates the entry of a handler of the type `H`.
     fn new<H>(handler: impl AnyHandler + 'static, kind: Kind, policy: HandlerPolicy) -> Self {
         Self { handler: Arc::new(handler), name: user_part(std::any::type_name::<H>()), kind, policy }
     }

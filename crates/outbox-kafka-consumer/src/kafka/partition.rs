@@ -24,7 +24,7 @@ pub struct Reader {
     opened: Option<Opened>,
     /// The bytes of the next fetch.
     max_bytes: i32,
-    /// The bytes of a fetch unless one has failed: so many that the records in it, decompressed, have about `most`.
+    /// The bytes of a fetch unless one has failed. The records in it, decompressed, have about `most`.
     usual: i32,
     most: i32,
 }
@@ -33,9 +33,9 @@ pub struct Reader {
 const WAIT: Duration = Duration::from_millis(500);
 const MIN_BYTES: i32 = 1;
 const LEAST_BYTES: i32 = 64 << 10;
-/// What a partition fetches at a time, if the memory of the process allows it.
+/// The bytes that a partition fetches at a time, if the memory of the process allows it.
 const USUAL_BYTES: i32 = 4 << 20;
-/// What a fetch has to be when compaction has left batches without records.
+/// The size of a fetch after compaction has left batches without records.
 const MOST_BYTES: i32 = 64 << 20;
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// A broker sends at least one batch.

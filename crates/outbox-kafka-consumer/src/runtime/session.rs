@@ -1,4 +1,4 @@
-//! What handlers change of their database session.
+//! The settings that handlers change in their database session.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

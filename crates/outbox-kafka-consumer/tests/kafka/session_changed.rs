@@ -9,7 +9,7 @@ use crate::driver::{self, DRIVERS, Tx, all, consumer, each};
 use crate::env::{ConsumerEnv, OrderCreated, Running, produce_to};
 use crate::faults::shared;
 
-/// What a handler sends, and the setting that the error names.
+/// The statement that a handler sends, and the setting that the error names.
 const CHANGES: [(&str, &str); 15] = [
     ("SET search_path = pg_catalog", "search_path"),
     ("SELECT set_config('search_path', 'pg_catalog', false)", "search_path"),
