@@ -1,8 +1,8 @@
 use super::{Found, Loss};
 use crate::connector::keys::KeyTable;
 use crate::connector::{
-    AfterRouter, BinaryForm, DecimalForm, DecodedMessages, HeaderConverter, KeyConverter, NullMembers, Placement, RouterConfig,
-    Schemas, TimePrecision, ValueConverter, ValueForms, header_converter,
+    AfterRouter, BinaryForm, DecimalForm, DecodedMessages, HeaderConverter, KeyConverter, NullMembers, Placement,
+    RouterConfig, Schemas, TimePrecision, ValueConverter, ValueForms, header_converter,
 };
 use crate::record::connect_type;
 use crate::{

@@ -114,9 +114,9 @@ impl Pipeline {
 
         found.take(contradictions::in_dropped_id(&transforms.after, losses));
         found.take(
-            router
-                .as_ref()
-                .map_or(Ok(()), |router| contradictions::in_headers(&config, router, (header_converter, forms), &layout)),
+            router.as_ref().map_or(Ok(()), |router| {
+                contradictions::in_headers(&config, router, (header_converter, forms), &layout)
+            }),
         );
 
         if let (Some(router), Some(key), Some(value)) = (&router, key_converter, value_converter) {

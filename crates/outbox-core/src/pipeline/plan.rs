@@ -18,12 +18,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(
-        router: &RouterConfig,
-        layout: &TableLayout,
-        losses: &[Loss],
-        found: &mut Found,
-    ) -> Option<Self> {
+    pub(super) fn new(router: &RouterConfig, layout: &TableLayout, losses: &[Loss], found: &mut Found) -> Option<Self> {
         let columns = Columns {
             router,
             layout,

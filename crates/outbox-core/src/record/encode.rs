@@ -7,7 +7,8 @@ use super::json_value::{Unexpandable, wrapped};
 use super::struct_text::{into_bytes, java_text};
 use super::{Record, RecordRef};
 use crate::connector::{
-    BinaryForm, EmptyPayload, HeaderConverter, KeyConverter, Passage, SchemaMetadata, Schemas, ValueConverter, ValueForms,
+    BinaryForm, EmptyPayload, HeaderConverter, KeyConverter, Passage, SchemaMetadata, Schemas, ValueConverter,
+    ValueForms,
 };
 use crate::{Column, ColumnType, ColumnValue, Error, Pipeline, Row};
 

@@ -78,16 +78,19 @@ mod tests {
 
     fn json(stored: &str, ty: ColumnType, decimal: DecimalForm) -> String {
         let mut out = String::new();
-        push_column(&mut out, &ColumnValue::Text(stored.to_owned()), ty, ValueForms { decimal, ..ValueForms::default() });
+        push_column(
+            &mut out,
+            &ColumnValue::Text(stored.to_owned()),
+            ty,
+            ValueForms { decimal, ..ValueForms::default() },
+        );
         out
     }
 
     #[test]
     fn decimals_have_the_form_of_their_mode() {
         use DecimalForm::{Double, Number, Precise, Text};
-        for (decimal, written) in
-            [(Precise, "\"BM4=\""), (Number, "12.30"), (Text, "\"12.30\""), (Double, "12.3")]
-        {
+        for (decimal, written) in [(Precise, "\"BM4=\""), (Number, "12.30"), (Text, "\"12.30\""), (Double, "12.3")] {
             assert_eq!(json("12.30", ColumnType::Decimal(2), decimal), written);
             assert_eq!(json("$12.30", ColumnType::Money, decimal), written);
         }

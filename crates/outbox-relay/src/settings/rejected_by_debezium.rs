@@ -74,9 +74,10 @@ fn key_columns_have_tables(config: &Resolved) -> Result<(), Finding> {
         })
     };
     match config.get(key) {
-        Some(list) if !list.trim_end_matches(';').split(';').all(is_item) => {
-            Err(Finding::new(key, "Debezium rejects this value: its items are TABLE:COLUMN,COLUMN, separated by semicolons"))
-        }
+        Some(list) if !list.trim_end_matches(';').split(';').all(is_item) => Err(Finding::new(
+            key,
+            "Debezium rejects this value: its items are TABLE:COLUMN,COLUMN, separated by semicolons",
+        )),
         _ => Ok(()),
     }
 }

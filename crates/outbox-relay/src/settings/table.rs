@@ -36,9 +36,8 @@ impl Assumed {
                 let routers = config.routers();
                 // Without one, the layout of any table shows why.
                 let routers = if routers.is_empty() && messages.is_none() { vec![""] } else { routers };
-                let routers = routers
-                    .into_iter()
-                    .filter(|router| messages.is_none() || config.message_router() != Some(*router));
+                let routers =
+                    routers.into_iter().filter(|router| messages.is_none() || config.message_router() != Some(*router));
                 routers.map(|router| Self::of_any(config, router)).collect()
             }
             [table] => vec![Self::of_table(config, table)],

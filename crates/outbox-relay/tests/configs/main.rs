@@ -160,7 +160,12 @@ fn files_that_are_not_whole_are_reported_in_full() {
     let (output, report) = report_of("bare", r#"{"database.hostname": "h", "plugin.name": "pgoutput"}"#);
     assert_eq!(output.status.code(), Some(1), "{report}");
     for key in [
-        "connector.class", "topic.prefix", "key.converter", "value.converter", "transforms", "database.user",
+        "connector.class",
+        "topic.prefix",
+        "key.converter",
+        "value.converter",
+        "transforms",
+        "database.user",
         "database.dbname",
     ] {
         assert!(report.contains(&format!("\n  {key}: ")), "{key}: {report}");
