@@ -204,11 +204,3 @@ pub(super) fn event_id(text: &str) -> Result<String, String> {
 pub(super) fn unread(error: &tokio_postgres::Error) -> Failure {
     Failure::server("the outbox table cannot be read").caused_by(error)
 }
-
-/// Reads an event's id. A UUID is written as PostgreSQL writes it.
-pub(super) fn event_id(text: &str) -> Result<String, String> {
-    match text.trim() {
-        "" => Err("it is empty".to_owned()),
-        text => Ok(text.parse::<Uuid>().map_or_else(|_| text.to_owned(), |id| id.to_string())),
-    }
-}
