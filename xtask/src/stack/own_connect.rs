@@ -29,12 +29,12 @@ impl Stack {
     pub fn own_connect(&self, cluster: &KafkaCluster) -> Result<OwnConnect, StackError> {
         let port = ReservedPort::any()?;
         let changes = changes(cluster, port.number());
-        self.start_worker(port, &changes, None)
+        self.start_worker(port, None, &changes, None)
     }
 
-    /// Starts a Kafka Connect worker at the stack's Kafka, in a separate group and with an agent in its JVM, which is
-    /// written as in `-javaagent`. Waits until the worker answers.
-    pub fn own_connect_with_agent(&self, group: &str, agent: &str) -> Result<OwnConnect, StackError> {
+    /// Starts a Kafka Connect worker with these properties, but at the stack's Kafka, with the stack's plugins, and in
+    /// a separate group. Its JVM has an agent, which is written as in `-javaagent`. Waits until the worker answers.
+    pub fn own_connect_of(&self, worker: &str, group: &str, agent: &str) -> Result<OwnConnect, StackError> {
         let port = ReservedPort::any()?;
         let changes = properties::render(&[
             ("listeners", format!("http://127.0.0.1:{}", port.number())),
@@ -43,12 +43,14 @@ impl Stack {
             ("offset.storage.topic", format!("{group}-offsets")),
             ("status.storage.topic", format!("{group}-status")),
         ]);
-        self.start_worker(port, &changes, Some(format!("-javaagent:{agent}")))
+        self.start_worker(port, Some(worker), &changes, Some(format!("-javaagent:{agent}")))
     }
 
+    /// Starts a worker with the properties of the stack's own one, or with others.
     fn start_worker(
         &self,
         port: ReservedPort,
+        other: Option<&str>,
         changes: &str,
         jvm_option: Option<String>,
     ) -> Result<OwnConnect, StackError> {
@@ -58,7 +60,11 @@ impl Stack {
         // Its last argument is the configuration of the stack's worker. Of lines with the same name, the last counts.
         let stacks = launch.args.pop().unwrap_or_default();
         let stacks = fs::read_to_string(&stacks).map_err(StackError::file("read", Path::new(&stacks)))?;
-        paths::write(&config, &(stacks + changes))?;
+        let properties = match other {
+            Some(other) => format!("{other}\n{}", of_this_machine(&stacks)),
+            None => stacks,
+        };
+        paths::write(&config, &(properties + changes))?;
         launch.args.push(config.display().to_string());
         launch.args.splice(0..0, jvm_option);
         launch.directory = home.path().to_path_buf();
@@ -127,6 +133,12 @@ impl OwnConnect {
     pub fn thaw(&self) -> Result<(), StackError> {
         self.process.thaw()
     }
+}
+
+/// Returns the lines that say where Kafka and the plugins are.
+fn of_this_machine(properties: &str) -> String {
+    let is_of_machine = |line: &&str| line.starts_with("bootstrap.servers=") || line.starts_with("plugin.path=");
+    properties.lines().filter(is_of_machine).map(|line| format!("{line}\n")).collect()
 }
 
 fn changes(cluster: &KafkaCluster, port: u16) -> String {

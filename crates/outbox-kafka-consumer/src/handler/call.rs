@@ -148,11 +148,13 @@ fn other_driver() -> HandlerError {
 pub struct Reading<'a> {
     upcasts: &'a Upcasts,
     undecodable: RecordPolicy,
+    on_skipped: fn(&Received<()>),
 }
 
 impl<'a> Reading<'a> {
-    pub fn new(upcasts: &'a Upcasts, undecodable: RecordPolicy) -> Self {
-        Self { upcasts, undecodable }
+    /// `on_skipped` is called with each event that the policy leaves out.
+    pub fn new(upcasts: &'a Upcasts, undecodable: RecordPolicy, on_skipped: fn(&Received<()>)) -> Self {
+        Self { upcasts, undecodable, on_skipped }
     }
 
     /// Reads the payload of the only event; `None` if the policy leaves it out.
@@ -172,7 +174,9 @@ impl<'a> Reading<'a> {
         for (index, event) in events.into_iter().enumerate() {
             match self.read::<E>(event.envelope()) {
                 Ok(payload) => received.push(event.with(payload)),
-                Err(error) if error.is_unreadable() && self.undecodable == RecordPolicy::Skip => {}
+                Err(error) if error.is_unreadable() && self.undecodable == RecordPolicy::Skip => {
+                    (self.on_skipped)(&event);
+                }
                 Err(error) => return Err(error.caused_by_event(index)),
             }
         }

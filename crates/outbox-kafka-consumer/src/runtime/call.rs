@@ -95,7 +95,7 @@ impl Lane {
     }
 
     fn reading(&self) -> Reading<'_> {
-        Reading::new(&self.shared.upcasts, self.shared.options.on_undecodable_record)
+        Reading::new(&self.shared.upcasts, self.shared.options.on_undecodable_record, measure::unreadable)
     }
 
     /// Calls each handler of the events' route with all of them, one handler after the other.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
-use crate::EventState;
+use crate::{EventState, Received};
 
 pub fn batch(topic: &str, handled: u64, duplicates: u64, took: Duration) {
     let topic = || topic.to_owned();
@@ -41,7 +41,14 @@ pub fn held(topic: &str, state: EventState) {
     counter!("outbox_consumer_held_total", "topic" => topic.to_owned(), "state" => state.name()).increment(1);
 }
 
-/// Counts ignored records; `reason` is `unknown`, `newer` or `undecodable`.
+/// Logs and counts an event that is skipped because its handler cannot read the payload; once for each attempt.
+pub fn unreadable(event: &Received<()>) {
+    let (topic, partition, offset) = (event.topic(), event.partition(), event.offset());
+    tracing::warn!(target: "outbox.consumer", topic, partition, offset, "event skipped: its handler cannot read the payload");
+    ignored(topic, "unreadable");
+}
+
+/// Counts ignored records; `reason` is `unknown`, `newer`, `undecodable` or `unreadable`.
 pub fn ignored(topic: &str, reason: &'static str) {
     counter!("outbox_consumer_ignored_total", "topic" => topic.to_owned(), "reason" => reason).increment(1);
 }

@@ -44,6 +44,7 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
     let newer = OutboxEvent::builder("order", "1", "OrderCreated").json("{}").schema_version(4);
     env.produce(0, &newer.build().unwrap()).await;
     env.produce(0, &OutboxEvent::builder("order", "1", "Unknown").build().unwrap()).await;
+    env.produce(0, &OutboxEvent::builder("order", "2", "OrderCreated").json("{}").build().unwrap()).await;
 
     // Without the header `id`.
     let mut without_id = Record::new(env.topic());
@@ -61,7 +62,7 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
             seen.lock().unwrap().push(event.traceparent.as_ref().map(ToString::to_string));
         });
     let running = Running::start(consumer.build().unwrap());
-    env.position(0, 9).await;
+    env.position(0, 10).await;
     env.held(EventState::Parked, 1).await;
     assert!(traces.lock().unwrap().contains(&Some(traceparent.to_owned())));
 
@@ -92,6 +93,7 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
             ("ignored_total newer", Some(DebugValue::Counter(1))),
             ("ignored_total unknown", Some(DebugValue::Counter(1))),
             ("ignored_total undecodable", Some(DebugValue::Counter(1))),
+            ("ignored_total unreadable", None),
             ("lag 0", Some(DebugValue::Gauge(0.0.into()))),
             ("handler_seconds", None),
             ("batch_seconds", None),

@@ -34,10 +34,14 @@ pub(super) async fn oldest_unconfirmed(
 
     let (layout, table) = (pipeline.layout(), pipeline.layout().qualified_name());
     let failed = |e| Error::database(format!("look at the rows of {table}"), e);
-    let sql = "SELECT coalesce(has_table_privilege(to_regclass($1)::oid, 'SELECT'), false)";
-    let is_seen = layout.row_life().keeps_rows() && client.query_one(sql, &[&table]).await.map_err(failed)?.get(0);
+    let id = id(layout);
+    // Other ids than those of version 7 hold no time.
+    let sql = r#"SELECT coalesce(has_table_privilege(to_regclass($1)::oid, 'SELECT'), false) AND EXISTS (
+                     SELECT FROM pg_attribute
+                     WHERE attrelid = to_regclass($1) AND '"' || replace(attname, '"', '""') || '"' = $2
+                         AND atttypid = 'uuid'::regtype)"#;
+    let is_seen = layout.row_life().keeps_rows() && client.query_one(sql, &[&table, &id]).await.map_err(failed)?.get(0);
     let since = if is_seen {
-        let id = id(layout);
         let sql = format!(
             "SELECT {id} FROM {table} WHERE {id} >= $1 AND get_byte(uuid_send({id}), 6) >> 4 = 7 ORDER BY {id} LIMIT 1"
         );

@@ -103,6 +103,18 @@ async fn the_oldest_unconfirmed_row_ages_until_the_slot_confirms_it() {
     }
 }
 
+/// A table that others made.
+#[tokio::test]
+async fn the_oldest_row_of_a_table_with_numbers_for_ids_is_estimated_by_the_slot() {
+    let (_env, pipeline, client) = set_up(RowLife::Keep).await;
+    let table = pipeline.layout().qualified_name();
+    let numbered =
+        format!("ALTER TABLE {table} DROP COLUMN id; ALTER TABLE {table} ADD COLUMN id bigserial PRIMARY KEY");
+    client.batch_execute(&numbered).await.unwrap();
+    let mut monitor = PipelineMonitor::new(pipeline.clone(), Thresholds::default());
+    confirmed_below(Duration::MAX, &client, &pipeline, &mut monitor).await;
+}
+
 /// The monitor starts while nothing moves: a service that was deployed during the outage, or because of it.
 #[tokio::test]
 async fn a_pipeline_that_is_stuck_before_the_first_check_is_reported_within_the_threshold() {

@@ -1,19 +1,20 @@
-//! The metrics of Kafka Connect and Debezium, by the agent and the file of the image.
+//! A worker of Kafka Connect by the files of its image, and its metrics.
 
 use outbox_test_support::{TestEnv, eventually, stack};
 use xtask::stack::{free_port, jmx_exporter};
 
-use crate::files::path;
+use crate::files::{path, text};
 use crate::fixture::blocking;
 use crate::fixture::http::Http;
 use crate::prometheus::{metric_names, queries};
 
 #[tokio::test]
-async fn kafka_connect_exports_the_metrics_of_rules_and_dashboard() {
+async fn the_worker_of_the_image_exports_the_metrics_of_rules_and_dashboard() {
     let env = TestEnv::builder().slot().topic(1).build().await;
     let (port, group) = (free_port().unwrap(), env.topic_of("connect"));
     let agent = move || format!("{}=127.0.0.1:{port}:{}", jmx_exporter().unwrap().display(), rules());
-    let connect = blocking(move || stack().own_connect_with_agent(&group, &agent()).unwrap()).await;
+    let connect =
+        blocking(move || stack().own_connect_of(&text("connect/worker.properties"), &group, &agent()).unwrap()).await;
     let (rest, name, config) = (connect.rest(), env.name().to_owned(), env.config().to_json());
     blocking(move || rest.put_config(&name, &serde_json::from_str(&config).unwrap()).unwrap()).await;
 

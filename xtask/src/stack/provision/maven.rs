@@ -180,6 +180,18 @@ mod tests {
     }
 
     #[test]
+    fn the_image_of_kafka_connect_has_what_the_tests_run() {
+        let deployed = |file: &str| fs::read_to_string(paths::workspace().join("deploy").join(file)).unwrap();
+        assert!(deployed(".env").contains(&format!("\nOUTBOX_KAFKA_IMAGE=apache/kafka:{KAFKA}@sha256:")));
+        assert!(deployed("connect/pom.xml").contains(&format!("<version>{DEBEZIUM}</version>")));
+        assert!(deployed("connect/plugin.sha256").contains(&format!("debezium-connector-postgres-{DEBEZIUM}.jar")));
+        let build = deployed("Dockerfile");
+        for part in [PLUGIN, SHARED_WITH_PLUGINS, &format!("jmx_prometheus_javaagent:{JMX_EXPORTER}")] {
+            assert!(build.contains(part), "{part}");
+        }
+    }
+
+    #[test]
     fn an_aborted_download_is_begun_anew() {
         let root = std::env::temp_dir().join(format!("outbox-once-{}", std::process::id()));
         let directory = root.join("kafka-1.2");
