@@ -1,3 +1,6 @@
+//! The treatment of an event that failed: whether it is tried again, and when, or becomes a dead letter. A policy for
+//! failed events is applied in `disposition`.
+
 use std::any::Any;
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -309,6 +312,7 @@ impl Shared {
         attempts: i32,
         random: f64,
     ) -> Disposition<'a> {
+        // No policy ends these two: they are parked until the event can be handled.
         match failed.kind {
             FailureKind::Unhandled => return failed.until_handled(attempts),
             FailureKind::Locked => return failed.until_unlocked(attempts, random),

@@ -1,3 +1,5 @@
+//! The treatment of one record, as the policies for records say.
+
 use outbox_net::ErrorChain;
 use std::sync::Arc;
 
