@@ -108,6 +108,7 @@ impl Shared {
                     Err(e) => e.into(),
                     Ok(_) => NO_ID.into(),
                 };
+                // `Fault::of_handler` applies the same policy to payloads that cannot be read.
                 let why = || format!("{FOREIGN}: {}", ErrorChain::new(&*cause));
                 return match self.options.on_undecodable_record {
                     RecordPolicy::Skip => {
