@@ -31,7 +31,7 @@ pub(crate) fn insert_number(table: &str) -> String {
     insert(table, "(SELECT number AS n) AS numbers")
 }
 
-/// Emits the message of `number`, with the members of the recommended layout.
+/// Emits the message of `number`, with the members of the recommended layout but `tracestate`.
 pub(crate) fn emit_number(prefix: &str) -> String {
     format!(
         r#"PERFORM pg_logical_emit_message(true, '{prefix}', json_build_object(

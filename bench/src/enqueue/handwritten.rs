@@ -6,7 +6,8 @@ use tokio_postgres::{Error, Statement, Transaction};
 
 use crate::rows;
 
-/// The columns and values of enqueue, as one would write them who needs no outbox.
+/// The columns and values of enqueue, as one would write them who needs no outbox. The columns are those of
+/// `TableLayout::recommended`, so that both write the same rows.
 pub(super) const INSERT: &str = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload, \
      created_at, schema_version, content_type, traceparent, correlation_id, causation_id, headers, tracestate) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";

@@ -1,6 +1,7 @@
 //! The words of the library in those of this program.
 
-/// The names of the library in its errors and remedies, and the commands that do the same.
+/// The names of the library in its errors and remedies, and the commands that do the same. A remedy that names another
+/// item of the library needs a line.
 const COMMANDS: &[(&str, &str)] = &[
     ("apply Migrations::outbox", "run outbox migrate apply"),
     ("apply Migrations::maintenance", "run outbox migrate apply --maintenance"),

@@ -1,3 +1,7 @@
+//! The policies that a consumer's builder takes. The settings of one handler are in `handler/policy.rs`, the policy for
+//! retries in `protocol/retry.rs`. `runtime/` applies them: `item.rs` to records, `failed.rs` to failed events,
+//! `partition.rs` to positions.
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 

@@ -1,3 +1,6 @@
+//! The checks of PostgreSQL. Most are health indicators and problems of `outbox-pg`: a new indicator appears without a
+//! change here.
+
 use outbox_core::{Identifier, Pipeline};
 use outbox_net::ErrorChain;
 use outbox_pg::{

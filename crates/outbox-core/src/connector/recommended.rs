@@ -1,3 +1,6 @@
+//! The connector's configuration for a layout. Each column that holds a part of the event becomes a header.
+//! `deploy/outbox-connector.json` and `deploy/strimzi/kafka-connector.yaml` are copies, which tests compare.
+
 use super::transforms::DECODE_CLASS;
 use super::{ConnectorConfig, java_regex};
 use crate::{Column, ColumnType, EventField, RowLife, TableLayout};

@@ -1,3 +1,5 @@
+//! The builder of an event. `caused_by` decides which parts an event takes over from its cause.
+
 use serde::Serialize;
 use time::{Duration, OffsetDateTime, UtcOffset};
 

@@ -1,3 +1,5 @@
+//! Conversions for the parts that the builder takes as text or as their type. The other texts are taken as text only.
+
 use super::{CausationId, CorrelationId, Traceparent, Tracestate};
 use crate::{Error, ShortText};
 

@@ -131,7 +131,8 @@ impl OutboxEvent {
 
     /// Returns the parts that the caller has set. Each needs a column, and a place in the record.
     pub(crate) fn set_fields(&self) -> impl Iterator<Item = EventField> {
-        // Without `..`, so that a new part does not compile until it is decided on here.
+        // Without `..`, so that a new part does not compile until it is decided on here. Decide on it in
+        // `EventBuilder::caused_by` as well, and in `stored_size` if it may be long.
         let Self {
             id: _,
             aggregate_type: _,

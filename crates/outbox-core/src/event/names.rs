@@ -1,3 +1,5 @@
+//! The parts of an event that are checked texts.
+
 use std::fmt;
 
 use uuid::Uuid;

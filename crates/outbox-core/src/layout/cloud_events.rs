@@ -1,3 +1,5 @@
+//! The layout whose records are CloudEvents. Its optional parts are those of the recommended layout, in `mod.rs`.
+
 use super::{Column, ColumnType, EventField as F, Identifier, Nullability, RowLife, TableLayout};
 use crate::Error;
 
@@ -25,7 +27,8 @@ impl TableLayout {
         }
 
         let of = |field: F, ty| Column::new(field, Identifier::known(field.name()), ty, Nullability::NotNull);
-        // As the catalogue reports what outbox-pg's migration says.
+        // As the catalogue reports the defaults that `default_of` of outbox-pg writes, in `migration/columns.rs`. A
+        // column that is added after a release is a step in `migration/shipped.rs` there, as `tracestate` is.
         let empty = "''::text";
 
         Ok(Self {

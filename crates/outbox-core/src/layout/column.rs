@@ -1,9 +1,12 @@
+//! The columns of a table, and the parts of an event that they hold.
+
 use super::default::ColumnDefault;
 use super::{ColumnType, ColumnValue, Identifier};
 
 /// The part of an event that a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
+// CONTRIBUTING.md, "A part of an event that becomes a column and a header", lists the places of another variant.
 pub enum EventField {
     /// [`OutboxEvent::id`](crate::OutboxEvent::id)
     Id,

@@ -148,7 +148,8 @@ impl TableLayout {
         let of = |field: F, ty| Column::new(field, Identifier::known(field.name()), ty, Nullability::NotNull);
         let nullable = |field: F, ty| Column::new(field, Identifier::known(field.name()), ty, Nullability::Nullable);
 
-        // As the catalogue reports what outbox-pg's migration says.
+        // As the catalogue reports the defaults that `default_of` of outbox-pg writes, in `migration/columns.rs`. A
+        // column that is added here needs a step in `migration/shipped.rs` there, and belongs in `cloud_events`, too.
         let (empty, now) = ("''::text", "timezone('utc'::text, clock_timestamp())");
         Self {
             schema: Identifier::known("outbox"),

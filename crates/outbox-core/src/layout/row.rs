@@ -1,3 +1,5 @@
+//! The row of an event: the value that enqueue writes to each column.
+
 use uuid::Uuid;
 
 use super::{Column, ColumnType, ColumnValue, EventField, Nullability, TableLayout, text_form};

@@ -1,3 +1,5 @@
+//! An event as a consumer gets it, with a field for each part that a record may carry.
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -96,7 +98,7 @@ impl DecodedEvent {
                 added.map_err(|e| undecodable("it is not a JSON object of texts").caused_by(e))?;
             }
             // What is there already stays. The id is the record's own header, the payload its value, and the instant is
-            // read with its column's type.
+            // read with its column's type. A part that `slot` leaves out, and that has no arm here, is lost.
             _ => {}
         }
         Ok(())

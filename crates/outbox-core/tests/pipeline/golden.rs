@@ -58,6 +58,8 @@ fn read(file: &str) -> Golden {
     serde_json::from_str(&std::fs::read_to_string(folder().join(file)).unwrap()).unwrap()
 }
 
+/// Returns the configuration that wrote the golden records, apart from the changes of each. It is no copy of
+/// `ConnectorConfig::recommended`, and a new column does not change it.
 pub(crate) fn recommended_connector() -> ConnectorConfig {
     let json = std::fs::read_to_string(folder().join("recommended-connector.json")).unwrap();
     let json = json.replace("<schema>", "outbox").replace(['<', '>'], "").replace("replication role", "debezium");

@@ -1,3 +1,6 @@
+//! The settings of one handler. They come before the same settings for all handlers, which are in `Options` of
+//! `runtime/shared.rs`.
+
 use std::num::NonZeroUsize;
 use std::time::Duration;
 

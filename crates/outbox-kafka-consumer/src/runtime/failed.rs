@@ -1,3 +1,6 @@
+//! The treatment of an event that failed: whether it is tried again, and when, or becomes a dead letter. A policy for
+//! failed events is applied in `disposition`.
+
 use std::any::Any;
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -164,7 +167,8 @@ impl Fault {
         Self::Conflict(Error::store("park an event behind its key", "its key was freed meanwhile"))
     }
 
-    /// Converts what a handler returned. An event that the policy skips is not given to its handler.
+    /// Converts what a handler returned. An event that the policy skips is not given to its handler. `Shared::sort`
+    /// applies the same policy to records that cannot be decoded.
     pub fn of_handler(error: HandlerError, undecodable: RecordPolicy) -> Self {
         if !error.is_unreadable() {
             return Self::of_error(error);
@@ -309,6 +313,7 @@ impl Shared {
         attempts: i32,
         random: f64,
     ) -> Disposition<'a> {
+        // No policy ends these two, nor those that wait `behind` another: they are parked until it is their turn.
         match failed.kind {
             FailureKind::Unhandled => return failed.until_handled(attempts),
             FailureKind::Locked => return failed.until_unlocked(attempts, random),

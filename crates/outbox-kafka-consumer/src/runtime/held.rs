@@ -1,3 +1,5 @@
+//! Attempts at parked events, and the requests of operators.
+
 use std::time::Instant;
 
 use outbox_core::record::DecodeHints;

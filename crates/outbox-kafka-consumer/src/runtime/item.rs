@@ -1,3 +1,5 @@
+//! The treatment of one record, as the policies for records say.
+
 use outbox_net::ErrorChain;
 use std::sync::Arc;
 
@@ -106,6 +108,7 @@ impl Shared {
                     Err(e) => e.into(),
                     Ok(_) => NO_ID.into(),
                 };
+                // `Fault::of_handler` applies the same policy to payloads that cannot be read.
                 let why = || format!("{FOREIGN}: {}", ErrorChain::new(&*cause));
                 return match self.options.on_undecodable_record {
                     RecordPolicy::Skip => {

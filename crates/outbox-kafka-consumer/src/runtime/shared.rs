@@ -47,7 +47,8 @@ pub struct Shared {
     pub memory: Arc<Semaphore>,
 }
 
-/// The settings of the builder.
+/// The settings of the builder, which has the default of each. [`HandlerPolicy`](crate::HandlerPolicy) replaces some
+/// for one handler.
 #[derive(Clone)]
 pub struct Options {
     pub retry: RetryPolicy,

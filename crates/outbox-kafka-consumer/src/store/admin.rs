@@ -12,7 +12,7 @@ use crate::group::{
 use crate::protocol::{MoveRefused, check_move};
 use crate::{Error, FailureKind};
 
-/// The columns of [`FailedEvent`].
+/// The columns of [`FailedEvent`]. The statement `show` of `statements/operator.rs` has the same and the record's.
 const HELD: &str = "id, topic, partition, record_offset, event_id, event_type, state, record_key, attempts, kind, error, \
      first_failed_at, last_failed_at, next_attempt_at";
 

@@ -1,3 +1,6 @@
+//! Parked events and dead letters in the table `consumer_held`. Their SQL is in `statements/held.rs`, and the columns
+//! that `Group` shows are in `admin.rs`.
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -1,7 +1,11 @@
+//! The consumer's tables. `setup.rs` checks at startup that a database has each of their columns, and
+//! `docs/reference/tables.md` lists the tables.
+
 use outbox_core::Identifier;
 use outbox_pg::{Migration, Migrations};
 
-/// The version of the tables that this program needs: that of the last migration.
+/// The version of the tables that this program needs: that of the last step of [`migrations`]. A step never changes
+/// after its release.
 pub const VERSION: i32 = 6;
 
 /// Returns the tables of a consumer, in the schema that [`Builder::schema`](crate::Builder::schema) names. Every group
@@ -157,7 +161,7 @@ pub fn migrations(schema: &Identifier) -> Migrations {
         Migration::new(3, "who handled an event alone", starters),
         Migration::new(4, "held events of a topic that was created again", lives_of_a_topic),
         Migration::new(5, "what members handle, and where a group begins", subscriptions),
-        Migration::new(VERSION, "retention, pauses and outcomes", retention),
+        Migration::new(6, "retention, pauses and outcomes", retention),
     ];
     Migrations::new("consumer", schema.clone(), steps)
 }

@@ -10,7 +10,7 @@ use super::statements::Sql;
 use super::{Executor, PgError, Row, Store};
 use crate::Error;
 
-/// The tables and columns as the newest migration leaves them.
+/// The tables and columns as the newest migration of `schema.rs` leaves them.
 const TABLES: [(&str, &[&str]); 8] = [
     ("consumer_member", &["consumer_group", "owner", "topics", "expires_at", "handles"]),
     ("consumer_subscription", &["consumer_group", "topic", "first_partitions"]),

@@ -1,3 +1,5 @@
+//! Failed events, and records that no handler can take. The settings of one handler are in `policies.rs`.
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! The positions of a group: the first one, those that the topic no longer holds, and those that are moved.
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 

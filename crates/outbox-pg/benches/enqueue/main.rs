@@ -16,6 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 
 const PAYLOAD: &str = r#"{"n":7,"customer":"c4ca4238a0b923820dcc509a6f75849b","items":[{"sku":"c81e728d9d4c","quantity":2,"price":"19.90"}],"note":"leave it at the door with the green frame"}"#;
 
+/// The INSERT of enqueue, with the columns of `TableLayout::recommended`.
 const INSERT: &str = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload, \
      created_at, schema_version, content_type, traceparent, correlation_id, causation_id, headers, tracestate) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";

@@ -1,3 +1,6 @@
+//! An indicator: its name, its value, its status, and the remedy. `COMMANDS` in `wording.rs` of `outbox-cli` has the
+//! command for each item of the library that a remedy names.
+
 use std::fmt;
 use std::time::Duration;
 

@@ -1,3 +1,6 @@
+//! The health indicators of a running pipeline in PostgreSQL. An indicator is a function of `slot.rs` or `table.rs`.
+//! `readiness/` has the checks before the first event, which the monitor repeats.
+
 mod indicator;
 mod samples;
 mod slot;

@@ -1,4 +1,4 @@
-//! The indicators of the server's settings and of the slot. Each is a function; [`indicators`] lists them.
+//! The indicators of the server and of the slot. Each is a function; [`indicators`] lists them.
 
 use outbox_core::{Pipeline, RowLife};
 

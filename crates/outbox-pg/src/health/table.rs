@@ -1,3 +1,6 @@
+//! The indicators of the publication and the table. [`indicators`] lists them, except [`oldest_unconfirmed`], which the
+//! monitor calls: it needs the positions of the slot and those of earlier checks.
+
 use std::time::Duration;
 
 use outbox_core::uuid::Uuid;

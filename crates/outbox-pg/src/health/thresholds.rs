@@ -1,3 +1,6 @@
+//! The limits that users may set. A limit is a field, its default, a method that sets it, and a function `of_…` that
+//! makes the indicator. Limits that nobody sets are constants next to their indicator.
+
 use std::time::Duration;
 
 use super::{Indicator, IndicatorStatus, Measure};
@@ -26,30 +29,32 @@ impl Default for Thresholds {
 }
 
 impl Thresholds {
-    /// Sets the bytes of WAL that the slot may hold back before a warning and before an alarm.
+    /// Sets the bytes of WAL that the slot may hold back: more than this is reported.
     #[must_use]
     pub fn wal_held_back(self, warning: u64, critical: u64) -> Self {
         Self { wal_held_back: [warning, critical], ..self }
     }
 
-    /// Sets the age above which an unconfirmed row is reported: longer than this.
+    /// Sets the age of an unconfirmed row: older than this is reported.
     #[must_use]
     pub fn unconfirmed(self, warning: Duration, critical: Duration) -> Self {
         Self { unconfirmed: [warning, critical], ..self }
     }
 
-    /// Partitions for less than this ahead.
+    /// Sets the time for which there must be partitions ahead: less than this is reported.
     #[must_use]
     pub fn horizon(self, warning: Duration, critical: Duration) -> Self {
         Self { horizon: [warning, critical], ..self }
     }
 
+    /// Creates an indicator by the limits of [`wal_held_back`](Self::wal_held_back).
     pub(super) fn of_wal(&self, name: &'static str, bytes: u64) -> Indicator {
         let [warning, critical] = self.wal_held_back;
         let status = above(bytes > warning, bytes > critical);
         Indicator::new(name, Measure::Bytes(bytes), status).threshold(Measure::Bytes(warning))
     }
 
+    /// Creates an indicator by the limits of [`unconfirmed`](Self::unconfirmed), which are not for other ages.
     pub(super) fn of_age(&self, name: &'static str, age: Duration) -> Indicator {
         let [warning, critical] = self.unconfirmed;
         let status = above(age > warning, age > critical);
@@ -60,6 +65,7 @@ impl Thresholds {
         Indicator::new(name, Measure::Unknown, IndicatorStatus::Unknown).threshold(Measure::Span(self.unconfirmed[0]))
     }
 
+    /// Creates an indicator by the limits of [`horizon`](Self::horizon).
     pub(super) fn of_horizon(&self, name: &'static str, ahead: Duration) -> Indicator {
         let [warning, critical] = self.horizon;
         let status = above(ahead < warning, ahead < critical);

@@ -66,6 +66,8 @@ pub(super) fn definition(column: &Column) -> String {
     format!("{} {}{null}{key}{}", column.name(), column.ty().sql(), default_of(column))
 }
 
+/// Returns the DEFAULT of a column. `TableLayout::recommended` and `cloud_events` have the same, in the words of the
+/// catalogue. A column that is NOT NULL and has none can only be added by hand.
 fn default_of(column: &Column) -> String {
     use EventField as F;
     let is_required = column.nullability() == Nullability::NotNull;

@@ -10,7 +10,7 @@ use super::step::{Migration, fill};
 use crate::history;
 use crate::sql_text::{companion, literal};
 
-/// The newest shipped step of an outbox.
+/// The newest shipped step of an outbox. A database with a later one is that of a newer program, and is left alone.
 pub(super) const LATEST: i32 = 4;
 
 /// The first step, whatever the columns are.
@@ -23,7 +23,8 @@ const CREATE_PARTITIONED: &str = "CREATE TABLE IF NOT EXISTS {table} (
     {columns}
 ) PARTITION BY RANGE ({id})";
 
-/// The columns of the recommended table in the first release.
+/// The columns of the recommended table in the first release. It stays as it is: a column that
+/// `TableLayout::recommended` gets is a step, such as [`ADD_TRACESTATE`].
 const RECOMMENDED: &str = r#""id" uuid NOT NULL PRIMARY KEY,
     "aggregate_type" text NOT NULL,
     "aggregate_id" text NOT NULL,
@@ -42,8 +43,8 @@ const CREATE_PUBLICATION: &str = "BEGIN IF NOT EXISTS (SELECT FROM pg_publicatio
             CREATE PUBLICATION {publication} FOR TABLE {table} WITH (publish = 'insert', publish_via_partition_root = true);
         END IF; END";
 
-/// A column that the recommended table and that of CloudEvents got after their first release. Programs from before it leave it out of their
-/// INSERTs.
+/// A column that the recommended table and that of CloudEvents got after their first release. Programs from before it
+/// leave it out of their INSERTs.
 const ADD_TRACESTATE: &str = r#"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS "tracestate" text NOT NULL DEFAULT ''"#;
 
 /// Returns the steps of an outbox.
@@ -64,7 +65,7 @@ pub(super) fn outbox(pipeline: &Pipeline) -> Vec<Migration> {
     ];
 
     if is_recommended(layout) || is_cloud_events(layout) {
-        steps.push(Migration::from_template(LATEST, "tracestate", ADD_TRACESTATE, &[("{table}", &table)]));
+        steps.push(Migration::from_template(4, "tracestate", ADD_TRACESTATE, &[("{table}", &table)]));
     }
     steps
 }
@@ -93,6 +94,7 @@ pub(super) fn create_publication(pipeline: &Pipeline) -> String {
 fn columns(layout: &TableLayout) -> String {
     let definitions = |columns: &[Column]| columns.iter().map(definition).collect::<Vec<_>>();
     if is_cloud_events(layout) {
+        // Every column that a later step adds is left out.
         let of_first_release: Vec<_> =
             layout.columns().iter().filter(|column| column.field() != Some(EventField::Tracestate)).cloned().collect();
         return definitions(&of_first_release).join(",\n    ");

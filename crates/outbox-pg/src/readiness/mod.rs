@@ -1,3 +1,5 @@
+//! The checks before the first event. `health/` has the indicators of a running pipeline.
+
 mod insert;
 mod problem;
 mod publication;

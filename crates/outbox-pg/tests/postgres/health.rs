@@ -1,3 +1,6 @@
+//! Health indicators. Each must be in `docs/reference/health.md`, have a threshold, and have a remedy unless it is
+//! good; `status` checks the last two.
+
 use std::time::{Duration, Instant};
 
 use outbox_core::{OutboxEvent, Pipeline, RowLife, TableLayout};

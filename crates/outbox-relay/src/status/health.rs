@@ -1,3 +1,5 @@
+//! The readiness and liveness of one relay. The health indicators of PostgreSQL are in `outbox-pg`.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

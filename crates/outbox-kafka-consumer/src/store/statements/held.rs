@@ -35,7 +35,8 @@ statements! {
             "UPDATE {s}.consumer_held SET state = $2, blocks = $3, kind = $4, error = $5, started = false, attempts = $7,
              last_failed_at = clock_timestamp(), next_attempt_at = clock_timestamp() + make_interval(secs => $6) WHERE id = $1";
 
-        // It is tried at once where nothing of its key is before it, and in its turn otherwise.
+        // It is tried at once where nothing of its key is before it, and in its turn otherwise. The time of its
+        // first failure stays.
         revive(INT8)
             "UPDATE {s}.consumer_held AS this
              SET state = 'parked', blocks = key_digest IS NOT NULL, attempts = 0, started = false,

@@ -15,6 +15,7 @@ statements! {
             "UPDATE {s}.consumer_request SET done_at = statement_timestamp(), outcome = $2
              WHERE id = $1 AND done_at IS NULL RETURNING true";
 
+        // The columns of `HELD` in `admin.rs`, and those of the record.
         show(TEXT, INT8)
             "SELECT id, topic, partition, record_offset, event_id, event_type, state, record_key, attempts, kind, error,
                     first_failed_at, last_failed_at, next_attempt_at,
