@@ -94,7 +94,7 @@ impl Part {
     }
 }
 
-/// Returns the columns of the terminal; none if standard output is none.
+/// Returns the columns of the terminal; `None` if standard output is none.
 fn terminal_width() -> Option<u16> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
     Some(size.ws_col).filter(|columns| *columns > 0)

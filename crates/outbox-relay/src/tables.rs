@@ -28,7 +28,8 @@ impl Included {
         Ok(Self { tables: config.included_tables()?, messages, config })
     }
 
-    /// Returns the reader of logical decoding messages, and which of them the configuration includes; none if it includes none.
+    /// Returns the reader of logical decoding messages, and which of them the configuration includes; `None` if it
+    /// includes none.
     pub fn messages(&self) -> Option<&(MessageReader, IncludedMessages)> {
         self.messages.as_ref()
     }

@@ -48,7 +48,7 @@ impl CatchUp {
         Ok(Self { pipe, until })
     }
 
-    /// Returns the next message of pgoutput; none when all was read. Nothing is lost when the future is dropped.
+    /// Returns the next message of pgoutput; `None` when all was read. Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             let Some(body) = self.pipe.next().await? else { return Ok(None) };

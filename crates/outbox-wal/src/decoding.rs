@@ -123,7 +123,7 @@ impl Decoding {
         Ok(true)
     }
 
-    /// Hands the chunk over; none when the consumer is gone.
+    /// Hands the chunk over; `None` when the consumer is gone.
     pub async fn hand_over(&mut self, pipe: &PipeSender, source: &Source) -> Result<Option<Report>, Error> {
         let silence = self.copy.session.timeouts.silence;
         let mut report = Report { messages: 0, bytes: 0, wal: 0 };

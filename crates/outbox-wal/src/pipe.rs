@@ -71,7 +71,7 @@ impl PipeReceiver {
         Self { task: Some(task), ..self }
     }
 
-    /// Returns the body of the next message; none at the end. Nothing is lost when the future is dropped.
+    /// Returns the body of the next message; `None` at the end. Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             if let Some(body) = self.buffered() {

@@ -90,7 +90,7 @@ impl PublicationCatalog {
         open_with(options, source, at, Some(&mut self.session)).await
     }
 
-    /// Reads the statistics of a slot; none if the server has none of it.
+    /// Reads the statistics of a slot; `None` if the server has none of it.
     pub async fn slot_counters(&mut self, slot: &str) -> Result<Option<SlotCounters>, Error> {
         SlotCounters::read(&mut self.session, slot).await
     }
@@ -114,7 +114,7 @@ impl PublicationCatalog {
         read_tables(&mut self.session).await
     }
 
-    /// Returns the version that holds for every transaction whose commit was received before this call; none if a
+    /// Returns the version that holds for every transaction whose commit was received before this call; `None` if a
     /// transaction that changes it has not ended yet.
     ///
     /// A commit is in the WAL, and is decoded, before other transactions see its effects. So the version that can be

@@ -97,7 +97,7 @@ impl SlotState {
     }
 }
 
-/// Returns the process that holds a slot; none if the slot is free.
+/// Returns the process that holds a slot; `None` if the slot is free.
 pub(super) async fn holder(session: &mut Session, slot: &str) -> Result<Option<u32>, Error> {
     let sql = format!("SELECT active_pid FROM pg_catalog.pg_replication_slots WHERE slot_name = {}", literal(slot));
     let rows = session.query(&sql, Operation::Query).await?;
@@ -239,7 +239,7 @@ impl SlotWatch {
         Ok(Self { session: Session::open(options, Purpose::Sql).await?, slot: source.slot().into() })
     }
 
-    /// Returns the process that holds the slot; none if the slot is free.
+    /// Returns the process that holds the slot; `None` if the slot is free.
     pub async fn holder(&mut self) -> Result<Option<u32>, Error> {
         holder(&mut self.session, &self.slot).await
     }

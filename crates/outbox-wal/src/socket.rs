@@ -48,7 +48,7 @@ impl Socket {
         }
     }
 
-    /// Returns what a login can be bound to; none without TLS.
+    /// Returns what a login can be bound to; `None` without TLS.
     pub fn channel_binding(&self) -> Option<ChannelBinding> {
         let Self::Tls(stream) = self else { return None };
         let certificates = stream.get_ref().1.peer_certificates()?;

@@ -165,7 +165,7 @@ async fn unreadable(error: Error, options: &ConnectOptions, slot: &str) -> Resul
 }
 
 impl Opened {
-    /// Reads what the slot holds before the stream's begin; none if that is nothing.
+    /// Reads what the slot holds before the stream's begin; `None` if that is nothing.
     pub async fn catch_up(&mut self, options: &ConnectOptions, source: &Source) -> Result<Option<CatchUp>, Error> {
         if self.slot.confirmed_flush_lsn >= self.start {
             return Ok(None);

@@ -42,7 +42,7 @@ const STEP: u64 = 64 << 20;
 const STATEMENT: Duration = Duration::from_secs(600);
 
 impl UnpublishedSearch<'_> {
-    /// Searches the WAL for rows that the publication left out. Returns none if it published all.
+    /// Searches the WAL for rows that the publication left out. Returns `None` if it published all.
     ///
     /// PostgreSQL decodes the WAL twice, from temporary copies of the slot: by pgoutput with the publication, and by
     /// `test_decoding`, which knows no publications. A row that only the second one has was left out. Rows of a table

@@ -20,7 +20,7 @@ pub(crate) struct ProcessIdentity {
 }
 
 impl ProcessIdentity {
-    /// Returns the process that has this pid now; none if there is none or it is only waiting to be reaped.
+    /// Returns the process that has this pid now; `None` if there is none or it is only waiting to be reaped.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         let started = if Path::new("/proc/self/stat").exists() {
             let stat = ProcStat::read(pid).filter(|stat| !stat.zombie)?;

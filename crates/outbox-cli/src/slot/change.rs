@@ -97,7 +97,7 @@ async fn end(client: &Client) -> Result<Lsn, Failure> {
 }
 
 impl Changed {
-    /// Returns which loss the change would be; none if there is none.
+    /// Returns which loss the change would be; `None` if there is none.
     fn loss(&self, state: &SlotState) -> Option<String> {
         let slot = &self.slot;
         match &self.lost {

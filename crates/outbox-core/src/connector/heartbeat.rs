@@ -39,7 +39,7 @@ const VALUE: &str = "io.debezium.connector.common.Heartbeat";
 const PARTITION: i32 = 0;
 
 impl HeartbeatRecord {
-    /// Reads from a connector's configuration what its heartbeats look like; none if a `Filter` drops them.
+    /// Reads from a connector's configuration what its heartbeats look like; `None` if a `Filter` drops them.
     ///
     /// # Errors
     /// A converter cannot write heartbeats, which would stop Debezium's task, or a transformation changes them in a way that is

@@ -77,7 +77,7 @@ impl ConnectorConfig {
     }
 
     /// Returns whether the list of a key has an expression for a whole name, read as [`IncludedTables`] reads its
-    /// lists; none if there is no list.
+    /// lists; `None` if there is no list.
     ///
     /// # Errors
     /// Fails if an expression of the list cannot be used here.

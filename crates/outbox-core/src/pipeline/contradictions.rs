@@ -373,7 +373,8 @@ pub(super) fn publication(config: &ConnectorConfig) -> Result<Identifier, Error>
 /// The producer's option that limits a record.
 pub(super) const RECORD_LIMIT: &str = "producer.override.max.request.size";
 
-/// Returns the limit of the connector's producer; none if it is the default, or a placeholder, which Connect resolves.
+/// Returns the limit of the connector's producer; `None` if it is the default, or a placeholder, which Connect
+/// resolves.
 pub(super) fn record_limit(config: &ConnectorConfig) -> Result<Option<usize>, Error> {
     match config.trimmed(RECORD_LIMIT).filter(|value| !value.contains("${")) {
         None => Ok(None),

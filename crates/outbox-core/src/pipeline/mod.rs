@@ -279,8 +279,8 @@ impl Pipeline {
         }
     }
 
-    /// Returns the id of a row's event, as [`event_identity`](crate::record::event_identity) of its header `id` without a
-    /// topic; none if it is NULL.
+    /// Returns the id of a row's event, as [`event_identity`](crate::record::event_identity) of its header `id` without
+    /// a topic; `None` if it is NULL.
     #[must_use]
     pub fn event_id(&self, row: &Row) -> Option<Uuid> {
         let ty = self.0.layout.columns().get(self.0.plan.id)?.ty();

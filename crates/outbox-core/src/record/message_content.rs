@@ -34,7 +34,7 @@ pub struct MessageReader {
 }
 
 impl MessageReader {
-    /// Returns the reader for a connector's messages; none if no EventRouter sees them.
+    /// Returns the reader for a connector's messages; `None` if no EventRouter sees them.
     ///
     /// # Errors
     /// The transformations cannot be followed.
@@ -73,8 +73,8 @@ impl MessageReader {
         Ok(MessageContent { members: read })
     }
 
-    /// Reads the members in one pass if all that are used are texts, integers, booleans or null. Returns none for any other
-    /// content, also for one with a fault.
+    /// Reads the members in one pass if all that are used are texts, integers, booleans or null. Returns `None` for any
+    /// other content, also for one with a fault.
     fn read_scalars(&self, text: &str) -> Option<Vec<Member>> {
         Scalars(&self.names).deserialize(&mut serde_json::Deserializer::from_str(text)).ok()
     }

@@ -192,7 +192,8 @@ impl WorkerBuilder {
         }
     }
 
-    /// Waits for a connection of the pool, for which there may be no timeout; none if the worker is stopped meanwhile.
+    /// Waits for a connection of the pool, for which there may be no timeout; `None` if the worker is stopped
+    /// meanwhile.
     async fn connection(&self, stopped: &mut watch::Receiver<()>) -> Option<Result<Connection, Error>> {
         tokio::select! {
             biased;

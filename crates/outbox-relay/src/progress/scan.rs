@@ -62,7 +62,7 @@ impl Scan {
         }
     }
 
-    /// Returns the offsets to read next; none if the scan is complete.
+    /// Returns the offsets to read next; `None` if the scan is complete.
     pub fn next_step(&mut self) -> Option<Range<i64>> {
         self.end_step();
         let is_enough = self.reaches_back && self.reach == Reach::Window;

@@ -124,7 +124,7 @@ impl RawRow {
         })
     }
 
-    /// Returns the text of a column; none if it is NULL or not there.
+    /// Returns the text of a column; `None` if it is NULL or not there.
     pub fn get(&self, column: &str) -> Option<&str> {
         self.0.iter().find(|(name, _)| **name == *column).and_then(|(_, text)| text.as_deref())
     }

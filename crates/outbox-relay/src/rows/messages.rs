@@ -34,7 +34,7 @@ struct Binding {
 const BINDINGS: usize = 64;
 
 impl Messages {
-    /// Returns none if the configuration includes no messages.
+    /// Returns `None` if the configuration includes no messages.
     pub fn of(included: &Included) -> Option<Self> {
         let (reader, prefixes) = included.messages()?.clone();
         Some(Self {

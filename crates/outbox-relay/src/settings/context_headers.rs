@@ -8,7 +8,7 @@ use super::resolved::Resolved;
 pub(crate) struct ContextHeaders(Vec<(&'static str, String)>);
 
 impl ContextHeaders {
-    /// Returns none if the connector has turned them off.
+    /// Returns `None` if the connector has turned them off.
     pub(super) fn of(config: &Resolved) -> Result<Option<Self>, Finding> {
         let key = "extended.headers.enabled";
         let is_on = match config.get(key) {

@@ -132,7 +132,7 @@ impl Resolved {
         self.values.iter().map(|(key, value)| (key, value.trim()))
     }
 
-    /// Returns the source of a secret, whose placeholders are resolved again each time; none without a value.
+    /// Returns the source of a secret, whose placeholders are resolved again each time; `None` without a value.
     pub(super) fn source(
         &self,
         key: &str,
@@ -150,7 +150,7 @@ impl Resolved {
     }
 
     /// Returns the security of the connections to Kafka by `producer.override.*`, whose placeholders are resolved again
-    /// for each connection; none without such keys.
+    /// for each connection; `None` without such keys.
     pub(super) fn kafka_security(
         &self,
         surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
@@ -213,7 +213,7 @@ impl Resolved {
         if self.get("plugin.name").is_none() { config.with("plugin.name", "pgoutput") } else { config }
     }
 
-    /// Returns whether a list of expressions names something; none if there is no list.
+    /// Returns whether a list of expressions names something; `None` if there is no list.
     pub(super) fn list_names(&self, key: &str, name: &str) -> Result<Option<bool>, Finding> {
         self.values.list_names(key, name).map_err(|error| {
             let reason = error.broken_rule().unwrap_or("this regular expression cannot be used here");

@@ -17,7 +17,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Returns the account of another user, none if the current user will do.
+    /// Returns the account of another user, `None` if the current user will do.
     ///
     /// # Errors
     /// There is no other user.

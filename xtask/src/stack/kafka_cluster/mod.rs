@@ -45,13 +45,13 @@ impl KafkaCluster {
         self.bootstrap_of(node::INTERNAL).unwrap_or_default()
     }
 
-    /// Returns the addresses of all brokers' listeners of this name, for `bootstrap.servers`; none if there are none.
+    /// Returns the addresses of all brokers' listeners of this name, for `bootstrap.servers`; `None` if there are none.
     pub fn bootstrap_of(&self, listener: &str) -> Option<String> {
         let addresses: Option<Vec<_>> = self.brokers.values().map(|node| node.address(listener)).collect();
         addresses.map(|addresses| addresses.join(","))
     }
 
-    /// Returns the address of one broker's listener, such as `localhost:21234`; none if there is no such listener.
+    /// Returns the address of one broker's listener, such as `localhost:21234`; `None` if there is no such listener.
     pub fn address(&self, broker: i32, listener: &str) -> Option<String> {
         self.brokers.get(&broker)?.address(listener)
     }

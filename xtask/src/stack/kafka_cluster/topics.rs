@@ -67,7 +67,7 @@ impl NewTopic {
 }
 
 impl PartitionState {
-    /// Returns the leader; none if there is none at present.
+    /// Returns the leader; `None` if there is none at present.
     pub fn leader(&self) -> Option<i32> {
         self.leader
     }

@@ -14,7 +14,7 @@ pub(crate) struct OfHeartbeat {
 }
 
 impl OfHeartbeat {
-    /// Follows a heartbeat of this topic through the transformations; returns none if it is dropped.
+    /// Follows a heartbeat of this topic through the transformations; returns `None` if it is dropped.
     pub(crate) fn new(config: &ConnectorConfig, topic: String) -> Result<Option<Self>, Error> {
         let mut heartbeat = Self { topic, headers: Vec::new(), keys_of: None, key_fields: Vec::new() };
         for name in listed(config, "transforms") {
