@@ -139,7 +139,7 @@ async fn rows(client: &Client, table: &str) -> Result<i64, Failure> {
     row.try_get(0).map_err(unread)
 }
 
-/// Returns which events a removal would lose; `None` if all of them are published.
+/// Returns the events that a removal would lose; `None` if all of them are published.
 fn loss(has_slot: bool, unpublished: Option<&Unpublished>, rows: Option<i64>, pipeline: &Pipeline) -> Option<String> {
     let slot = pipeline.slot().as_str();
     match (unpublished, rows) {

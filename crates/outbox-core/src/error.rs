@@ -229,7 +229,7 @@ impl Error {
     }
 }
 
-/// Returns the error without values. A payload may be what cannot be read, and is in no error.
+/// Returns the error without values. The unreadable value may be a payload, which must not be in an error.
 fn without_values(source: Box<dyn StdError + Send + Sync>) -> Box<dyn StdError + Send + Sync> {
     let source = match source.downcast::<serde_json::Error>() {
         Ok(json) => return Box::new(JsonFault::of(&json)),

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::{DomainEvent, Error, EventKind, Outbox, OutboxEvent, Payload, Pipeline};
 
-/// An outbox in memory, for the tests of services: it keeps what was enqueued, under the rules of a pipeline.
+/// An outbox in memory, for the tests of services. It stores enqueued events and applies the rules of a pipeline.
 ///
 /// It takes any transaction and knows nothing of commit and rollback. Clones share what they record.
 #[derive(Clone, Debug)]
@@ -17,13 +17,13 @@ pub struct RecordingOutbox {
 }
 
 impl RecordingOutbox {
-    /// Creates an empty recorder that refuses what the pipeline refuses.
+    /// Creates an empty recorder that rejects the events that the pipeline rejects.
     #[must_use]
     pub fn new(pipeline: Pipeline) -> Self {
         Self { pipeline, events: Arc::default() }
     }
 
-    /// Returns what was enqueued so far, in order.
+    /// Returns the events that were enqueued, in order.
     #[must_use]
     pub fn events(&self) -> Vec<OutboxEvent> {
         self.lock().clone()

@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use outbox_kafka::Record;
 
-/// The place of a batch's length, of its checksum, and where the bytes begin that it is of.
+/// The places of a batch's length, of its checksum, and of the first byte that the checksum covers.
 const LENGTH: std::ops::Range<usize> = 8..12;
 const CHECKSUM: std::ops::Range<usize> = 17..21;
 const CHECKED: usize = 21;
 
-/// The bytes that one record has at least.
+/// The smallest size of a record in bytes.
 const LEAST_RECORD: usize = 7;
 
 pub(crate) fn run(bytes: &[u8]) {

@@ -1,4 +1,4 @@
-//! Decoding of records that anybody may have written: an event, another record, or an error that names the field.
+//! Decoding of untrusted records: the result is an event, another record, or an error that names the field.
 
 use outbox_core::bytes::Bytes;
 use outbox_core::record::{Decoded, Record};

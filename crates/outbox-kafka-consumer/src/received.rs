@@ -20,7 +20,7 @@ pub(crate) struct RecordPosition {
     pub(crate) delivery: Delivery,
 }
 
-/// Which delivery of an event it is.
+/// The attempt of a delivery, and whether a handler may have had the event before.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Delivery {
     pub(crate) attempt: u32,
@@ -47,7 +47,7 @@ impl<E> Received<E> {
         &self.event
     }
 
-    /// Returns the payload, given away.
+    /// Returns the payload by value.
     #[must_use]
     pub fn into_event(self) -> E {
         self.event

@@ -49,7 +49,7 @@ impl Cluster {
             };
             let failure = match result {
                 Ok(Some(topic)) if topic.is_led() => {
-                    // Brokers describe a topic some time before they serve it.
+                    // Brokers list a topic in metadata some time before they serve it.
                     let served = (0..topic.partitions()).map(|it| self.list_offsets(&topic, it, OffsetAt::Latest));
                     return try_join_all(served).await.map(|_| topic);
                 }

@@ -129,8 +129,8 @@ impl ErrorCode {
         )
     }
 
-    /// Returns whether a broker answers so to a batch whose compression it does not accept. Uncompressed batches can
-    /// have the same answer for other reasons.
+    /// Returns whether this code may mean that the broker does not accept the batch's compression. Uncompressed batches
+    /// can have the same answer for other reasons.
     ///
     /// Kafka answers UNSUPPORTED_COMPRESSION_TYPE. Event Hubs is reported to answer UNSUPPORTED_FOR_MESSAGE_FORMAT or
     /// INVALID_REQUEST.

@@ -11,7 +11,7 @@ fn murmur2(bytes: &[u8]) -> i32 {
     const M: u32 = 0x5bd1_e995;
     const R: u32 = 24;
 
-    // Java's length is an int; a key of 4 GiB does not exist.
+    // Java's length is an int, so no key has 4 GiB.
     let mut hash = SEED ^ bytes.len() as u32;
     let (words, rest) = bytes.as_chunks::<4>();
     for word in words {

@@ -41,7 +41,7 @@ impl fmt::Display for ErrorChain<'_> {
     }
 }
 
-/// Writes what one error says, without its causes.
+/// Writes the text of one error, without its causes.
 fn layer(error: &(dyn Error + 'static), f: &mut fmt::Formatter<'_>) -> fmt::Result {
     #[cfg(feature = "tokio-postgres")]
     if let Some(error) = error.downcast_ref::<tokio_postgres::error::DbError>() {

@@ -174,7 +174,8 @@ impl PgOutbox {
         self.pipeline.row(event).map(|row| self.insert.sql.sent(row))
     }
 
-    /// Checks that the table has partitions for the events. What is known of them may be older than the partition.
+    /// Checks that the table has partitions for the events. The known range may be older than the newest partition, so
+    /// it is read again.
     async fn expect_partitions(&self, tx: &impl PgTransaction, events: &[OutboxEvent]) -> Result<(), Error> {
         let Some(range) = &self.partitions else { return Ok(()) };
         if events.iter().all(|event| range.admit(event).is_ok()) {
@@ -189,8 +190,8 @@ impl PgOutbox {
     }
 }
 
-/// Checks that the row was added. A trigger of the table may leave out a row, as that of kept ids does: no event is
-/// lost in silence.
+/// Checks that the row was added. A trigger of the table, such as that of kept ids, may skip a row, which must not pass
+/// without an error.
 fn expect_added(added: u64, events: usize) -> Result<(), Error> {
     OnDuplicate::Error.resolve_all(added, events).map(drop)
 }

@@ -39,13 +39,13 @@ const THIS_CLUSTER: &str = "cluster = (pg_control_system()).system_identifier::t
 /// The history of the latest slot of the pipeline's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Latest {
-    /// There was none.
+    /// No slot was recorded.
     None,
     /// One is being created, or its creator died.
     Pending,
-    /// There is one, as far as is known.
+    /// It exists, as far as is known.
     Open,
-    /// It is gone.
+    /// It was dropped.
     Ended,
 }
 
@@ -60,7 +60,7 @@ impl<'a, 'c> History<'a, 'c> {
     /// Opens the record.
     ///
     /// # Errors
-    /// The table is missing, or belongs to somebody else, or the catalogs could not be read.
+    /// The table is missing, belongs to another role, or the catalogs could not be read.
     pub(crate) async fn open(client: &'a Session<'c>, pipeline: &Pipeline) -> Result<Self, Error> {
         let table = companion(pipeline.layout(), "_slots");
         let row = client.query_one("SELECT to_regclass($1) IS NULL", &[&table]).await;
@@ -72,7 +72,7 @@ impl<'a, 'c> History<'a, 'c> {
     }
 
     pub(crate) async fn latest(&self) -> Result<Latest, Error> {
-        // The slot of another cluster, from which this one was restored or upgraded, is not here.
+        // A slot of another cluster, from which this one was restored or upgraded, does not exist here.
         let sql = format!(
             "SELECT created_at IS NULL AND {THIS_CLUSTER}, ended_at IS NULL AND {THIS_CLUSTER} FROM {} WHERE slot = $1
              ORDER BY incarnation DESC LIMIT 1",
@@ -105,7 +105,7 @@ impl<'a, 'c> History<'a, 'c> {
         .await
     }
 
-    /// Records a slot that was there before anything was recorded.
+    /// Records a slot that existed before the record was begun.
     pub(crate) async fn adopt(&self) -> Result<(), Error> {
         self.insert("clock_timestamp()", "NULL").await
     }
@@ -129,7 +129,7 @@ impl<'a, 'c> History<'a, 'c> {
             }
             (Latest::None, true) => self.adopt().await?,
             (Latest::Pending, true) => self.created().await?,
-            // Somebody else has created it, at an unknown time.
+            // Another program has created it, at an unknown time.
             (Latest::Ended, true) => {
                 self.begin().await?;
                 self.created().await?;
@@ -177,8 +177,8 @@ impl<'a, 'c> History<'a, 'c> {
         Ok(self.client.execute(&sql, &[&slot]).await.map_err(|e| self.failed(e))? > 0)
     }
 
-    /// Notes what is confirmed. All transactions before a snapshot's oldest have ended, and so have their commits in
-    /// the WAL. Once the slot has confirmed that position, they are confirmed.
+    /// Records the confirmed position. All transactions before a snapshot's oldest have ended, and so have their
+    /// commits in the WAL. Once the slot has confirmed that position, they are confirmed.
     async fn sample(&self) -> Result<(), Error> {
         let confirmed = "confirmed_xid = sampled_xid, sampled_xid = NULL, sampled_position = NULL";
         let is_passed = "ended_at IS NULL AND sampled_position <= (
@@ -216,7 +216,7 @@ impl<'a, 'c> History<'a, 'c> {
         Ok(rows.iter().map(gap).collect())
     }
 
-    /// Lets rows of a gap be removed.
+    /// Allows the removal of rows of a gap.
     pub(crate) async fn release(&self, gap: &Gap) -> Result<(), Error> {
         let history = History { client: self.client, slot: gap.slot.clone(), table: self.table.clone() };
         history.update("released_at = clock_timestamp()", &format!("incarnation = {}", gap.incarnation)).await

@@ -11,10 +11,10 @@ use crate::session::Session;
 
 /// The times that the partitions of an outbox table have a place for. Clones share what is known.
 ///
-/// [`PgOutbox::with_partition_range`](crate::PgOutbox::with_partition_range) refuses an event whose id is outside before its INSERT would fail, and
-/// with it the business transaction. What is known ages: enqueue then reads the partitions once more, which takes a round
-/// trip for each such event. To save it, [`refresh`](Self::refresh) the range well within the time that
-/// [`Maintenance::ahead`](crate::Maintenance::ahead) says, such as every hour.
+/// [`PgOutbox::with_partition_range`](crate::PgOutbox::with_partition_range) refuses an event whose id is outside
+/// before its INSERT would fail, and with it the business transaction. The known range becomes outdated: enqueue then
+/// reads the partitions again, which takes a round trip for each such event. To save it, [`refresh`](Self::refresh) the
+/// range well within the time that [`Maintenance::ahead`](crate::Maintenance::ahead) says, such as every hour.
 #[derive(Clone, Debug)]
 pub struct PartitionRange(Arc<[AtomicU64; 2]>);
 

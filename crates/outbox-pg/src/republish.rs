@@ -63,7 +63,7 @@ pub struct ReplayProgress {
     pub events: u64,
     /// The id of the last one.
     pub last_id: Option<EventId>,
-    /// Whether there is none left.
+    /// Whether no event is left.
     pub is_finished: bool,
 }
 
@@ -71,7 +71,7 @@ pub struct ReplayProgress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Replay {
-    /// The name, which continues it.
+    /// The name by which the replay is continued.
     pub name: String,
     /// Its progress.
     pub progress: ReplayProgress,
@@ -207,7 +207,7 @@ impl Republish {
 
         let started = Started { before: row.get(1), last_id: row.get(2) };
         let start = self.start(&started);
-        // `$2` is the name, where rows are published.
+        // `$2` is the name, if rows are published.
         let sql = format!(
             "SELECT count(*) FROM {} WHERE {} AND $2::text IS NOT NULL",
             self.pipeline.layout().qualified_name(),
@@ -325,7 +325,7 @@ impl Republish {
         })
     }
 
-    /// Describes what the replay chooses, to distinguish two of one name.
+    /// Describes the selection of the replay, to distinguish two of the same name.
     fn selection(&self) -> String {
         format!("{:?} {:?}..{:?} {:?} {:?}", self.rows, self.from, self.to, self.equal, self.ids)
     }

@@ -19,12 +19,12 @@ const POLL: Duration = Duration::from_millis(20);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlotCreation {
-    /// The slot is new: events that commit from now on will be published.
+    /// The slot was created: events that commit from now on are published.
     Created,
-    /// The slot was there, and fits.
+    /// The slot existed, and fits.
     Exists,
-    /// The slot was there once, and is created again: [`Republish::missed`](crate::Republish::missed) publishes what
-    /// was committed between.
+    /// The slot had existed, and was created again: [`Republish::missed`](crate::Republish::missed) publishes the
+    /// events that were committed in between.
     Recreated,
 }
 
@@ -116,7 +116,7 @@ impl SlotOptions {
         }
 
         let history = History::open(client, pipeline).await?;
-        // In this order: a slot that is recorded was there.
+        // The order matters: a recorded slot is known to have existed.
         let latest = history.latest().await?;
 
         match problem_once_created(client, pipeline).await? {
@@ -150,7 +150,7 @@ impl SlotOptions {
         })
     }
 
-    /// Creates the slot of an outbox without a table, where nothing shows whether there was one before.
+    /// Creates the slot of an outbox without a table, for which no record shows whether it had a slot before.
     async fn create_without_history(&self, client: &Session<'_>, pipeline: &Pipeline) -> Result<SlotCreation, Error> {
         match problem_once_created(client, pipeline).await? {
             None => Ok(SlotCreation::Exists),

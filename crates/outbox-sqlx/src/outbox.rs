@@ -127,8 +127,8 @@ impl SqlxOutbox {
     }
 }
 
-/// Checks that the row was added. A trigger of the table may leave out a row, as that of kept ids does: no event is
-/// lost in silence.
+/// Checks that the row was added. A trigger of the table, such as that of kept ids, may skip a row, which must not pass
+/// without an error.
 fn expect_added(added: u64, events: usize) -> Result<(), Error> {
     OnDuplicate::Error.resolve_all(added, events).map(drop)
 }

@@ -34,7 +34,7 @@ impl Socket {
                 UnixStream::connect(path).await.map(Self::Unix).map_err(Error::lost)
             }
             Host::Tcp(host) => {
-                // The rest of the time is for TLS and the login.
+                // The remaining time is for TLS and the login.
                 let limit = options.timeouts.connect * 3 / 4;
                 let address = server.address.map(|address| address.to_string());
                 let tcp = outbox_net::connect(address.as_ref().unwrap_or(host), server.port, limit);

@@ -54,7 +54,7 @@ impl Delete {
             false => None,
         };
 
-        // The slot comes first: if events would be lost, everything stays as it is but stopped.
+        // The slot comes first: if events would be lost, the connector is stopped and nothing is removed.
         rest.put(name, "stop").await?;
         rest.wait(name, limit, "stopped", is_stopped).await?;
         if let Some(client) = &client {
@@ -159,7 +159,7 @@ impl Remains {
     }
 }
 
-/// Waits until the slot has no reader: a stopped task closes its connection a moment later.
+/// Waits until no process reads the slot: a stopped task closes its connection a moment later.
 async fn wait_for_reader(client: &Client, slot: &str, limit: Duration) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + limit;
     while SlotState::get(client, slot).await?.active && tokio::time::Instant::now() < deadline {

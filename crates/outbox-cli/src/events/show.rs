@@ -116,7 +116,8 @@ impl Shown {
     }
 }
 
-/// Reads what the groups whose tables are in this database did. Without these tables there are none.
+/// Reads the state of the event in the groups whose tables are in this database. Without these tables there are no
+/// groups.
 async fn groups(client: &Client, schema: &Identifier, ids: &[String]) -> Result<Vec<GroupState>, Failure> {
     let unread = |e| Failure::server("the consumer's tables cannot be read").caused_by(&e);
     let table = format!("{schema}.consumer_inbox");

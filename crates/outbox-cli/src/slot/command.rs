@@ -170,7 +170,7 @@ impl SlotCommand {
             Self::Drop { name, lose_events, events, confirmation } => {
                 let consent = consent(lose_events);
                 let (source, listed) = (events.source(model)?, events.list);
-                // It must exist before anybody is asked.
+                // The slot must exist before the command asks for confirmation.
                 SlotState::get(&client, &name).await?;
                 if consent == Consent::NoLoss {
                     confirmation.ask(&format!("Drop the slot {name}?"))?;
@@ -210,7 +210,7 @@ impl Report for Slots {
 struct Shown {
     #[serde(flatten)]
     slot: SlotState,
-    /// The events that the slot has still to send; nothing while somebody reads it.
+    /// The events that the slot has still to send; `None` while a process reads it.
     unpublished: Option<Unpublished>,
 }
 

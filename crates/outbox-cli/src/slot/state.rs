@@ -23,7 +23,7 @@ pub(crate) struct SlotState {
     pub(crate) retained_bytes: Option<i64>,
     /// The WAL that is written and not confirmed.
     pub(crate) lag_bytes: Option<i64>,
-    /// The lag of the reader, while one is behind.
+    /// The lag of the reader, while a process reads the slot.
     pub(crate) lag_seconds: Option<f64>,
     /// The WAL that can still be written before the slot is lost, with a limit.
     pub(crate) safe_wal_bytes: Option<i64>,

@@ -1,7 +1,7 @@
 use super::ConnectorConfig;
 use crate::Error;
 
-/// libpq's parameters that the connector has, too.
+/// The libpq parameters that the connector also has.
 const TLS_PARAMETERS: [&str; 4] = ["sslmode", "sslrootcert", "sslcert", "sslkey"];
 
 /// The `database.*` key that an error is about. The URL itself holds a password and is in no error.

@@ -28,7 +28,7 @@ enum Form {
 struct Struct<'a> {
     schema: &'a str,
     kind: &'static str,
-    /// Names and values, as they are in JSON.
+    /// Names and values, in JSON.
     fields: Vec<(&'a str, String)>,
 }
 
@@ -39,7 +39,7 @@ const VALUE: &str = "io.debezium.connector.common.Heartbeat";
 const PARTITION: i32 = 0;
 
 impl HeartbeatRecord {
-    /// Reads from a connector's configuration what its heartbeats look like; `None` if a `Filter` drops them.
+    /// Reads the form of the heartbeats from a connector's configuration; `None` if a `Filter` drops them.
     ///
     /// # Errors
     /// A converter cannot write heartbeats, which would stop Debezium's task, or a transformation changes them in a way that is

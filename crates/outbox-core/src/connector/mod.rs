@@ -146,7 +146,7 @@ impl ConnectorConfig {
     }
 }
 
-/// Of a repeated key, the last value counts.
+/// If a key is repeated, the last value counts.
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for ConnectorConfig {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
         entries.into_iter().fold(Self { entries: Vec::new() }, |config, (key, value)| config.with(key, value))
@@ -231,11 +231,11 @@ impl<'de> Visitor<'de> for Entries {
     }
 }
 
-/// The beginning of the fault of a value, which names its key.
+/// The prefix of an error about a value, which names its key.
 const UNUSABLE: &str = "the value of ";
 const NAMELESS: &str = "\"config\" is without a \"name\" next to it";
 
-/// Returns a fault that was found here: it quotes no value.
+/// Returns an error that this module found. It quotes no value.
 fn own_fault(error: &serde_json::Error) -> Option<String> {
     let text = error.to_string();
     let is_own = text.starts_with(UNUSABLE) || text.starts_with(NAMELESS);

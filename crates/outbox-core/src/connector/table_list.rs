@@ -86,7 +86,7 @@ impl ConnectorConfig {
     }
 }
 
-/// Returns whether an expression names the name. If one takes too long, the table is read rather than left out.
+/// Returns whether an expression names the name. If matching takes too long, the table counts as included.
 fn includes(regexes: &[JavaRegex], name: &str) -> bool {
     regexes.iter().any(|regex| regex.matches(name).unwrap_or(true))
 }
@@ -103,8 +103,8 @@ fn regexes(config: &ConnectorConfig, key: &str) -> Result<Option<Vec<JavaRegex>>
     patterns(list).into_iter().map(regex).collect::<Result<_, _>>().map(Some)
 }
 
-/// Splits a list as Debezium's `RegExSplitter` does: a backslash escapes whatever follows it, and is removed before a
-/// comma.
+/// Splits a list as Debezium's `RegExSplitter` does: a backslash escapes the character after it, and is removed before
+/// a comma.
 fn patterns(list: &str) -> Vec<String> {
     let mut patterns = vec![String::new()];
     let mut chars = list.chars();

@@ -186,7 +186,7 @@ pub trait DomainEvent {
     /// The event types of this type: one, or one for each variant of an enum of events.
     const KINDS: &'static [EventKind] = &[EventKind::new(Self::EVENT_TYPE, Self::SCHEMA_VERSION)];
 
-    /// Evaluated, when it is compiled, by enqueue: the other constants keep their rules.
+    /// A check of the other constants, which enqueue evaluates at compile time.
     #[doc(hidden)]
     const LEGAL: () = legal(Self::AGGREGATE_TYPE, Self::KINDS);
 
@@ -233,7 +233,7 @@ pub trait IncomingEvent {
     /// The event types that this type reads: one, or one for each variant of an enum of events.
     const KINDS: &'static [EventKind] = &[EventKind::new(Self::EVENT_TYPE, Self::SCHEMA_VERSION)];
 
-    /// Evaluated, when it is compiled, by handlers of the event: the other constants keep their rules.
+    /// A check of the other constants, which handlers of the event evaluate at compile time.
     #[doc(hidden)]
     const LEGAL: () = legal(Self::AGGREGATE_TYPE, Self::KINDS);
 }

@@ -25,7 +25,7 @@ impl TableLayout {
         }
 
         let of = |field: F, ty| Column::new(field, Identifier::known(field.name()), ty, Nullability::NotNull);
-        // As the catalogue reports what outbox-pg's migration says.
+        // The form in which the catalogs report the DEFAULT of outbox-pg's migration.
         let empty = "''::text";
 
         Ok(Self {

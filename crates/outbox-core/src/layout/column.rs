@@ -110,7 +110,7 @@ pub struct Column {
 /// The value that enqueue writes to a column that holds no part of the event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
-    /// Nothing: the column is left out.
+    /// Nothing: the INSERT omits the column.
     Nothing,
     /// The same text in every row.
     Constant(Box<str>),

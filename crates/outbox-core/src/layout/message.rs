@@ -60,7 +60,7 @@ impl TableLayout {
 
     /// Returns the content of a row's message.
     pub(crate) fn content(&self, row: &Row) -> String {
-        // Quotes, colons and commas; texts have more of what is escaped than identifiers.
+        // Room for quotes, colons and commas; texts have more escapes than identifiers.
         let size = |value: &ColumnValue| match value {
             ColumnValue::Text(text) => text.len() + text.len() / 8,
             _ => 40,
@@ -81,7 +81,7 @@ impl TableLayout {
 
 fn push_value(content: &mut String, ty: ColumnType, value: &ColumnValue) {
     match value {
-        // Nested, instead of a text. Outside of its texts, JSON is ASCII.
+        // The payload is nested instead of a text. JSON is ASCII except in its strings.
         ColumnValue::Text(json) if ty.is_json() => push_escaped(content, json, |byte| !byte.is_ascii()),
         // JSON has neither the plus sign nor the leading zeros that a `bigint` may be given with.
         ColumnValue::Text(number) if ty == ColumnType::Bigint => match number.parse::<i64>() {

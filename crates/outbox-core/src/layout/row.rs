@@ -49,7 +49,7 @@ impl Row {
         }
     }
 
-    /// Returns what enqueue stores for an event. Columns that enqueue leaves out are NULL here.
+    /// Returns the row that enqueue stores for an event. Columns that enqueue omits are NULL here.
     pub(crate) fn of_event(layout: &TableLayout, event: &OutboxEvent) -> Result<Self, Error> {
         let lost = "the table layout has no column for it, so it would be lost";
         for field in event.set_fields() {
@@ -138,7 +138,7 @@ impl Column {
             return Ok(ColumnValue::Null);
         }
 
-        // A value of a service's own stays out of messages.
+        // Error messages do not contain the value of a service's own column.
         let refuse = |rule: String| Err(Error::rule(self.name.as_str(), "(own column)", rule));
         let value = event.own_column(self.name.as_str()).or(self.fallback_value()).unwrap_or(&ColumnValue::Null);
         match value {
@@ -181,7 +181,7 @@ impl Column {
                 let id = event.aggregate_id().as_str();
                 let uuid = Uuid::parse_str(id)
                     .map_err(|e| Error::rule("aggregate_id", id, "its column is of type uuid").caused_by(e))?;
-                // The consumer must get what the producer gave, and PostgreSQL has one spelling only.
+                // The consumer must get the value of the producer, and PostgreSQL has only one spelling for it.
                 if uuid.to_string() != id {
                     return Err(Error::rule(
                         "aggregate_id",
@@ -255,7 +255,7 @@ impl Column {
             ColumnType::Varchar(n) if !within(text, n) => {
                 let field = self.field.map_or(self.name.as_str(), |field| field.name());
                 let rule = format!("its column is of type varchar({n})");
-                // Payloads and values of headers do not belong in messages.
+                // Error messages contain no payloads and no values of headers.
                 match self.field {
                     Some(EventField::Payload | EventField::Headers) => {
                         Err(Error::rule(field, &format!("({} bytes)", text.len()), rule))

@@ -1,4 +1,4 @@
-/// A loss that a pipeline has by its configuration, and that has to be accepted by name.
+/// A loss that a pipeline's configuration causes, and that must be accepted explicitly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Loss {

@@ -95,7 +95,7 @@ impl DecodedEvent {
                 let added = self.headers.add_json(text);
                 added.map_err(|e| undecodable("it is not a JSON object of texts").caused_by(e))?;
             }
-            // What is there already stays. The id is the record's own header, the payload its value, and the instant is
+            // A part that is set stays. The id is the record's own header, the payload is its value, and the instant is
             // read with its column's type.
             _ => {}
         }
@@ -191,7 +191,7 @@ impl fmt::Debug for DecodedPayload {
 pub enum Decoded<R = Record> {
     /// An event.
     Event(Box<DecodedEvent>),
-    /// Something else that a connector or a person has put there, and the record where it was given away.
+    /// Another record, with the reason, and with the record itself if it was passed by value.
     NotAnEvent(NotAnEvent, R),
 }
 

@@ -169,7 +169,7 @@ impl Member {
             },
             Some(b'{' | b'[') => of(ColumnType::Json, text(json)),
             Some(b't' | b'f') => of(ColumnType::Boolean, ColumnValue::Boolean(json == "true")),
-            // The type matters to nobody: Debezium gives it bytes.
+            // The type has no effect: Debezium writes bytes.
             Some(b'n') => of(ColumnType::Text, ColumnValue::Null),
             _ if json.contains(['.', 'e', 'E']) => of(ColumnType::Double, text(json)),
             _ => match json.parse::<i64>() {
@@ -191,7 +191,7 @@ fn put(members: &mut Vec<Member>, member: Member) {
     }
 }
 
-/// Returns whether two names are the same. Mostly they are one of the same reader.
+/// Returns whether two names are the same. In most cases, both come from the same reader.
 fn is_same(one: &Arc<str>, other: &Arc<str>) -> bool {
     Arc::ptr_eq(one, other) || one == other
 }

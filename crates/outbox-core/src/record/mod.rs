@@ -95,7 +95,7 @@ impl RecordRef<'_> {
         Self { topic, partition: None, key: None, value: None, headers: Vec::new(), timestamp: None }
     }
 
-    /// Returns the same record, with all that was borrowed.
+    /// Returns the same record, which owns its data.
     #[must_use]
     pub fn into_owned(self) -> Record {
         let owned = |field: Option<Cow<'_, [u8]>>| field.map(|bytes| Bytes::from(bytes.into_owned()));

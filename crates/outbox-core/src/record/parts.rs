@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::{DecodeHints, Record};
 
-/// A record that somebody else keeps, such as a client library: what [`Pipeline::decode_parts`] reads an event from.
-/// `Debug` shows the topic and sizes only.
+/// The parts of a record that another component owns, such as a client library. [`Pipeline::decode_parts`] reads an
+/// event from them. `Debug` shows the topic and sizes only.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ impl<H> fmt::Debug for RecordParts<'_, H> {
 }
 
 impl Record {
-    /// Returns the same record, lent.
+    /// Returns the same record, borrowed.
     pub(super) fn parts(&self) -> RecordParts<'_, impl Iterator<Item = (&str, Option<&[u8]>)>> {
         RecordParts {
             topic: &self.topic,

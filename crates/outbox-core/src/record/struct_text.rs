@@ -13,7 +13,7 @@ use crate::{ColumnType, ColumnValue, Error, Pipeline, Row};
 /// Returns a column's value by Java's `toString`.
 pub(super) fn java_text(value: &ColumnValue, ty: ColumnType, forms: ValueForms) -> Option<Cow<'_, str>> {
     match value {
-        // The bytes themselves are lost.
+        // Java's `toString` of bytes does not contain them.
         ColumnValue::Bytes(bytes) if forms.binary == BinaryForm::Bytes => {
             let length = bytes.len();
             Some(format!("java.nio.HeapByteBuffer[pos=0 lim={length} cap={length}]").into())

@@ -104,8 +104,8 @@ impl InsertSql {
         &self.many_if_new
     }
 
-    /// Returns the query whether the table knows an event by its id: by a unique index, which `ON CONFLICT` needs, or
-    /// by the table of kept ids. It reads the catalogs only, and needs no privilege.
+    /// Returns the query whether the table recognises an event by its id: by a unique index, which `ON CONFLICT` needs,
+    /// or by the table of kept ids. It reads the catalogs only, and needs no privilege.
     #[must_use]
     pub fn has_unique_id(&self) -> &str {
         &self.has_unique_id

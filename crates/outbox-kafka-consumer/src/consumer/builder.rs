@@ -310,9 +310,9 @@ impl<D: Driver> Builder<D> {
         self
     }
 
-    /// Leaves out the Kafka consumer group. By default positions are committed every 5 s as those of a Kafka consumer
-    /// group of the same name, which `kafka-consumer-groups`, KEDA and lag exporters read. The consumer itself never
-    /// reads them.
+    /// Disables the Kafka consumer group. By default positions are committed every 5 s as those of a Kafka consumer
+    /// group of the same name, which `kafka-consumer-groups`, KEDA and lag exporters read. The consumer never reads
+    /// them.
     pub fn without_kafka_group(mut self) -> Self {
         self.options.kafka_group = false;
         self
@@ -446,7 +446,7 @@ impl<D: Driver> Builder<D> {
             Some(schema) => schema,
             None => Identifier::new("outbox").map_err(|e| Error::build("no schema").caused_by(e))?,
         };
-        // One connection is left for what is not a handler's.
+        // One connection is left for statements that are not of a handler.
         let concurrency = self.concurrency.map_or_else(|| pool.max_size().saturating_sub(1).max(1), NonZeroUsize::get);
 
         let cluster = Choice::new(self.reader, &Brokers::new(self.brokers, self.security), self.options.max_memory);

@@ -31,7 +31,7 @@ impl EventState {
         }
     }
 
-    /// Returns the state of a text in the store, which has no others.
+    /// Returns the state that a text of the store names.
     pub(crate) fn from_stored(state: &str) -> Self {
         if state == Self::Dead.name() { Self::Dead } else { Self::Parked }
     }
@@ -159,7 +159,8 @@ impl FailedEventFilter {
         Self { failed_before: Some(time), ..self }
     }
 
-    /// Adds this filter to the condition of a statement: only what is set, so that the planner sees it.
+    /// Adds this filter to the condition of a statement. Only the parts that are set are added, so that the planner can
+    /// use them.
     pub(crate) fn narrow<'a>(&'a self, condition: &mut Condition<'a>) {
         if let Some(state) = &self.state {
             condition.and("state = ?", Type::TEXT, state.stored());

@@ -32,14 +32,14 @@ pub type HandlerResult = Result<(), HandlerError>;
 pub struct HandlerError {
     source: Box<dyn StdError + Send + Sync>,
     hint: RetryHint,
-    /// The event that is the cause, of those that the handler got, if it is known.
+    /// The event that caused the error, among those of the call, if it is known.
     event: Option<usize>,
 }
 
-/// The next step that the handler requests.
+/// The hint of the handler for the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryHint {
-    /// No request: the error decides.
+    /// No hint: the error decides.
     Unsaid,
     Retry,
     RetryAfter(Duration),
@@ -59,8 +59,8 @@ impl HandlerError {
         Self { source: source.into(), hint, event: None }
     }
 
-    /// Requests another attempt, which may succeed, whatever the error looks like. The policy decides when, and when it
-    /// is enough.
+    /// Requests another attempt, which may succeed, whatever the error looks like. The policy decides when to try
+    /// again, and when to give up.
     pub fn retry(why: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(why, RetryHint::Retry)
     }

@@ -37,7 +37,7 @@ pub struct HandlerPolicy {
 }
 
 impl HandlerPolicy {
-    /// Changes nothing yet.
+    /// Creates settings that change nothing.
     pub fn new() -> Self {
         Self::default()
     }
@@ -47,7 +47,7 @@ impl HandlerPolicy {
         Self { retry: Some(policy), ..self }
     }
 
-    /// Sets what becomes of an event whose attempts are used up.
+    /// Sets what happens to an event whose attempts are used up.
     pub fn on_failure(self, then: DeadLetterMode) -> Self {
         Self { on_failure: Some(then), ..self }
     }

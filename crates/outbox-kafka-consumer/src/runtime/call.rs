@@ -332,7 +332,7 @@ impl Lane {
         );
 
         if let Some(hook) = &self.shared.options.span {
-            // Neither the event nor its worker suffers from it.
+            // A panic in it affects neither the event nor its worker.
             if catch_unwind(AssertUnwindSafe(|| hook(&span, event))).is_err() {
                 tracing::error!(target: "outbox.consumer", topic = &*self.in_flight.topic, "span hook panicked");
             }

@@ -25,12 +25,12 @@ pub struct Dispatcher {
     records: VecDeque<(i64, Message)>,
     /// The memory of the records that were not dealt yet.
     memory: Option<OwnedSemaphorePermit>,
-    /// Of the last record.
+    /// The decode hints of the last record.
     hints: DecodeHints,
     tasks: WaitingTasks,
-    /// Behind the records, and the offsets without one that were read with them.
+    /// The offset after the records, and after the offsets without a record that were read with them.
     read_to: i64,
-    /// Sorted, and waiting for room.
+    /// The sorted records that wait for room.
     next: Option<Item>,
     earlier: EarlierAttempts,
     /// The number of offsets that are isolated after the first event that the inbox does not know; `None` behind that
@@ -42,7 +42,7 @@ pub struct Dispatcher {
 #[derive(Default)]
 struct WaitingTasks {
     waiting: VecDeque<(usize, HeldEventTask)>,
-    /// The last one that was taken went before a record, whose turn it is.
+    /// Whether the last task was dealt before a record, so that a record is next.
     is_records_turn: bool,
 }
 
@@ -61,9 +61,9 @@ impl WaitingTasks {
 /// The attempts that may have been begun before the partition was opened.
 #[derive(Clone, Copy, Debug)]
 pub struct EarlierAttempts {
-    /// Below this offset a handler may have been called, by this process.
+    /// The offset below which this process may have called a handler.
     pub called_until: i64,
-    /// Below this offset events are handled one at a time.
+    /// The offset below which events are handled one at a time.
     pub isolate_until: i64,
     /// The consumer that handles them: gone when it is no longer a member of the group.
     pub attempt_owner: Uuid,
@@ -77,7 +77,7 @@ const BUDGET: usize = 8 << 20;
 /// The number of records that may be in flight for each event of a batch.
 const BATCHES_AHEAD: usize = 2;
 
-/// Returns how many records may be in flight: what a successor is careful with.
+/// Returns how many records may be in flight, which is also the number that a successor isolates.
 pub fn window(lanes: NonZeroUsize, batch: NonZeroUsize) -> usize {
     lanes.get() * batch.get() * (BATCHES_AHEAD + 1)
 }
@@ -193,7 +193,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Finds the next record that asks for something; false where there is none.
+    /// Finds the next record that needs work; `false` if there is none.
     fn sort_next(&mut self) -> Result<bool, Error> {
         while self.next.is_none() {
             let Some((offset, message)) = self.records.pop_front() else { return Ok(false) };
@@ -209,7 +209,8 @@ impl Dispatcher {
         Ok(true)
     }
 
-    /// Handles one event at a time, and records its start first: should it end the process, its successor knows.
+    /// Handles one event at a time, and records its start first, so that a successor knows the event if it ends the
+    /// process.
     async fn deal_alone(&mut self) -> Result<(), Error> {
         while !self.in_flight.is_idle() {
             self.deal_waiting_tasks();
@@ -243,7 +244,7 @@ impl Dispatcher {
     }
 
     /// Skips events that the inbox knows. The position in the store is moved now and then only, so that a successor
-    /// finds many of them; those that were in flight come after the first ones, and the care extends to them.
+    /// finds many of them; those that were in flight come after them, so the isolation extends to them.
     async fn skip_known(&mut self) -> Result<(), Error> {
         let mut known = HashSet::new();
         let mut asked_until = i64::MIN;
@@ -288,8 +289,8 @@ impl Dispatcher {
         (id.into_iter().chain(ahead.filter_map(|(_, message)| of(message, &mut hints))).collect(), until)
     }
 
-    /// Gives what is due and what was asked for to the lanes of its keys. A task without room waits for it: the lane of
-    /// a backlog takes such tasks and records in turns.
+    /// Gives due events and requests to the lanes of their keys. A task waits for room: the lane of a backlog
+    /// alternates between such tasks and records.
     pub fn deal_tasks(&mut self, tasks: Vec<HeldEventTask>) {
         for task in tasks {
             let lane = lane_of(task.key.as_deref(), task.offset, self.lanes.len());
@@ -322,7 +323,7 @@ impl Dispatcher {
         self.in_flight.prefix().done() < self.earlier.isolate_until
     }
 
-    /// Returns a record's share of the budget: its bytes, and never so little that more than the window are in flight.
+    /// Returns a record's share of the budget: its bytes, or more, so that at most a window of records is in flight.
     fn cost(&self, item: &Item) -> u32 {
         let options = &self.shared.options;
         let least = BUDGET / window(options.partition_concurrency, options.max_batch_size).max(1);

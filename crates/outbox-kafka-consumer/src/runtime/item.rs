@@ -81,7 +81,7 @@ impl Item {
 }
 
 impl Shared {
-    /// Decides what is to be done with a record; `None` for nothing.
+    /// Decides what is to be done with a record; `None` if there is nothing to do.
     ///
     /// # Errors
     /// The policy says that the partition stops here.
@@ -124,7 +124,7 @@ impl Shared {
         let found = self.registry.find(topic, &decoded);
         let policy = match found {
             Found::TooNew { .. } => self.options.on_newer_version,
-            // Another version of the program has a handler for it, and takes the partition sooner or later.
+            // Another version of the program has a handler for it, and will get the partition.
             Found::Nothing
                 if self.options.on_unknown_event == RecordPolicy::Skip
                     && self.ignored.is_handled_by_group(topic, &decoded) =>

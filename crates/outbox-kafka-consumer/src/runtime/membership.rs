@@ -16,8 +16,8 @@ use crate::Error;
 use crate::protocol::{LeaseClock, PartitionLease, assign};
 use crate::store::Connection;
 
-/// Keeps the leases: claims its share, renews, gives back, and lets go of what it has lost. It has a connection of its
-/// own, so that neither a long handler nor an empty pool can make it late.
+/// Keeps the leases: claims its share, renews leases, releases them, and drops those that it has lost. It has a
+/// separate connection, so that neither a long handler nor an exhausted pool can delay it.
 pub struct Membership {
     shared: Arc<Shared>,
     owner: Uuid,
@@ -27,7 +27,7 @@ pub struct Membership {
     /// The topics whose first number of partitions is in the store.
     subscribed: BTreeSet<String>,
     client: Option<Connection>,
-    /// The group knows this consumer.
+    /// Whether the group has registered this consumer.
     is_member: bool,
     clock: LeaseClock,
     began: Instant,
@@ -102,7 +102,7 @@ impl Membership {
         }
     }
 
-    /// Renews what is due, and takes or gives back what the shares say.
+    /// Renews the leases that are due, and claims or releases partitions by the shares.
     async fn tick(&mut self) {
         let patience = self.shared.store.lease / 3;
         let worked = timeout(patience, self.keep()).await;
@@ -254,7 +254,7 @@ impl Membership {
         }
     }
 
-    /// Lets the handlers finish for a while, then gives everything back.
+    /// Lets the handlers finish for a bounded time, then releases all leases.
     async fn close(mut self) {
         for owned in self.owned.values() {
             owned.stop.cancel();

@@ -15,7 +15,7 @@ use crate::source::{Chosen, Fetched, Message, PartitionReader, RecordSource as _
 pub enum Chunk {
     Records {
         records: Vec<(i64, Message)>,
-        /// The offset behind all that was read.
+        /// The offset after all records that were read.
         next: i64,
         end: i64,
         /// The records' share of the process's memory for records.
@@ -23,13 +23,13 @@ pub enum Chunk {
     },
     /// There is nothing at this offset.
     CompactedAway(i64),
-    /// The topic does not hold the offset. The last chunk.
+    /// The topic does not hold the offset. This is the last chunk.
     Lost { offset: i64, earliest: i64, end: i64 },
-    /// There is another topic of the same name now. The last chunk.
+    /// The topic was deleted and created again. This is the last chunk.
     Recreated { offset: i64, earliest: i64 },
     /// The reader has failed, and continues with what comes next.
     Interrupted(Error),
-    /// A record cannot be read. The last chunk.
+    /// A record cannot be read. This is the last chunk.
     Failed(Error),
 }
 
@@ -64,7 +64,8 @@ pub struct Interrupted {
 /// The interval at which the end of a partition is read while nothing is fetched, because handlers are slow or paused.
 const END_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Waits for room for another chunk, and passes on the end of the partition meanwhile. `None` if nobody takes chunks.
+/// Waits for room for another chunk, and passes on the end of the partition meanwhile. `None` if the receiver is
+/// closed.
 async fn room<'a>(
     reader: &mut impl PartitionReader,
     chunks: &'a mpsc::Sender<Chunk>,
@@ -94,7 +95,7 @@ pub async fn read(
     note_end: impl Fn(i64),
 ) -> Option<Interrupted> {
     loop {
-        // Room first: what is fetched is held by nobody else.
+        // Memory is reserved before the fetch, so that fetched records always count.
         let room = room(&mut reader, &chunks, &note_end).await?;
         let (chunk, next) = match reader.fetch(offset).await {
             Ok(Fetched::Records { records, next, end }) => {
@@ -162,7 +163,7 @@ impl ReadTask {
                 match self.reopen(offset).await {
                     Ok(Reopened::Same(reader)) => break *reader,
                     Ok(Reopened::Recreated(chunk)) => {
-                        // If nobody takes it, the partition is no longer owned.
+                        // If the receiver is closed, the partition is no longer owned.
                         _ = chunks.send(chunk).await;
                         return;
                     }

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use outbox_core::record::{DecodeHints, Decoded, Record, RecordParts};
 use outbox_core::{Error, Pipeline};
 
-/// A record of a partition, in the memory that the reader has allocated for it: there are many of them, and each copy
-/// is felt. `Debug` shows sizes only.
+/// A record of a partition, in the memory that the reader has allocated for it: there are many records, and copies are
+/// expensive. `Debug` shows sizes only.
 pub enum Message {
     /// The record that the native reader returns.
     Native(outbox_kafka::Record),
-    /// Out of parts with memory of their own.
+    /// A record of parts that own their memory.
     Composed {
         key: Option<Bytes>,
         value: Option<Bytes>,
@@ -131,7 +131,7 @@ impl Headers {
     }
 }
 
-/// Out of the store.
+/// Converts a record from the store.
 impl From<Record> for Message {
     fn from(record: Record) -> Self {
         let Record { key, value, headers, timestamp, .. } = record;

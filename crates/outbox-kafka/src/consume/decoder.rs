@@ -144,7 +144,7 @@ impl Decoder {
         }
     }
 
-    /// Returns the next whole batch. A part of one at the end is normal.
+    /// Returns the next whole batch. A partial batch at the end is normal.
     fn next_batch(&mut self) -> Result<Option<Bytes>, Unreadable> {
         let Some(extent) = Extent::of(&self.batches) else {
             self.batches.clear();
@@ -215,7 +215,7 @@ impl Limits {
         let mut plain = Vec::with_capacity(self.decompressed.min(compressed.len().saturating_mul(4)));
         let stream = compression.decompress(compressed).map_err(|_| NOT_COMPRESSED)?;
         let most = self.decompressed as u64;
-        // It grows with the bytes that there are: a small batch may claim any size.
+        // The buffer grows with the bytes that are present: a small batch may claim any size.
         stream.take(most.saturating_add(1)).read_to_end(&mut plain).map_err(|_| NOT_COMPRESSED)?;
         if plain.len() as u64 > most {
             return Err(TOO_LARGE);

@@ -5,12 +5,12 @@ use super::{Compression, HEADER_SIZE, Malformed, Producer, RecordBody, varint};
 
 /// Builds batches, record by record; after each it begins the next one.
 ///
-/// The memory of finished batches is used again when they have been dropped.
+/// The memory of a finished batch is reused after the batch is dropped.
 #[derive(Debug)]
 pub struct BatchBuilder {
     compression: Compression,
     capacity: usize,
-    /// Room for the header, then the records. With compression only the records that will be compressed.
+    /// Space for the header, followed by the records. With compression, only the records to compress.
     buffer: BytesMut,
     count: u32,
     first_timestamp: i64,

@@ -13,7 +13,7 @@ use crate::{Error, Secret};
 
 /// The time that a command may take.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
-/// More bytes than any password or token has.
+/// The largest secret in bytes, which is more than any password or token has.
 const MAX_OUTPUT: u64 = 256 * 1024;
 
 type Callback = dyn Fn() -> BoxFuture<'static, Result<Secret, Box<dyn StdError + Send + Sync>>> + Send + Sync;

@@ -6,7 +6,7 @@ use crate::sql_text::{companion, literal};
 
 /// A privilege that a role is to have, or not to have.
 pub(super) struct Probe {
-    /// True where the role, which is `role`, has the privilege.
+    /// An SQL condition that is true if the role, named `role`, has the privilege.
     pub(super) sql: String,
     pub(super) is_wanted: bool,
     right: String,

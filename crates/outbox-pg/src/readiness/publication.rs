@@ -5,7 +5,7 @@ use super::Problem;
 use crate::Error;
 use crate::session::Session;
 
-/// Returns what keeps rows of the table, or parts of them, out of the publication.
+/// Returns the problems that keep rows of the table, or parts of them, out of the publication.
 pub(crate) async fn publication_problem(client: &Session<'_>, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
     let (publication, layout) = (pipeline.publication(), pipeline.layout());
     // Row filters and lists of columns came with PostgreSQL 15: before, the view has no such columns.

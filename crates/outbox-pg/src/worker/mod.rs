@@ -33,7 +33,7 @@ use crate::{Error, Maintenance, MaintenanceOutcome, PipelineHealth, PipelineMoni
 /// # }
 /// ```
 ///
-/// A dropped worker stops at the end of what it is doing.
+/// A dropped worker stops after its present step.
 #[derive(Debug)]
 pub struct OutboxWorker {
     stop: watch::Sender<()>,
@@ -83,7 +83,7 @@ impl OutboxWorker {
         WorkerBuilder::new(Pool::Sqlx(pool), pipeline)
     }
 
-    /// Returns what it has found last.
+    /// Returns the latest findings.
     #[must_use]
     pub fn status(&self) -> WorkerStatus {
         self.status.borrow().clone()
@@ -95,10 +95,10 @@ impl OutboxWorker {
         self.status.clone()
     }
 
-    /// Stops it, and waits for the end of what it is doing: at most some statements, of which each has a timeout.
+    /// Stops the worker, and waits for the end of its present step: a few statements, each with a timeout.
     pub async fn stop(self) {
         drop(self.stop);
-        // It ends by a panic of the service's function only, which is the service's to see.
+        // The task panics only if the service's function does, and the panic is passed on to the service.
         _ = self.task.await;
     }
 }
@@ -128,7 +128,7 @@ impl WorkerBuilder {
         Self { maintenance, ..self }
     }
 
-    /// Sets what counts as a problem.
+    /// Sets the thresholds of problems.
     pub fn thresholds(self, thresholds: Thresholds) -> Self {
         Self { thresholds, ..self }
     }

@@ -131,7 +131,7 @@ impl Reader {
         ControlFlow::Continue(())
     }
 
-    /// Reads the next records. Where retention has removed some, it continues with the first that is left.
+    /// Reads the next records. If retention has removed some, it continues with the first one that is left.
     async fn next(&mut self) -> Result<Vec<Record>, Failure> {
         let name = self.topic.name();
         match self.stream.next().await.map_err(|e| unread(name, &e))? {

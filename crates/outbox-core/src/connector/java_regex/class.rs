@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::pattern::{LetterCase, Pattern, is_space, literal};
 use super::property;
 
-/// The number of classes that may be within each other.
+/// The largest nesting depth of classes.
 const DEEPEST: usize = 50;
 
 /// Reads a class after its `[`, and returns it in the syntax of fancy-regex.

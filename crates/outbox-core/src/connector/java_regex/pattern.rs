@@ -91,7 +91,7 @@ impl<'a> Pattern<'a> {
         let (mut code, mut count) = (0, 0);
         let mut most = 2;
         while let Some(digit) = self.rest.peek().and_then(|c| c.to_digit(8)).filter(|_| count < most) {
-            // A third digit, if the first one leaves it in a byte.
+            // A third digit is allowed if the value then fits in a byte.
             if count == 0 && digit <= 3 {
                 most = 3;
             }

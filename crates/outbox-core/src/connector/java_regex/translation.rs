@@ -236,7 +236,7 @@ impl<'a> Translation<'a> {
         self.push_atom(atom);
     }
 
-    /// Reads as many digits as still name a group.
+    /// Reads the longest run of digits that names a group.
     fn numbered_reference(&mut self) -> Result<(), String> {
         let mut group = 0;
         while let Some(digit) = self.pattern.rest.peek().and_then(|c| c.to_digit(10)) {

@@ -30,7 +30,7 @@ pub(super) const RULES: &[Rule] = &[
         "the relay keeps the slot: events between its end and its next start would be lost",
     )
     .boolean(),
-    // Of a slot that the relay creates.
+    // Options of a slot that the relay creates.
     honoured("slot.failover").boolean(),
     only("slot.stream.params", "", &[""], "the relay passes nothing on to the plugin"),
     without_effect("slot.max.retries").number(),
@@ -46,7 +46,7 @@ pub(super) const RULES: &[Rule] = &[
     noted("flush.lsn.source", "true", &["true"], CONFIRMS).boolean(),
     without_effect("lsn.flush.timeout.ms").at_least(1),
     without_effect("lsn.flush.timeout.action").among(&["fail", "warn", "ignore"]),
-    // The slot itself is what the relay goes by.
+    // The relay relies on the slot itself.
     without_effect("offset.mismatch.strategy"),
     without_effect("internal.slot.seek.to.known.offset.on.start"),
 ];

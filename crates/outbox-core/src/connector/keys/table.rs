@@ -10,14 +10,15 @@ use crate::{ConnectorConfig, Error};
 #[derive(Clone, Debug)]
 pub struct KeyTable(Vec<Family>);
 
-/// Rules, and what stands before their keys.
+/// Rules with the prefix of their keys.
 #[derive(Clone, Debug)]
 struct Family {
     prefix: String,
     rules: &'static [Rule],
 }
 
-/// The rules of the connector's own keys, in the order of a pipeline's contradictions: what the connector is comes first.
+/// The rules of the connector's own keys, in the order in which contradictions are reported: the connector's class
+/// comes first.
 const CONNECTOR: [&[Rule]; 3] = [connect::RULES, replication::RULES, postgres::RULES];
 
 /// The options of another transformation.
@@ -111,7 +112,7 @@ impl KeyTable {
             let rules = CONNECTOR.into_iter().flatten().filter_map(|rule| Some((rule.fits(key)?, rule)));
             let Some((rule, value)) = best(rules).zip(config.trimmed(key)) else { continue };
             let is_known = found.iter().any(|error| error.field() == Some(key));
-            // What a placeholder stands for is known where the connector runs.
+            // The value of a placeholder is known only where the connector runs.
             if is_known || value.contains("${") {
                 continue;
             }
@@ -128,7 +129,7 @@ impl KeyTable {
     }
 }
 
-/// Returns the rule that fits best, of rules with how well they fit.
+/// Returns the most specific of the matching rules.
 fn best(fitting: impl Iterator<Item = (usize, &'static Rule)>) -> Option<&'static Rule> {
     fitting.max_by_key(|(length, _)| *length).map(|(_, rule)| rule)
 }

@@ -2,8 +2,8 @@ use super::options::{class, regex_router_of};
 use crate::Error;
 use crate::connector::{ConnectorConfig, TopicRoute};
 
-/// Debezium's `ByLogicalTableRouter` and its successor `ToLogicalTopicRouter`: it gives records another topic, by which it also
-/// names their schemas, and adds a field to keys. It takes no other keys than structs.
+/// Debezium's `ByLogicalTableRouter` and its successor `ToLogicalTopicRouter`: it gives records another topic, by which
+/// it also names their schemas, and adds a field to keys. It accepts only structs as keys.
 pub(super) struct LogicalTopic {
     pub(super) route: TopicRoute,
     key_field: Option<KeyField>,

@@ -45,7 +45,7 @@ impl OfHeartbeat {
                     let dropped = listed(config, &format!("transforms.{name}.headers"));
                     heartbeat.headers.retain(|header| !dropped.contains(&header.name.as_str()));
                 }
-                // They leave alone what is no change event.
+                // They do not change records that are no change events.
                 Transformation::EventRouter
                 | Transformation::DecodeMessage
                 | Transformation::ExtractNewRecordState

@@ -31,7 +31,7 @@ impl Rules<'_> {
 
 /// Returns the schema of a document; `None` where the router sees none (null, an empty array).
 ///
-/// It and what it calls lie on the stack once for every level of nesting, so each of them does little.
+/// It is recursive for each level of nesting, so each function has a small stack frame.
 pub(super) fn schema(key: Option<&str>, node: &Node, rules: Rules<'_>) -> Result<Option<Schema>, Unfit> {
     match node {
         Node::Array(elements) if !elements.is_empty() => element_schema(key, elements, rules).map(array),

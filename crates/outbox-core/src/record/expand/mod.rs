@@ -20,11 +20,11 @@ use crate::json;
 pub(super) enum Outcome {
     /// It is written by this schema, as JSON or as Java's text of a struct.
     Expanded { schema: Schema, json: String },
-    /// It stays the text that it was.
+    /// It stays the original text.
     Kept,
-    /// It stays the text that it was, and has lost its schema.
+    /// It stays the original text, without a schema.
     KeptWithoutSchema,
-    /// Debezium's task would fail here, at every start again.
+    /// Debezium's task would fail here, and again after each restart.
     Fatal(String),
 }
 

@@ -65,7 +65,7 @@ impl<'a> Parser<'a> {
             self.peek()?;
             self.take(1)?;
             let value = self.value()?;
-            // As Jackson: the last value, at the first one's place.
+            // As in Jackson, the last value counts, at the place of the first.
             match position(&members, &mut places, &name).and_then(|place| members.get_mut(place)) {
                 Some((_, slot)) => *slot = value,
                 None => members.push((name, value)),

@@ -64,12 +64,12 @@ pub struct Statements {
     pub reset: Sql,
 }
 
-/// The names that the texts leave open.
+/// The names that are filled into the texts.
 pub struct Names {
     schema: String,
     /// The name of the partitions' locks.
     fence: String,
-    /// The name of the lock of who purges.
+    /// The name of the lock that a purge holds.
     purge: String,
 }
 

@@ -1,4 +1,4 @@
-//! The SQL of what operators ask for: requests, pauses, status, the removal of a group.
+//! The SQL of operators' requests: requests, pauses, status, the removal of a group.
 
 statements! {
     Operator {
