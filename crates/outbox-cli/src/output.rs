@@ -101,7 +101,8 @@ fn terminal_width() -> Option<u16> {
     Some(size.ws_col).filter(|columns| *columns > 0)
 }
 
-/// Lays out columns with two spaces between them, as kubectl does: easy to read, and to cut. With a width, cells are wrapped.
+/// Lays out columns with two spaces between them, as kubectl does: easy to read, and to cut. With a width, cells are
+/// wrapped.
 fn table(head: Option<&[&str]>, rows: &[Vec<String>], width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);

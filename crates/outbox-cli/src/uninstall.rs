@@ -20,9 +20,9 @@ const EXAMPLES: &str = "Examples:
 
 /// Removes an outbox: its replication slot, its publication, its table, and what migrations made for it
 ///
-/// Delete the connector or stop the relay first: it refuses while the slot has a reader. It counts the events that would
-/// never be published, lists the first of them, and refuses without --lose-events if there are any (exit code 3). Roles and
-/// the tables of consumers stay. The role must own the table and have REPLICATION.
+/// Delete the connector or stop the relay first: it refuses while the slot has a reader. It counts the events that
+/// would never be published, lists the first of them, and refuses without --lose-events if there are any (exit code 3).
+/// Roles and the tables of consumers stay. The role must own the table and have REPLICATION.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Uninstall {

@@ -67,8 +67,8 @@ impl fmt::Display for StoreFault {
 pub enum DroppedBy {
     /// A `Filter` drops it.
     Filter,
-    /// It has no value: a tombstone, or an event with a NULL payload. Another EventRouter and `ExtractNewRecordState` drop such
-    /// records.
+    /// It has no value: a tombstone, or an event with a NULL payload. Another EventRouter and `ExtractNewRecordState`
+    /// drop such records.
     NullValue,
 }
 

@@ -70,8 +70,8 @@ impl TableLayout {
         Err(Error::layout("id", reason))
     }
 
-    /// Checks, from the answer to [`InsertSql::has_unique_id`](crate::sql::InsertSql::has_unique_id), that an idempotent
-    /// enqueue is possible, for implementations of [`Outbox`](crate::Outbox).
+    /// Checks, from the answer to [`InsertSql::has_unique_id`](crate::sql::InsertSql::has_unique_id), that an
+    /// idempotent enqueue is possible, for implementations of [`Outbox`](crate::Outbox).
     ///
     /// # Errors
     /// [`is_configuration`](Error::is_configuration): no index keeps the id unique. Nothing was sent.

@@ -138,8 +138,8 @@ fn is_same_payload(one: &Payload, other: &Payload) -> bool {
     }
 }
 
-/// Returns whether two texts are the same JSON, in whichever order a map has written its members. Numbers and strings are
-/// compared as they are written.
+/// Returns whether two texts are the same JSON, in whichever order a map has written its members. Numbers and strings
+/// are compared as they are written.
 fn is_same_json(one: &str, other: &str) -> bool {
     fn parsed<'a, T: Deserialize<'a>>(one: &'a str, other: &'a str) -> Option<(T, T)> {
         Some((serde_json::from_str(one).ok()?, serde_json::from_str(other).ok()?))

@@ -48,7 +48,8 @@
 //!   several transactions run at a time.
 //! - An event that fails is tried again as the [`RetryPolicy`] says, and becomes a dead letter in the end. Meanwhile
 //!   the later events of its key wait, and others continue. [`Group`] shows what is held.
-//! - A record that cannot be read at all stops its partition and is reported, unless a [`RecordPolicy`] policy says otherwise.
+//! - A record that cannot be read at all stops its partition and is reported, unless a [`RecordPolicy`] policy says
+//!   otherwise.
 //!
 //! The page `docs/consumer.md` of the repository says how, and what to do when something is stopped.
 

@@ -37,8 +37,8 @@
 //!
 //! # Cancellation
 //!
-//! Dropping a future gives up its answer, not its request: the broker may have carried it out. A connection stays usable
-//! for other requests.
+//! Dropping a future gives up its answer, not its request: the broker may have carried it out. A connection stays
+//! usable for other requests.
 #![allow(
     clippy::exhaustive_enums,
     clippy::exhaustive_structs,

@@ -174,8 +174,8 @@ impl PgOutbox {
         self.pipeline.row(event).map(|row| self.insert.sql.sent(row))
     }
 
-    /// Checks that the table has partitions for the events. The known range may be older than the newest partition, so
-    /// it is read again.
+    /// Checks that the table has partitions for the events. If the known range does not include an event, it may be
+    /// outdated, and is read again.
     async fn expect_partitions(&self, tx: &impl PgTransaction, events: &[OutboxEvent]) -> Result<(), Error> {
         let Some(range) = &self.partitions else { return Ok(()) };
         if events.iter().all(|event| range.admit(event).is_ok()) {

@@ -242,9 +242,9 @@ impl Republish {
     /// Publishes one batch again, and returns how far the replay is.
     ///
     /// # Errors
-    /// [`Error::is_configuration`]: no table keeps the events, the name is not 1 to 100 characters long, or it belongs to a
-    /// replay of other rows. [`Error::is_not_ready`]: the slot or the table of replays is missing. Or PostgreSQL refused, and
-    /// nothing of this batch is published.
+    /// [`Error::is_configuration`]: no table keeps the events, the name is not 1 to 100 characters long, or it belongs
+    /// to a replay of other rows. [`Error::is_not_ready`]: the slot or the table of replays is missing. Or PostgreSQL
+    /// refused, and nothing of this batch is published.
     pub async fn step(&self, client: &mut Client, name: &str) -> Result<ReplayProgress, Error> {
         let condition = self.condition(&(&*client).into(), name).await?;
         let failed = |e| self.failed(DriverError::from(e));
@@ -350,8 +350,8 @@ impl Republish {
         [start as &(dyn ToSql + Sync), name].into_iter().chain(values).collect()
     }
 
-    /// Returns the condition of the rows that are still to be published. Rows of the replay itself are newer than its first
-    /// run, so they are not chosen again.
+    /// Returns the condition of the rows that are still to be published. Rows of the replay itself are newer than its
+    /// first run, so they are not chosen again.
     fn conditions(&self, condition: &str, started: &Started) -> String {
         let layout = self.pipeline.layout();
         let id = id(layout);

@@ -35,8 +35,8 @@ pub enum SlotCreation {
 /// has not confirmed, so create it when the connector is about to run. The role needs `REPLICATION` and the tables of
 /// [`Migrations::outbox`](crate::Migrations::outbox), and the server `wal_level = logical`.
 ///
-/// Without a table (`RowLife::Message`) nothing records the slots, so one that was there and is gone is created again. What was
-/// committed between is lost.
+/// Without a table (`RowLife::Message`) nothing records the slots, so one that was there and is gone is created again.
+/// What was committed between is lost.
 ///
 /// # Errors
 /// As [`SlotOptions::create`] with the default options: a slot that was there and is gone is not created again.

@@ -44,7 +44,7 @@ pub struct RetriedTransaction {
 pub struct Attempt<'e, 'r> {
     tx: &'r Transaction<'r>,
     cache: Option<&'r StatementCache>,
-    // A lifetime that lets the borrows of the closure outlive each attempt.
+    // The marker that lets the borrows of the closure outlive each attempt.
     captured: PhantomData<&'r &'e ()>,
 }
 
@@ -192,8 +192,8 @@ impl RetriedTransaction {
         self.run_while(client, &mut work, |error| asks_for_retry(error)).await
     }
 
-    /// Runs as [`run`](Self::run) does, for an error type that other errors convert to, such as `anyhow::Error`, `eyre::Report`
-    /// and `Box<dyn Error + Send + Sync>`. An error of the closure is returned as it is; any other is a
+    /// Runs as [`run`](Self::run) does, for an error type that other errors convert to, such as `anyhow::Error`,
+    /// `eyre::Report` and `Box<dyn Error + Send + Sync>`. An error of the closure is returned as it is; any other is a
     /// [`TransactionError`] that was converted, to be found by a downcast.
     ///
     /// ```no_run

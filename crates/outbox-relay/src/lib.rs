@@ -36,8 +36,8 @@
 //!
 //! # Errors
 //!
-//! [`Error::is_poison`] and [`Error::row`] name a row that can never be written. [`SettingsError`] lists all findings about
-//! a configuration. Errors that may pass, such as an unreachable broker, do not end [`Relay::run`].
+//! [`Error::is_poison`] and [`Error::row`] name a row that can never be written. [`SettingsError`] lists all findings
+//! about a configuration. Errors that may pass, such as an unreachable broker, do not end [`Relay::run`].
 //!
 //! # Features
 //!

@@ -21,7 +21,7 @@ impl Included {
     /// Fails if a list has an expression that cannot be used.
     pub fn new(config: ConnectorConfig) -> Result<Self, outbox_core::Error> {
         let messages = match MessageReader::from_config(&config) {
-            // Transformations that cannot be followed are reported when the messages' pipeline is made.
+            // Transformations that are not modelled are reported when the messages' pipeline is created.
             Err(_) | Ok(None) => None,
             Ok(Some(reader)) => Some((reader, config.included_messages()?)),
         };
@@ -59,13 +59,14 @@ impl Included {
         self.config.uses_column((&table.schema, &table.table), column)
     }
 
-    /// Returns what becomes of a table's rows. What cannot be followed is reported when the table's pipeline is made.
+    /// Returns the result of the transformations for a table's rows. Transformations that are not modelled are reported
+    /// when the table's pipeline is created.
     fn disposition(&self, table: &TableName) -> RowDisposition {
         self.config.disposition(&table.schema, &table.table).unwrap_or(RowDisposition::Routed)
     }
 }
 
-/// Which tables the lists of a configuration choose from.
+/// The tables that the lists of a configuration choose from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Candidates {
     /// Those of the database: `table.include.list` names tables.
@@ -75,8 +76,8 @@ pub enum Candidates {
 }
 
 impl Candidates {
-    /// Reads the names of the included tables. A partition is a part of its table, if that is included and a router sees
-    /// its rows.
+    /// Reads the names of the included tables. A partition is a part of its table, if that is included and a router
+    /// sees its rows.
     pub async fn included(
         self,
         catalog: &mut PublicationCatalog,

@@ -29,8 +29,8 @@
 //! | `layout(…)`, `config(…)` | another table, another configuration of the connector |
 //! | `postgres(url)`, `brokers(address)` | other servers than the shared ones |
 //!
-//! A slot includes the outbox, and the outbox the database. Each name on the servers begins with [`TestEnv::name`]. What
-//! a test creates itself has such a name as well, so that it is removed.
+//! A slot includes the outbox, and the outbox the database. Each name on the servers begins with [`TestEnv::name`].
+//! What a test creates itself has such a name as well, so that it is removed.
 //!
 //! # Waiting
 //!

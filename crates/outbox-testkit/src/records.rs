@@ -7,7 +7,7 @@ use outbox_core::time::OffsetDateTime;
 use outbox_core::uuid::Uuid;
 use outbox_core::{Error, OutboxEvent, Pipeline};
 
-/// Makes the records that a consumer finds in Kafka, of events that were enqueued nowhere. Clones continue where it is.
+/// Makes the records that a consumer reads from Kafka, without an enqueued event. Clones share the state.
 ///
 /// ```
 /// use outbox_core::record::Decoded;

@@ -6,7 +6,7 @@ use super::session::{Purpose, Session};
 use super::slot::{SlotState, Source};
 use super::sql::{identifier, literal};
 
-/// The state that a reader of a slot finds at a server before it takes the slot.
+/// The state of a server, which a reader inspects before it takes the slot.
 #[derive(Clone, Debug)]
 pub struct Inspection {
     /// The server's version, in words.
@@ -38,7 +38,7 @@ pub struct RowSample {
     pub longest: Option<u64>,
 }
 
-/// The rows that a sample looks at, and the values that it returns.
+/// The number of rows that a sample reads, and of the values that it returns.
 const SAMPLED_ROWS: u32 = 100_000;
 const SAMPLED_VALUES: u32 = 100;
 

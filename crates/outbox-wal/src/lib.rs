@@ -36,8 +36,9 @@
 //! # Errors
 //!
 //! [`Error`] distinguishes by predicates what a caller does next: wait for the holder of the slot
-//! ([`Error::is_slot_active`], [`Error::slot_holder`]), connect again ([`Error::is_connection_lost`], [`Error::is_transient`]), or give up.
-//! [`Error::is_slot_missing`] and [`Error::is_standby`] name states that an operator has to change.
+//! ([`Error::is_slot_active`], [`Error::slot_holder`]), connect again ([`Error::is_connection_lost`],
+//! [`Error::is_transient`]), or give up. [`Error::is_slot_missing`] and [`Error::is_standby`] name states that an
+//! operator has to change.
 #![allow(
     clippy::exhaustive_enums,
     clippy::exhaustive_structs,

@@ -26,7 +26,7 @@ pub struct PublicationVersion(String);
 /// The way in which a publication publishes tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// The version that this is true of.
+    /// The version that this describes.
     pub version: PublicationVersion,
     /// Whether the publication exists.
     pub has_publication: bool,
@@ -55,7 +55,8 @@ pub struct PublishedTable {
     pub has_row_filter: bool,
     /// The table's columns that it leaves out.
     pub hidden_columns: Vec<String>,
-    /// The table and its partitions, as far as PostgreSQL does not decode their rows: unlogged tables and foreign tables.
+    /// The table and its partitions, as far as PostgreSQL does not decode their rows: unlogged tables and foreign
+    /// tables.
     pub undecoded: Vec<TableName>,
     /// The partitioned table as whose rows it publishes those of this table, if that is not the table itself.
     pub published_as: Option<TableName>,
@@ -64,11 +65,11 @@ pub struct PublishedTable {
     pub may_be_newer_than_slot: bool,
 }
 
-/// The result of one look at the catalogs.
+/// The result of one read of the catalogs.
 struct Seen {
     version: PublicationVersion,
-    /// The transactions that have deleted or replaced a row of the version: they are running, have ended just now, or
-    /// were rolled back.
+    /// The transactions that have deleted or replaced a row of the version. They are running, have just ended, or were
+    /// rolled back.
     changers: String,
 }
 
@@ -133,14 +134,14 @@ impl PublicationCatalog {
             return Ok(None);
         }
 
-        // Those that have committed meanwhile can be seen now; what is left was rolled back.
+        // Transactions that have committed meanwhile are visible now; the others were rolled back.
         let again = self.look().await?;
         Ok((again.changers == seen.changers).then_some(again.version))
     }
 
     /// Reads how the tables are published.
     pub async fn published(&mut self, slot: &str) -> Result<Published, Error> {
-        // Before the rest: what changes in between belongs to another version.
+        // The version is read first, so that a later change belongs to another version.
         let version = self.look().await?.version;
         let sql = format!(
             "SELECT pubinsert, pubviaroot FROM pg_catalog.pg_publication WHERE pubname = {}",
@@ -292,7 +293,7 @@ impl PublicationCatalog {
         let rows = tables.iter().enumerate().map(|(number, TableName { schema, table })| {
             format!("({number}, {}, {})", literal(schema), literal(table))
         });
-        // Without tables, a row of nothing that is left out again.
+        // Without tables, one empty row, which is removed again.
         let rows = if tables.is_empty() { "(-1, '', '')".to_owned() } else { rows.collect::<Vec<_>>().join(", ") };
         format!(
             "(SELECT * FROM (VALUES {rows}) v (number, schema_name, table_name) WHERE number >= 0) asked

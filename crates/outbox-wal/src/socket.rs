@@ -16,7 +16,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use super::error::{Error, Kind};
 use super::options::{ConnectOptions, Host, TlsMode};
 
-/// A connection to a server, before any word of the protocol but the one about TLS.
+/// A connection to a server, before any message of the protocol except the one about TLS.
 pub enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
@@ -25,11 +25,11 @@ pub enum Socket {
 
 impl Socket {
     pub async fn open(options: &ConnectOptions) -> Result<Self, Error> {
-        // Of several servers, `choose_server` has left one.
+        // `choose_server` has chosen one of several servers.
         let server = options.servers.first().ok_or_else(|| Error::protocol("options without a server"))?;
         match &server.host {
             Host::Socket(directory) => {
-                // TLS is not spoken over Unix sockets, as in libpq.
+                // As in libpq, Unix sockets do not use TLS.
                 let path = directory.join(format!(".s.PGSQL.{}", server.port));
                 UnixStream::connect(path).await.map(Self::Unix).map_err(Error::lost)
             }
@@ -59,7 +59,7 @@ impl Socket {
         let mut request = BytesMut::new();
         frontend::ssl_request(&mut request);
         tcp.write_all(&request).await.map_err(Error::lost)?;
-        // One byte: what comes after it must have come through TLS.
+        // Only one byte is read, because the following bytes must come through TLS.
         match tcp.read_u8().await.map_err(Error::lost)? {
             b'S' => {}
             b'N' if options.mode == TlsMode::Prefer => return Ok(Self::Tcp(tcp)),
@@ -78,12 +78,13 @@ impl Socket {
 /// The bytes that the kernel receives ahead on this machine.
 const LOOPBACK_BUFFER: usize = 256 * 1024;
 
-/// Limits what a walsender of this machine sends ahead. It sends each row by itself, and over loopback the kernel hands over
-/// each at once, in the walsender's time. With a full buffer rows are gathered and handed over together, which saves a third
-/// of PostgreSQL's work for a large transaction. Over a network the buffer must grow with the delay.
+/// Limits how far a walsender on this machine sends ahead. It sends each row separately, and over loopback the kernel
+/// delivers each one at once, in the walsender's CPU time. With a full buffer, rows are gathered and delivered
+/// together, which saves a third of PostgreSQL's work for a large transaction. Over a network the buffer must grow with
+/// the delay.
 fn limit_buffer_of_loopback(tcp: &TcpStream) {
     if tcp.peer_addr().is_ok_and(|peer| peer.ip().is_loopback()) {
-        // Without it the connection works as well.
+        // The connection also works without this.
         _ = SockRef::from(tcp).set_recv_buffer_size(LOOPBACK_BUFFER);
     }
 }
@@ -124,8 +125,8 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// Binds a login to the TLS connection by the server's certificate (RFC 5929, `tls-server-end-point`): who stands
-/// between has another one. None where the certificate's signature names no hash.
+/// Binds a login to the TLS connection by the server's certificate (RFC 5929, `tls-server-end-point`): a man in the
+/// middle has another one. `None` if the certificate's signature names no hash.
 pub fn binding_of_certificate(der: &[u8]) -> Option<ChannelBinding> {
     let hash = digest(hash(der)?, der);
     Some(ChannelBinding::tls_server_end_point(hash.as_ref().to_vec()))

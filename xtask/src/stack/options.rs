@@ -38,18 +38,18 @@ impl StackOptions {
         )
     }
 
-    /// Creates its own stack for one test run: in `.stack/test`, on whatever ports are free.
+    /// Creates its own stack for one test run: in `.stack/test`, on free ports.
     pub fn test() -> Self {
         Self::at("test", Ports { postgres: 0, kafka: 0, kafka2: 0, kafka3: 0, controller: 0, connect: 0 })
     }
 
     /// Creates its own stack for the tests on this version of PostgreSQL, next to [`test`](Self::test): in
-    /// `.stack/test-VERSION`, on whatever ports are free.
+    /// `.stack/test-VERSION`, on free ports.
     pub fn test_on(version: PostgresVersion) -> Self {
         Self { paths: Paths::new(&format!("test-{version}")), ..Self::test().postgres_version(version) }
     }
 
-    /// Creates its own stack for one measurement: in `.stack/bench`, on whatever ports are free.
+    /// Creates its own stack for one measurement: in `.stack/bench`, on free ports.
     pub fn bench() -> Self {
         Self::at("bench", Ports { postgres: 0, kafka: 0, kafka2: 0, kafka3: 0, controller: 0, connect: 0 })
     }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StackError;
 
-/// One run of a program. A pid alone is not enough to signal a process: it may have ended and
-/// the number may have gone to a stranger.
+/// One run of a program. A pid alone is not enough to signal a process: it may have ended, and another process may have
+/// the number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProcessIdentity {
     pub(crate) pid: u32,
@@ -37,7 +37,7 @@ impl ProcessIdentity {
         Self::of(self.pid).as_ref() == Some(self)
     }
 
-    /// Returns whether nothing is left of it: an ended process that its parent has not noticed yet still has its pid.
+    /// Returns whether the process was reaped. An ended process keeps its pid until its parent has waited for it.
     pub(crate) fn is_gone(&self) -> bool {
         !self.is_alive() && ProcStat::read(self.pid).is_none_or(|stat| !stat.zombie)
     }

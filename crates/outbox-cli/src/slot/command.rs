@@ -46,7 +46,8 @@ pub(crate) enum SlotCommand {
         /// The slot
         #[arg(value_parser = identifier)]
         name: Identifier,
-        /// The publication, which must hold the outbox table [default: publication.name of --connector-config, or else outbox]
+        /// The publication, which must hold the outbox table [default: publication.name of --connector-config, or else
+        /// outbox]
         #[arg(long, value_name = "NAME", value_parser = identifier)]
         publication: Option<Identifier>,
         /// Create a slot again that was there before, and replace one that is invalidated

@@ -6,8 +6,8 @@ use super::transforms::OfHeartbeat;
 use super::{ConnectorConfig, KeyConverter, Schemas, ValueConverter, ValueKind};
 use crate::{Error, Record};
 
-/// The record that Debezium writes at each heartbeat of a connector (`heartbeat.interval.ms`), as the converters and the
-/// transformations make it.
+/// The record that Debezium writes at each heartbeat of a connector (`heartbeat.interval.ms`), as the converters and
+/// the transformations make it.
 #[derive(Clone, Debug)]
 pub struct HeartbeatRecord {
     topic: String,
@@ -42,8 +42,8 @@ impl HeartbeatRecord {
     /// Reads the form of the heartbeats from a connector's configuration; `None` if a `Filter` drops them.
     ///
     /// # Errors
-    /// A converter cannot write heartbeats, which would stop Debezium's task, or a transformation changes them in a way that is
-    /// not modelled.
+    /// A converter cannot write heartbeats, which would stop Debezium's task, or a transformation changes them in a way
+    /// that is not modelled.
     pub fn from_config(config: &ConnectorConfig) -> Result<Option<Self>, Error> {
         let key = match KeyConverter::of(config, ValueKind::Other)? {
             KeyConverter::String => Form::Text,

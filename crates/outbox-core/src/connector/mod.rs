@@ -53,8 +53,8 @@ pub struct ConnectorConfig {
 }
 
 impl ConnectorConfig {
-    /// Reads the JSON object of `PUT /connectors/NAME/config`, or `{"name": …, "config": {…}}` of `POST /connectors` and
-    /// `GET /connectors/NAME`.
+    /// Reads the JSON object of `PUT /connectors/NAME/config`, or `{"name": …, "config": {…}}` of `POST /connectors`
+    /// and `GET /connectors/NAME`.
     ///
     /// As in Kafka Connect, the last value of a repeated key counts, and the outer name becomes the key `name`. A value
     /// that is null is absent. Other members next to `config` are ignored.
@@ -120,8 +120,8 @@ impl ConnectorConfig {
         self
     }
 
-    /// Returns the same configuration with the full names of the classes that Kafka Connect knows by a short name, such as
-    /// `JsonConverter` and `EventRouter`.
+    /// Returns the same configuration with the full names of the classes that Kafka Connect knows by a short name, such
+    /// as `JsonConverter` and `EventRouter`.
     #[must_use]
     pub fn with_full_class_names(self) -> Self {
         let full = |(key, value): (String, String)| {

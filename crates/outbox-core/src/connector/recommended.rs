@@ -154,8 +154,8 @@ impl ConnectorConfig {
             .with(format!("predicates.{ROUTER}.pattern"), topic)
     }
 
-    /// Adds the transformation that makes rows of logical decoding messages. Without null members, the task would stop at an
-    /// event without a payload.
+    /// Adds the transformation that makes rows of logical decoding messages. Without null members, the task would stop
+    /// at an event without a payload.
     fn with_decoded_messages(self) -> Self {
         self.with("transforms.decode.type", DECODE_CLASS).with("transforms.decode.fields.null.include", "true")
     }

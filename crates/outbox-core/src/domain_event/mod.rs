@@ -175,8 +175,8 @@ pub trait DomainEvent {
     /// The [`AggregateType`](crate::event::AggregateType); the topic is made of it.
     const AGGREGATE_TYPE: &'static str;
 
-    /// The [`EventType`](crate::event::EventType), unique within the aggregate type. For an enum of events it is only the name
-    /// of the enum, and [`KINDS`](Self::KINDS) has the event types.
+    /// The [`EventType`](crate::event::EventType), unique within the aggregate type. For an enum of events it is only
+    /// the name of the enum, and [`KINDS`](Self::KINDS) has the event types.
     const EVENT_TYPE: &'static str;
 
     /// The version of the payload's schema that this type reads and writes, from 1. For an enum of events,

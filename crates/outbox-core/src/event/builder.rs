@@ -99,8 +99,8 @@ impl EventBuilder {
     }
 
     /// Adds a header. The headers travel as one JSON object in one record header, which [`DecodedEvent::headers`]
-    /// reads; those with a column of their own ([`Column::from_header`](crate::layout::Column::from_header)) are real headers of
-    /// the record.
+    /// reads; those with a column of their own ([`Column::from_header`](crate::layout::Column::from_header)) are real
+    /// headers of the record.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -111,13 +111,15 @@ impl EventBuilder {
         Self { traceparent: Some(traceparent.try_into().map_err(Into::into)), ..self }
     }
 
-    /// Sets the W3C `tracestate`, from text or a [`Tracestate`], which belongs to the [`traceparent`](Self::traceparent).
+    /// Sets the W3C `tracestate`, from text or a [`Tracestate`], which belongs to the
+    /// [`traceparent`](Self::traceparent).
     pub fn tracestate(self, tracestate: impl TryInto<Tracestate, Error: Into<Error>>) -> Self {
         Self { tracestate: Some(tracestate.try_into().map_err(Into::into)), ..self }
     }
 
-    /// Sets the record's key, for a table with a column [`EventField::Key`](crate::layout::EventField::Key); the aggregate id
-    /// unless set. Kafka keeps the order of events with the same key: give all events of an aggregate the same one.
+    /// Sets the record's key, for a table with a column [`EventField::Key`](crate::layout::EventField::Key); the
+    /// aggregate id unless set. Kafka keeps the order of events with the same key: give all events of an aggregate the
+    /// same one.
     pub fn key(self, key: impl Into<String>) -> Self {
         Self { key: Some(key.into()), ..self }
     }

@@ -13,8 +13,8 @@ use crate::Error;
 pub struct EventId(Uuid);
 
 impl EventId {
-    /// Creates a new id of this instant. Ids of one process are strictly increasing, unless its clock is set back by more
-    /// than a minute.
+    /// Creates a new id of this instant. Ids of one process are strictly increasing, unless its clock is set back by
+    /// more than a minute.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "two defaults would not be equal")]
     pub fn new() -> Self {

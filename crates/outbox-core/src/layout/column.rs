@@ -144,8 +144,9 @@ impl Column {
         }
     }
 
-    /// Returns a column of the service's own, which events fill by [`EventBuilder::column`](crate::EventBuilder::column): for
-    /// row-level security, for a partition of the topic, or as a [header](Self::header).
+    /// Returns a column of the service's own, which events fill by
+    /// [`EventBuilder::column`](crate::EventBuilder::column): for row-level security, for a partition of the topic, or
+    /// as a [header](Self::header).
     ///
     /// If an event has no value for it, enqueue writes the [fallback](Self::fallback) or NULL, or refuses the event if
     /// the column is NOT NULL.
@@ -175,8 +176,8 @@ impl Column {
         Self { default: ColumnDefault::of(&value), source: Source::Own(Some(value)), ..self }
     }
 
-    /// Returns a text column for one of the event's headers, which becomes a header of the record by itself. The others stay in
-    /// the JSON object of [`EventField::Headers`]. Empty text stands for an event without the header.
+    /// Returns a text column for one of the event's headers, which becomes a header of the record by itself. The others
+    /// stay in the JSON object of [`EventField::Headers`]. Empty text stands for an event without the header.
     ///
     /// ```
     /// use outbox_core::layout::Column;

@@ -12,7 +12,8 @@ pub enum Loss {
     /// configuration, which carries neither the event type nor headers. Unless this is accepted, enqueue refuses an
     /// event that has such a part.
     UncarriedParts,
-    /// Records that Debezium writes and [`Pipeline::decode`](crate::Pipeline::decode) cannot read in full: events without the header `id`, several
-    /// headers of one name, and structs or bytes that the StringConverter writes as Java's `toString` does.
+    /// Records that Debezium writes and [`Pipeline::decode`](crate::Pipeline::decode) cannot read in full: events
+    /// without the header `id`, several headers of one name, and structs or bytes that the StringConverter writes as
+    /// Java's `toString` does.
     UnreadableRecords,
 }

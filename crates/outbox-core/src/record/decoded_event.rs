@@ -13,8 +13,8 @@ use crate::{Error, EventField, Headers, Traceparent, Tracestate};
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecodedEvent {
-    /// The event's id, as [`event_identity`](crate::record::event_identity) has it: producers other than ours may use any
-    /// version of UUID, and ids that are none.
+    /// The event's id, as [`event_identity`](crate::record::event_identity) has it: producers other than ours may use
+    /// any version of UUID, and ids that are none.
     pub id: Uuid,
     /// The id as the record has it, if it is no UUID.
     pub id_text: Option<ShortText>,

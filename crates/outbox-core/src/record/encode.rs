@@ -34,7 +34,8 @@ impl Pipeline {
 
     /// Encodes as [`encode`](Self::encode) does, but a payload that Debezium could not expand is written as it was
     /// stored: instead of the expanded one if the record has no schema, as text if it has one. The record borrows what
-    /// it can from the row. The error next to it says why Debezium makes no such record; there is none if it makes the same.
+    /// it can from the row. The error next to it says why Debezium makes no such record; there is none if it makes the
+    /// same.
     ///
     /// # Errors
     /// As [`encode`](Self::encode), for reasons other than the payload's expansion.

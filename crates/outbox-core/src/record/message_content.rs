@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 use crate::connector::NullMembers;
 use crate::{Column, ColumnType, ColumnValue, ConnectorConfig, Error, Identifier, Nullability, Row, TableLayout};
 
-/// The members of a logical decoding message's JSON object that the EventRouter's options name, in their order. `Debug` shows
-/// no value.
+/// The members of a logical decoding message's JSON object that the EventRouter's options name, in their order. `Debug`
+/// shows no value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MessageContent {
     members: Vec<Member>,
@@ -97,8 +97,8 @@ impl MessageReader {
 }
 
 impl MessageContent {
-    /// Returns the members as columns of the types that Debezium infers: text, integer, bigint, double, boolean, and JSON for
-    /// objects and arrays. An absent member has no column.
+    /// Returns the members as columns of the types that Debezium infers: text, integer, bigint, double, boolean, and
+    /// JSON for objects and arrays. An absent member has no column.
     pub fn columns(&self) -> impl Iterator<Item = Column> {
         self.members.iter().filter_map(|member| {
             let nullability = match member.value {
@@ -129,8 +129,8 @@ impl MessageContent {
         Self { members: self.members.iter().map(of).collect() }
     }
 
-    /// Converts the members into a row. The layout must be one of [`TableLayout::from_message`] for a content with the same
-    /// members; an absent member is NULL.
+    /// Converts the members into a row. The layout must be one of [`TableLayout::from_message`] for a content with the
+    /// same members; an absent member is NULL.
     ///
     /// # Errors
     /// A value is not of its column's type.
@@ -196,8 +196,8 @@ fn is_same(one: &Arc<str>, other: &Arc<str>) -> bool {
     Arc::ptr_eq(one, other) || one == other
 }
 
-/// Reads those members of an object that have one of these names. Fails if one of them is no scalar that serde_json reports
-/// as it is written.
+/// Reads those members of an object that have one of these names. Fails if one of them is no scalar that serde_json
+/// reports as it is written.
 struct Scalars<'a>(&'a [(Arc<str>, ColumnType)]);
 
 impl<'de> DeserializeSeed<'de> for Scalars<'_> {

@@ -236,16 +236,17 @@ impl<D: Driver> Builder<D> {
     /// Sets what is done with an event that has no handler; [`RecordPolicy::Skip`] by default, because most consumers
     /// handle a part of a topic's events.
     ///
-    /// An event is only skipped if no consumer of the group has a handler for it. Otherwise it is [parked](RecordPolicy::Park),
-    /// so that a rolling update that adds a handler loses nothing. Consumers that have ended within the last hour count
-    /// too. A skipped event is counted by `outbox_consumer_ignored_total`, and the log names each type once.
+    /// An event is only skipped if no consumer of the group has a handler for it. Otherwise it is
+    /// [parked](RecordPolicy::Park), so that a rolling update that adds a handler loses nothing. Consumers that have
+    /// ended within the last hour count too. A skipped event is counted by `outbox_consumer_ignored_total`, and the log
+    /// names each type once.
     pub fn on_unknown_event(mut self, then: RecordPolicy) -> Self {
         self.options.on_unknown_event = then;
         self
     }
 
-    /// Sets what is done with an event whose schema version is newer than its handler's; [`RecordPolicy::Park`] by default,
-    /// so that it waits for the newer version of the program. With [`RecordPolicy::Skip`] it is counted by
+    /// Sets what is done with an event whose schema version is newer than its handler's; [`RecordPolicy::Park`] by
+    /// default, so that it waits for the newer version of the program. With [`RecordPolicy::Skip`] it is counted by
     /// `outbox_consumer_ignored_total`, and the log names each version once at level `WARN`.
     pub fn on_newer_version(mut self, then: RecordPolicy) -> Self {
         self.options.on_newer_version = then;
@@ -269,7 +270,8 @@ impl<D: Driver> Builder<D> {
     ///
     /// At a stricter level transactions fail because of others that run at the same time. A handler is then called
     /// again, up to 20 times within some seconds, before this counts as a failure of its event. The fewer
-    /// [workers](Self::partition_concurrency) and the smaller the [batches](Self::max_batch_size), the fewer conflicts there are.
+    /// [workers](Self::partition_concurrency) and the smaller the [batches](Self::max_batch_size), the fewer conflicts
+    /// there are.
     pub fn isolation(mut self, level: Isolation) -> Self {
         self.options.isolation = level;
         self
@@ -297,8 +299,8 @@ impl<D: Driver> Builder<D> {
 
     /// Sets how many bytes of records this process holds that were fetched and are not handled yet, for all partitions;
     /// 256 MiB by default. A partition that gets nothing of it for a second, because paused topics hold it, reads one
-    /// fetch at a time. Fetches have, in addition, up to as much memory: 64 MiB for all partitions of the native reader,
-    /// and 4 MiB for each of rskafka, or less if this setting is less.
+    /// fetch at a time. Fetches have, in addition, up to as much memory: 64 MiB for all partitions of the native
+    /// reader, and 4 MiB for each of rskafka, or less if this setting is less.
     pub fn max_memory(mut self, bytes: u32) -> Self {
         self.options.max_memory = bytes.max(1);
         self

@@ -42,8 +42,8 @@ impl Consumer {
         &self.shared
     }
 
-    /// Consumes until `shutdown` is done, then lets running handlers finish for a [bounded time](Builder::shutdown_timeout) and
-    /// gives its leases back.
+    /// Consumes until `shutdown` is done, then lets running handlers finish for a [bounded
+    /// time](Builder::shutdown_timeout) and gives its leases back.
     ///
     /// A broker or a database that is unreachable, a topic that does not exist yet and an event that fails do not end
     /// it. A partition that is stopped at a record that nobody can get past is reported about at once by a log line at

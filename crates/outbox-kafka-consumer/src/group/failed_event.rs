@@ -47,7 +47,8 @@ impl fmt::Display for EventState {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FailedEvent {
-    /// The number to [retry](super::Group::retry), [discard](super::Group::discard) or [show](super::Group::show) it by.
+    /// The number to [retry](super::Group::retry), [discard](super::Group::discard) or [show](super::Group::show) it
+    /// by.
     pub id: i64,
     /// The topic of its record.
     pub topic: String,

@@ -21,8 +21,8 @@ use crate::Received;
 ///   fails is alone. Only that one follows its policy, and only then does
 ///   [`HandlerError::retry_after`](super::HandlerError::retry_after) or [`reject`](super::HandlerError::reject) take
 ///   effect.
-/// - A batch is as large as the events that are waiting, up to [`Builder::max_batch_size`](crate::Builder::max_batch_size) and
-///   [`HandlerPolicy::max_batch_size`].
+/// - A batch is as large as the events that are waiting, up to
+///   [`Builder::max_batch_size`](crate::Builder::max_batch_size) and [`HandlerPolicy::max_batch_size`].
 /// - Lock shared rows in one order first, such as that of their keys, so that two calls never wait for each other in a
 ///   circle.
 ///

@@ -11,8 +11,8 @@ pub type HandlerResult = Result<(), HandlerError>;
 /// adds this: after a serialization failure, a deadlock or a lock that is not available the handler is called again at
 /// once, and data that PostgreSQL rejects (SQLSTATE class 22) is [`FailureKind::Data`](crate::FailureKind::Data). An
 /// error never ends the partition, whatever server it is of: a statement on the connection to the store shows whether
-/// that connection is lost. [`retry`](Self::retry), [`retry_after`](Self::retry_after) and [`reject`](Self::reject) take precedence
-/// over all of this.
+/// that connection is lost. [`retry`](Self::retry), [`retry_after`](Self::retry_after) and [`reject`](Self::reject)
+/// take precedence over all of this.
 ///
 /// ```
 /// # use std::time::Duration;

@@ -121,8 +121,9 @@ impl Store {
         }
     }
 
-    /// Undoes what handlers have changed of the session, until the transaction ends, and returns the settings. `None` if
-    /// a handler has ended the transaction with COMMIT or ROLLBACK. In a transaction that an error has aborted it fails.
+    /// Undoes what handlers have changed of the session, until the transaction ends, and returns the settings. `None`
+    /// if a handler has ended the transaction with COMMIT or ROLLBACK. In a transaction that an error has aborted it
+    /// fails.
     pub async fn after_handlers(
         &self,
         tx: &mut Transaction<'_>,

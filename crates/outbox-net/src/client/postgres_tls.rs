@@ -28,8 +28,8 @@ impl PostgresTls {
         Ok(Self { config: tls.client_config().await? })
     }
 
-    /// Returns the settings that libpq's parameters `sslmode`, `sslrootcert`, `sslcert` and `sslkey` describe. `get` returns
-    /// the value of a parameter. Without `sslmode`, TLS is used if the server offers it.
+    /// Returns the settings that libpq's parameters `sslmode`, `sslrootcert`, `sslcert` and `sslkey` describe. `get`
+    /// returns the value of a parameter. Without `sslmode`, TLS is used if the server offers it.
     ///
     /// As in libpq, a named authority is checked even if the mode does not require it.
     ///

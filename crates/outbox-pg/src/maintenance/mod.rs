@@ -192,9 +192,9 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Removes the record of a slot of another pipeline of the same table that no longer exists. Until then, rows that
-    /// it has not published are kept ([`Deferred::OtherSlotGone`]). Returns whether there is a record of it, and no
-    /// such slot.
+    /// Removes the record of another pipeline's slot for the same table, if the slot no longer exists. Until then, rows
+    /// that it has not published are kept ([`Deferred::OtherSlotGone`]). Returns whether there is a record of it, and
+    /// no such slot.
     ///
     /// # Errors
     /// `Migrations::outbox` is not applied ([`Error::is_not_ready`]), or PostgreSQL refused.

@@ -42,8 +42,8 @@ const CREATE_PUBLICATION: &str = "BEGIN IF NOT EXISTS (SELECT FROM pg_publicatio
             CREATE PUBLICATION {publication} FOR TABLE {table} WITH (publish = 'insert', publish_via_partition_root = true);
         END IF; END";
 
-/// A column that the recommended table and that of CloudEvents got after their first release. Programs from before it leave it out of their
-/// INSERTs.
+/// A column that the recommended table and that of CloudEvents got after their first release. Programs from before it
+/// leave it out of their INSERTs.
 const ADD_TRACESTATE: &str = r#"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS "tracestate" text NOT NULL DEFAULT ''"#;
 
 /// Returns the steps of an outbox.

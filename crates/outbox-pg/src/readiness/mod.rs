@@ -20,8 +20,8 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Checks the server's `wal_level`, the table, whether this session may INSERT, the publication and the slot; without a
-    /// table, only the first and the last two. It changes nothing.
+    /// Checks the server's `wal_level`, the table, whether this session may INSERT, the publication and the slot;
+    /// without a table, only the first and the last two. It changes nothing.
     ///
     /// # Errors
     /// The catalogs could not be read. A missing object is no error here, see [`into_result`](Self::into_result).

@@ -98,7 +98,7 @@ impl OutboxWorker {
     /// Stops the worker, and waits for the end of its present step: a few statements, each with a timeout.
     pub async fn stop(self) {
         drop(self.stop);
-        // The task panics only if the service's function does, and the panic is passed on to the service.
+        // The task panics only if the service's function does, which the panic hook reports.
         _ = self.task.await;
     }
 }

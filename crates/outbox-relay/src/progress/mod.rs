@@ -8,16 +8,16 @@
 //! # Rules
 //!
 //! - The slot is confirmed at a commit's end, when every row of that transaction and of all before is resolved:
-//!   acknowledged, met in the log, or dead-lettered and acknowledged there. A keepalive counts as such an end, outside a
-//!   transaction.
+//!   acknowledged, met in the log, or dead-lettered and acknowledged there. A keepalive counts as such an end, outside
+//!   a transaction.
 //! - A row is skipped only when its own record is met in the log of the partition that it maps to now: same position,
 //!   same event. Of records without a position, as Debezium writes them, and of those from another timeline the event
 //!   decides, for rows of the window only. The window is what a predecessor may have read ([`Window`]).
 //! - Before the first row of the window goes to a partition, that log's tail is read, back to a record from before the
-//!   window ([`Scan`]). The last batch of this slot, on any timeline, has the producer id, epoch and sequence to continue
-//!   with. An appended batch takes the numbers of the one that a dead predecessor may have left on its way: whatever comes
-//!   second is refused or taken for a repetition. The same holds against a predecessor that is still alive, as long as rows
-//!   of the window are written.
+//!   window ([`Scan`]). The last batch of this slot, on any timeline, has the producer id, epoch and sequence to
+//!   continue with. An appended batch takes the numbers of the one that a dead predecessor may have left on its way:
+//!   whatever comes second is refused or taken for a repetition. The same holds against a predecessor that is still
+//!   alive, as long as rows of the window are written.
 //! - So error 0 is a proof only under a producer id that nobody else can know. Under an inherited one, and after a
 //!   batch was taken apart of which an attempt may still be on its way, the log is read after each answer, and only the
 //!   rows that are there are acknowledged. After a refused sequence, a fenced epoch or no answer it is read as well.

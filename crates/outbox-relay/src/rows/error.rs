@@ -33,10 +33,10 @@ pub enum DecodeError {
     #[error("row {index} of the commit {}: the outbox table, as it was then, does not suit the configuration",
         at.commit, index = at.index)]
     Table { at: Position, source: Arc<outbox_core::Error>, raw: RawRow },
-    /// A message that is none of an event; messages after it can be read.
+    /// A message that is no event; messages after it can be read.
     #[error("message {index} of the commit {} cannot be read", at.commit, index = at.index)]
     Message { at: Position, source: Arc<outbox_core::Error>, raw: RawRow },
-    /// One value is at fault; rows after it can be read.
+    /// One value is invalid; rows after it can be read.
     #[error("row {index} of the commit {}: column {column:?}: {reason}", at.commit, index = at.index)]
     Value { at: Position, column: Box<str>, reason: BadValue, raw: RawRow },
     /// The values are not what the table allows; rows after it can be read.

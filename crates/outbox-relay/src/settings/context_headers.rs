@@ -26,7 +26,7 @@ impl ContextHeaders {
                 ("__debezium.context.connectorLogicalName", prefix.to_owned()),
                 // A connector of PostgreSQL has one task.
                 ("__debezium.context.taskId", "0".to_owned()),
-                // The name of the connector's kind, in spite of the header's.
+                // The name of the connector's kind, despite the name of the header.
                 ("__debezium.context.connectorName", "postgresql".to_owned()),
                 // A new one for each run, as in Debezium.
                 ("__debezium.context.runId", Uuid::now_v7().to_string()),

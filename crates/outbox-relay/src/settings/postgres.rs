@@ -157,7 +157,7 @@ fn ssl_mode(config: &Resolved) -> Result<TlsMode, Finding> {
     let key = "database.sslmode";
     match config.get(key).unwrap_or("prefer").to_ascii_lowercase().as_str() {
         "disable" => Ok(TlsMode::Disable),
-        // Without encryption first, which is the same in the end.
+        // The first attempt without encryption, which has the same result.
         "prefer" | "allow" => Ok(TlsMode::Prefer),
         "require" => Ok(TlsMode::Require),
         "verify-ca" => Ok(TlsMode::VerifyCa),

@@ -30,7 +30,7 @@ pub(super) struct Resolved {
 }
 
 impl Resolved {
-    /// Resolves every placeholder. One that stands for nothing is a finding, and stays as it is written.
+    /// Resolves every placeholder. A placeholder without a value is a finding, and stays as it is written.
     pub(super) fn of(written: ConnectorConfig, surroundings: &impl Surroundings, findings: &mut Findings) -> Self {
         let mut values = written.clone();
         for (key, text) in written.iter() {
@@ -182,7 +182,7 @@ impl Resolved {
     }
 
     /// Returns the configuration for the pipeline, which needs nothing of how to reach the database, without the keys
-    /// in whose place the relay has its own way: they would be contradictions in a connector.
+    /// for which the relay has other means: they would be contradictions in a connector.
     pub(super) fn for_pipeline(&self) -> ConnectorConfig {
         let keeps_placeholder = |key: &str| key.starts_with("database.") || key.starts_with("producer.override.");
         let error_on_missing = self.routers().into_iter();

@@ -83,7 +83,7 @@ fn no_secret_is_shown() {
     assert!(!format!("{settings:?} {settings:#?}").contains("hunter2"));
     let builder = RelaySettings::builder(config().with("database.password", "hunter2"), ["k:1"]);
     assert!(!format!("{builder:?}").contains("hunter2"));
-    // Also where a secret has come to the wrong place.
+    // This also covers misplaced secrets.
     for key in [
         "slot.name",
         "slot.stream.params",

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{Kind, PostgresError};
 
-/// The user that PostgreSQL runs as when we are root, which it refuses to run as.
+/// The user that PostgreSQL runs as if this process is root, as which it refuses to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     name: String,

@@ -101,7 +101,7 @@ impl Programs {
     }
 }
 
-/// Leaves nothing of the caller's environment but what finding programs and libraries takes: `PGDATA`, `PGOPTIONS` and
+/// Clears the caller's environment, except the variables for finding programs and libraries: `PGDATA`, `PGOPTIONS` and
 /// a time zone must not reach a server that is to be the same everywhere.
 pub(super) fn clean_environment(command: &mut Command) {
     command.env_clear();

@@ -40,7 +40,7 @@ impl Stack {
             properties: Vec::new(),
             certificate: None,
             users: Vec::new(),
-            // The quick compiler alone starts a broker with two thirds of the CPU time.
+            // With only the C1 compiler, a broker starts with two thirds of the CPU time.
             jvm_options: vec!["-Xmx320m".to_owned(), "-XX:TieredStopAtLevel=1".to_owned()],
         })
     }

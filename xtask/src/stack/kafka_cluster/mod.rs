@@ -29,8 +29,8 @@ use super::paths::OwnDirectory;
 ///
 /// A cluster of one broker is a single process. With more brokers, the controller is one more process, which the
 /// methods for brokers never touch. If the brokers were the quorum, the death of one broker would often be the death of
-/// the active controller as well, and two deaths shortly after each other would stop the cluster. Then a test could not
-/// say what it has tested. So any number of brokers may be down at any time, and leaders move within seconds.
+/// the active controller as well, and two deaths shortly after each other would stop the cluster. Then the result of a
+/// test would be unclear. So any number of brokers may be down at any time, and leaders move within seconds.
 #[derive(Debug)]
 pub struct KafkaCluster {
     // Dropped in this order: the processes end before their files are removed.

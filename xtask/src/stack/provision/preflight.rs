@@ -1,4 +1,4 @@
-//! One look at everything that servers and tests need of this machine, before anything is started.
+//! A check for all programs that servers and tests need, before a server starts.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::stack::paths;
 /// The directory that systemd makes when it runs the system.
 const SYSTEMD: &str = "/run/systemd/system";
 
-/// A program, and the packages that have it.
+/// A program, and the packages that contain it.
 #[derive(Debug)]
 pub(super) struct Needed {
     /// Its name and its purpose.
@@ -153,8 +153,8 @@ fn install<'a>(options: &StackOptions, needed: &[&'a Needed]) -> Result<Vec<&'a 
     }
 }
 
-/// Returns the package manager if nothing speaks against its use. A system that systemd runs is somebody's own: packages
-/// of servers would start and enable services there.
+/// Returns the package manager if it may be used. It is not used on a system with systemd, because packages of servers
+/// would start and enable services there.
 fn may_install() -> Option<Debian> {
     if Path::new(SYSTEMD).exists() { None } else { Debian::detect() }
 }

@@ -59,7 +59,7 @@ impl<'a> Task<'a> {
                 break status;
             }
             if let Err(interrupted) = self.interrupt.check() {
-                // It may have got the signal itself, so that there is nothing to end.
+                // The child may have received the signal and ended already.
                 let _ = child.kill();
                 let _ = child.wait();
                 return Err(interrupted);

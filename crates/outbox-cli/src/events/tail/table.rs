@@ -29,8 +29,8 @@ pub(super) async fn aggregate_types(client: &Client, pipeline: &Pipeline) -> Res
     found.iter().map(|row| row.try_get(0).map_err(|e| rows::unread(&e))).collect()
 }
 
-/// Prints the last rows of the table, and then those that are committed, in the order of their commits; without a table,
-/// the messages that are committed.
+/// Prints the last rows of the table, and then those that are committed, in the order of their commits; without a
+/// table, the messages that are committed.
 ///
 /// A temporary slot, which PostgreSQL drops with the connection, decodes the WAL. Therefore rows that are deleted on
 /// insert are printed as well.

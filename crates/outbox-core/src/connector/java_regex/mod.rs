@@ -15,9 +15,9 @@ use self::translation::Translation;
 
 /// A regular expression in the syntax of `java.util.regex`, which Kafka Connect and Debezium take.
 ///
-/// It understands lookaround, back-references, possessive quantifiers, `\Q…\E`, classes with `&&` and `\p{…}`. As in Java,
-/// classes such as `\w` are ASCII, and so is the comparison without regard to case. An expression is rejected if it has a
-/// block of Unicode (`\p{InGreek}`), `\X`, `\N{…}`, `\b{g}` or one of the flags `d`, `m`, `u` and `U`.
+/// It understands lookaround, back-references, possessive quantifiers, `\Q…\E`, classes with `&&` and `\p{…}`. As in
+/// Java, classes such as `\w` are ASCII, and so is the comparison without regard to case. An expression is rejected if
+/// it has a block of Unicode (`\p{InGreek}`), `\X`, `\N{…}`, `\b{g}` or one of the flags `d`, `m`, `u` and `U`.
 ///
 /// A match ends with an error after 1,000,000 backtracking steps, so that its time is bounded.
 #[derive(Clone)]

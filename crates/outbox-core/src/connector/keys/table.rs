@@ -6,7 +6,8 @@ use crate::{ConnectorConfig, Error};
 /// The table of every key that a connector's configuration may have (Debezium 3.7, Kafka Connect 4.3), in which the
 /// EventRouter has its own name.
 ///
-/// Of each key it knows what Debezium accepts, what a [`Pipeline`](crate::Pipeline) demands and what `outbox-relay` does.
+/// Of each key it knows what Debezium accepts, what a [`Pipeline`](crate::Pipeline) demands and what `outbox-relay`
+/// does.
 #[derive(Clone, Debug)]
 pub struct KeyTable(Vec<Family>);
 
@@ -76,8 +77,8 @@ impl KeyTable {
         self.rule(key).map(|rule| rule.effect)
     }
 
-    /// Returns what the relay rejects and warns of among the keys of a configuration, in their order. Keys that are in no
-    /// table are skipped.
+    /// Returns what the relay rejects and warns of among the keys of a configuration, in their order. Keys that are in
+    /// no table are skipped.
     #[must_use]
     pub fn findings_of_present(&self, config: &ConnectorConfig) -> Vec<KeyFinding> {
         let keys = config.iter().map(|(key, _)| key);
@@ -95,8 +96,9 @@ impl KeyTable {
         absent.filter_map(|(key, rule)| rule.finding(&key, None)).collect()
     }
 
-    /// Returns the contradictions in the connector's own keys: at first those of a pipeline's demands, then the values that
-    /// Debezium rejects. Keys that are in no table are skipped, and transformations and converters are not looked at.
+    /// Returns the contradictions in the connector's own keys: at first those of a pipeline's demands, then the values
+    /// that Debezium rejects. Keys that are in no table are skipped, and transformations and converters are not looked
+    /// at.
     pub(crate) fn contradictions(config: &ConnectorConfig) -> Vec<Error> {
         let of_demands = CONNECTOR.into_iter().flatten().flat_map(|rule| {
             let present = config.iter().map(|(key, _)| key).filter(|key| rule.is_family() && rule.fits(key).is_some());

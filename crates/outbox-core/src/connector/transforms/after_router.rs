@@ -78,7 +78,8 @@ impl AfterRouter {
         self.schemas_of.as_deref()
     }
 
-    /// Applies the transformations to a record without its value. `is_null` says whether its value was null before it was converted.
+    /// Applies the transformations to a record without its value. `is_null` says whether its value was null before it
+    /// was converted.
     ///
     /// # Errors
     /// A regular expression takes too long at the record's topic, or a topic has the time and the record has none.

@@ -41,7 +41,7 @@ pub struct Transaction<'a> {
 
 enum ConditionOf<'a> {
     Store(&'a mut Condition),
-    /// Whether the connection is not one of the store.
+    /// A connection that is not one of the store.
     Caller(Condition),
 }
 

@@ -7,7 +7,8 @@
 //!   carries out the commands that come back.
 //! - A [`BrokerSender`](batch_sender::BrokerSender) for each broker sends batches.
 //! - [`Confirmation`](confirmation::Confirmation) checks the catalogs before it passes positions on to the reader.
-//! - [`Monitor`](monitor::Monitor) does periodic work, and [`Heartbeats`] does what the configuration wants at an interval.
+//! - [`Monitor`](monitor::Monitor) does periodic work, and [`Heartbeats`] does what the configuration wants at an
+//!   interval.
 //!
 //! All but the reader report to the executor's inbox. What a task needs of another is in a message, and no lock is
 //! shared.
@@ -100,7 +101,7 @@ impl Session {
 
     async fn run_to_end(mut self, stop: impl Future<Output = ()> + Send) -> Result<(SessionEnd, Lsn), Error> {
         let ended = self.relay(stop).await;
-        // However it ended, the row is still there.
+        // However the session ended, the row is still in the WAL.
         let ended = match (ended, self.planner.take_stop()) {
             (Ok(SessionEnd::Drained), Some(error)) => Err(error),
             (ended, _) => ended,
@@ -119,7 +120,7 @@ impl Session {
             Err(error) => error.is_at_change(),
         };
         if holds_slot {
-            // So that positions are confirmed before another process takes the slot.
+            // The remaining positions are confirmed before another process takes the slot.
             match self.status.with_heartbeat(self.reader.close()).await {
                 Err(e) if e.is_transient() => {
                     tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), "connection to PostgreSQL lost before the end was confirmed");
@@ -148,7 +149,7 @@ impl Session {
                 return Ok(SessionEnd::TopicChanged(topic));
             }
 
-            // While there is no room for more rows, the stream may end, and another process take the slot.
+            // While there is no room for more rows, the stream may end, and another process may take the slot.
             let run = async { if may_read { self.reader.next().await } else { Err(self.reader.lost().await) } };
             let ended = tokio::select! {
                 biased;
@@ -185,7 +186,7 @@ impl Session {
             && self.planner.progress().waiting_bytes() < pace.enough
     }
 
-    /// Takes the changes of a run. Before a change that is forbidden, what was read is written first.
+    /// Handles the changes of a run. Before a forbidden change, the rows before it are written.
     fn read(&mut self, run: Run) -> Result<Option<SessionEnd>, Error> {
         let Run { changes, end, mode, ignored, wal_end, read_at } = run;
         self.is_behind = matches!(end, RunEnd::Behind);
@@ -250,8 +251,8 @@ impl Session {
         }
     }
 
-    /// Reads to the end of a transaction that has begun, waits for what was sent, and confirms it: another reader of
-    /// the slot then begins where this one has ended.
+    /// Reads to the end of a transaction that has begun, waits for what was sent, and confirms it: the next reader of
+    /// the slot then begins at the end of this session.
     async fn drain(&mut self) -> Result<(), Error> {
         let status = self.status.clone();
         timeout(DRAIN, status.with_heartbeat(self.write_rest())).await.unwrap_or_else(|_| {

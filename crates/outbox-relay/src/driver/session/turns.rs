@@ -16,7 +16,7 @@ pub struct Turns {
     mode: Mode,
     wal_end: Lsn,
     updates: IgnoredUpdates,
-    /// The counters of the turn before.
+    /// The counters of the previous turn.
     counted: Counters,
 }
 
@@ -26,7 +26,7 @@ impl Turns {
         Self { status, window, mode, wal_end, updates: IgnoredUpdates::new(on_update), counted }
     }
 
-    /// Records what was read in a run besides its changes.
+    /// Records the counts of a run other than its changes.
     pub fn read(&mut self, mode: Mode, wal_end: Lsn, ignored: Ignored) {
         (self.mode, self.wal_end) = (mode, wal_end);
         self.updates.add(ignored.updates);
@@ -65,7 +65,7 @@ impl Turns {
         }
     }
 
-    /// Logs what was counted and not logged yet.
+    /// Logs the counts that were not logged yet.
     pub fn log_rest(&mut self) {
         self.updates.log();
     }
@@ -94,7 +94,7 @@ impl IgnoredUpdates {
         self.logged = Some(Instant::now());
     }
 
-    /// Logs what was not logged yet.
+    /// Logs the remaining counts.
     pub fn log(&mut self) {
         match (std::mem::take(&mut self.count), self.behavior) {
             (0, _) | (_, OnUpdate::Skip) => {}

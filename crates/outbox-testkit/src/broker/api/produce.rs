@@ -17,7 +17,7 @@ use crate::broker::shared::Shared;
 use crate::broker::wire::request::Request;
 use crate::broker::wire::{Api, Malformed};
 
-/// Appends the batches of a request; partitions succeed and fail apart from each other.
+/// Appends the batches of a request; partitions succeed and fail independently.
 pub(super) fn answer(shared: &Arc<Shared>, request: &Request, throttle_ms: i32) -> Result<Answer, Malformed> {
     let produce: ProduceRequest = request.decode()?;
     let adds = Adds::in_version(request.version);
@@ -59,7 +59,7 @@ struct Outcome {
 enum Adds {
     Partitions,
     Nothing,
-    /// The same as `Nothing`, in the versions before TRANSACTION_ABORTABLE took the place of INVALID_TXN_STATE.
+    /// The same as `Nothing`, in the versions before TRANSACTION_ABORTABLE replaced INVALID_TXN_STATE.
     NothingNorAborts,
 }
 
@@ -129,7 +129,7 @@ struct Done {
     log_start_offset: i64,
 }
 
-/// The answer if the connection is closed anyway.
+/// The answer, which is not sent, because the connection is closed.
 const UNANSWERED: Done = Done { base_offset: -1, time: AppendTime::Unstored, log_start_offset: -1 };
 
 fn append(
@@ -190,7 +190,7 @@ fn append(
     done.map_err(Refusal::from)
 }
 
-/// Returns the append of a batch for later. It fails if its broker or its topic is gone by then.
+/// Returns a deferred append of a batch. It fails if the broker or the topic does not exist any more.
 fn late_append(shared: &Arc<Shared>, topic: Uuid, partition: i32, batch: Batch) -> LateAppend {
     let broker = Arc::downgrade(shared);
     LateAppend::new(topic, partition, move || {

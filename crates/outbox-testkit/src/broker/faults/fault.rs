@@ -88,7 +88,7 @@ impl Fault {
 
     /// Closes the connection when a batch comes, and appends the batch at [`Injected::release`].
     ///
-    /// So it goes when a broker hangs longer than the client waits, or a packet does in the network.
+    /// This happens if a broker hangs for longer than the client waits, or the network delays a packet.
     ///
     /// [`Injected::release`]: super::Injected::release
     pub fn append_after_close() -> Self {
