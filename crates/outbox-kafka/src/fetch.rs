@@ -96,6 +96,7 @@ impl Cluster {
             BY_TOPIC_ID.. => wanted.with_topic_id(topic.id()),
             _ => wanted.with_topic(topic_name(topic.name())),
         };
+
         let request = FetchRequest::default()
             .with_replica_id(BrokerId(-1))
             .with_max_wait_ms(MAX_WAIT_MS)

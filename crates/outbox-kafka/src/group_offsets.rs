@@ -61,6 +61,7 @@ impl Cluster {
                 ),
             }
         }
+
         let request = OffsetCommitRequest::default()
             .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
             .with_generation_id_or_member_epoch(NO_GENERATION)

@@ -19,6 +19,7 @@ fn murmur2(bytes: &[u8]) -> i32 {
         k ^= k >> R;
         hash = hash.wrapping_mul(M) ^ k.wrapping_mul(M);
     }
+
     if !rest.is_empty() {
         for (place, byte) in rest.iter().enumerate() {
             hash ^= u32::from(*byte) << (8 * place);

@@ -90,6 +90,7 @@ impl<'a> Scram<'a> {
         if !nonce.starts_with(&self.nonce) || nonce.len() == self.nonce.len() {
             return Err("the broker's challenge is not for us");
         }
+
         let iterations = Some(iterations)
             .filter(|iterations| (MIN_ITERATIONS..=MAX_ITERATIONS).contains(iterations))
             .and_then(NonZeroU32::new)

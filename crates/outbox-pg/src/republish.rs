@@ -378,6 +378,7 @@ impl Republish {
         let columns = "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute
                        WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
                        ORDER BY attnum";
+
         let columns = tx.query(columns, &[&table]).await;
         let columns = columns.map_err(|e| Error::database(format!("read the columns of {table}"), e))?;
         let columns: Vec<(String, String)> = columns.iter().map(|row| (row.get(0), row.get(1))).collect();

@@ -179,6 +179,7 @@ impl TestEnvBuilder {
         if let Some(partitions) = self.topic {
             env.create_topic(env.topic(), partitions).await;
         }
+
         env
     }
 }

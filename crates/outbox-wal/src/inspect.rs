@@ -71,6 +71,7 @@ pub async fn inspect(options: &ConnectOptions, source: &Source) -> Result<Inspec
              SELECT pg_catalog.to_jsonb(s) AS state FROM pg_catalog.pg_replication_slots s WHERE slot_name = {}) slot ON true",
         literal(source.slot())
     );
+
     let row = session.query(&sql, Operation::Query).await?.into_iter().next().unwrap_or_default();
     let here = outbox_net::wall_clock().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64();
     let Ok(

@@ -179,6 +179,7 @@ impl PublicationCatalog {
             }
             false => "",
         };
+
         let sql = format!(
             "SELECT c.oid, c.relkind = 'p', m.tablename IS NOT NULL, pg_catalog.to_jsonb(m) ->> 'rowfilter' IS NOT NULL,
                  least(pg_catalog.age(p.xmin),

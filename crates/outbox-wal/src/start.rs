@@ -95,6 +95,7 @@ pub(super) async fn open_with(
             (end, end)
         }
     };
+
     let stream = match WalStream::start(session, options, source, requested).await {
         Err(error) if matches!(error.kind(), Kind::SlotUnreadable { .. }) => {
             return Err(unreadable(error, options, name).await?);
@@ -149,6 +150,7 @@ async fn identify(session: &mut Session, source: &Source) -> Result<Identified, 
         }
         slot => slot?,
     };
+
     slot::require_free(session, name).await?;
     slot::require_publication(session, source.publication()).await?;
     let counters = SlotCounters::read(session, name).await?;
@@ -228,6 +230,7 @@ impl ConnectOptions {
                 Err(error) => failures.push((server.to_string(), error)),
             }
         }
+
         let is_transient = failures.iter().any(|(_, error)| error.is_transient());
         let shown: Vec<String> = failures
             .iter()

@@ -73,6 +73,7 @@ impl WalStream {
                 }
             }
         };
+
         let Timeouts { statement, .. } = options.timeouts;
         timeout(statement, started).await.unwrap_or_else(|_| Err(Error::silent(statement)))?;
 

@@ -73,6 +73,7 @@ pub(super) async fn read_columns(
         }),
         _ => None,
     };
+
     let columns: Option<_> = rows.into_iter().map(column).collect();
     columns.ok_or_else(|| Error::protocol("a column of the catalogue"))
 }
@@ -166,6 +167,7 @@ pub(super) async fn read_tables(session: &mut Session) -> Result<Vec<FoundTable>
         }),
         _ => None,
     };
+
     let found: Option<_> = rows.into_iter().map(found).collect();
     found.ok_or_else(|| Error::protocol("a table of the catalogue"))
 }

@@ -114,6 +114,7 @@ impl fmt::Display for Bill {
             "components": components,
             "dependencies": uses.collect::<Vec<_>>(),
         });
+
         writeln!(f, "{bill:#}")
     }
 }

@@ -49,6 +49,7 @@ impl OwnPgBouncer {
                 log: home.path().join("pgbouncer.log"),
             },
         );
+
         server.spawn()?;
         server.await_ready(|| Ok(TcpStream::connect(("127.0.0.1", number)).map(drop)?))?;
         let database = url.rsplit('/').next().unwrap_or_default();

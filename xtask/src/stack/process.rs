@@ -185,6 +185,7 @@ fn pids_of_children(parent: u32) -> Vec<u32> {
     let Ok(output) = Command::new("ps").args(["-axo", "pid=,ppid="]).output() else {
         return Vec::new();
     };
+
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| {

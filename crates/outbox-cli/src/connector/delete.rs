@@ -65,6 +65,7 @@ impl Delete {
                 left.drop_publication(client).await?;
             }
         }
+
         left.offsets = rest.offsets(name).await?.len();
         if parts.offsets && left.offsets > 0 {
             rest.delete_offsets(name).await?;

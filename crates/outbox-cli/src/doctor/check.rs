@@ -87,6 +87,7 @@ impl Report for Checks {
             Status::Warning => "warning",
             Status::Failed => "failed",
         };
+
         let row = |check: &Check| {
             let Check { name, status, found, remedy } = check;
             vec![word(*status).to_owned(), name.clone(), found.clone(), or_dash(remedy.as_deref())]

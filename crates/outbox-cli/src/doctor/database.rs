@@ -128,6 +128,7 @@ fn of_problem(problem: &Problem, pipeline: &Pipeline) -> Check {
         }
         _ => ("table", None),
     };
+
     let check = Check::failed(name, problem.to_string());
     remedy.map_or(check.clone(), |remedy| check.remedy(remedy))
 }

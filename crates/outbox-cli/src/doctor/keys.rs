@@ -85,6 +85,7 @@ pub(super) fn check(config: &ConnectorConfig) -> Vec<Check> {
     if checks.is_empty() {
         checks.push(Check::ok(name, "each key has an effect, and none harms"));
     }
+
     checks
 }
 

@@ -89,6 +89,7 @@ impl Shown {
             };
             log::read(cluster, topic, visit).await?;
         }
+
         let identities = topics.iter().filter_map(|topic| event_identity(topic, id.as_bytes()));
         let groups = groups(client, schema, &identities.map(|id| id.to_string()).collect::<Vec<_>>()).await?;
         let state = match &row {
@@ -144,6 +145,7 @@ async fn groups(client: &Client, schema: &Identifier, ids: &[String]) -> Result<
             error: row.try_get(4)?,
         })
     };
+
     rows.iter().map(of).collect::<Result<_, _>>().map_err(unread)
 }
 

@@ -55,6 +55,7 @@ pub(crate) async fn change(
         }
         Change::Drop => None,
     };
+
     if matches!(change, Change::Advance(_)) && state.is_lost() {
         let status = state.status();
         return Err(Failure::refused(format!(

@@ -228,6 +228,7 @@ impl Report for Shown {
             None if slot.active => "not known while the slot has a reader".to_owned(),
             None => "-".to_owned(),
         };
+
         let mut parts = vec![Part::Fields(vec![
             ("slot", slot.name.clone()),
             ("type", format!("{} {}", slot.kind, slot.plugin).trim().to_owned()),

@@ -47,6 +47,7 @@ impl ConnectorConfig {
             Some((user, password)) => (decoded(user)?, Some(decoded(password)?)),
             None => (decoded(login)?, None),
         };
+
         let (host, port) = host_and_port(address)?;
         if user.is_empty() || host.is_empty() {
             return Err(error("the database's URL must name a user and a host"));

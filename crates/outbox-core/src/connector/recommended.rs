@@ -89,6 +89,7 @@ impl ConnectorConfig {
             }
             _ => config,
         };
+
         let config = config.with("transforms.outbox.table.fields.additional.placement", headers.join(","));
 
         match layout.row_life().has_table() {

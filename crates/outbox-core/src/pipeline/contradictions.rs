@@ -273,6 +273,7 @@ pub(super) fn in_forms(
         let reason = "with time.precision.mode=connect the form of such a payload is not modelled";
         return Err(Error::config(router.key_of("table.field.event.payload"), &*router.payload, reason));
     }
+
     let is_number =
         |mode| !matches!(mode, TimePrecision::Connect | TimePrecision::IsoString | TimePrecision::Structured);
     if router.timestamp.is_some() && !is_number(forms.time) {
@@ -295,6 +296,7 @@ pub(super) fn in_forms(
         );
         return Err(Error::config("time.precision.mode", "structured", reason));
     }
+
     in_json(router, (key, value), forms, layout)
 }
 
@@ -334,6 +336,7 @@ fn in_json(
         }
         _ => (None, ""),
     };
+
     unknown.map_or(Ok(()), |(option, name)| refuse(option, name, reason))
 }
 

@@ -63,6 +63,7 @@ impl Pipeline {
                 self.read_headers(&mut event, headers, hints)
             }
         };
+
         let Some(id) = id else { return Ok(None) };
         self.read_id(&mut event, parts.topic, id?)?;
         self.read_value(&mut event, parts.value)?;

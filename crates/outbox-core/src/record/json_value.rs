@@ -76,6 +76,7 @@ impl Pipeline {
             (_, Some(options)) if ty.is_expandable() => expand::expand(text, name, options, limit),
             _ => return kept(json),
         };
+
         let failed = match outcome {
             Outcome::Expanded { schema, json } => return Ok((Some(schema), json)),
             Outcome::Kept => return kept(json),

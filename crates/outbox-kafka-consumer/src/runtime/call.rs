@@ -134,6 +134,7 @@ impl Lane {
             }
             Err(CallFault { fault, event: None }) => (Err(fault), members.to_vec()),
         };
+
         let concluded = self.concluded(tx, outcome, begun.elapsed()).await;
         concluded.map_err(|fault| Aborted { fault, suspects })
     }

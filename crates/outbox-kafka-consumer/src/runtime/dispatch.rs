@@ -108,6 +108,7 @@ impl Dispatcher {
             earlier,
             isolated: Some(isolated.max(0)),
         };
+
         (dispatcher, queues)
     }
 

@@ -325,6 +325,7 @@ impl Shared {
             tracing::error!(target: "outbox.consumer", "retry policy panicked: the default policy decides");
             RetryPolicy::default().delay(&failed_attempt)
         });
+
         let next_attempt = match (delay, failed.hint) {
             (None, _) | (_, RetryHint::Reject) => None,
             (Some(_), RetryHint::RetryAfter(delay)) => Some(delay.min(LONGEST_DELAY)),

@@ -96,6 +96,7 @@ impl Lane {
             event.message,
             &mut DecodeHints::default(),
         );
+
         let mut item = match sorted {
             Ok(Some(item)) => item,
             // The policy now skips it.

@@ -120,6 +120,7 @@ impl Shared {
                 };
             }
         };
+
         let (id, event_type) = (Some(decoded.id), decoded.event_type.clone());
         let found = self.registry.find(topic, &decoded);
         let policy = match found {

@@ -83,6 +83,7 @@ impl Membership {
                 }
             }
         }
+
         self.close().await;
         Ok(())
     }
@@ -219,6 +220,7 @@ impl Membership {
             self.workers_places.insert(abort.id(), place.clone());
             self.owned.insert(place, Owned { stop, abort });
         }
+
         Ok(())
     }
 

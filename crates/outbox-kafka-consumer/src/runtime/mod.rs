@@ -57,6 +57,7 @@ impl Shared {
             ended = membership.join_next() => ended,
             ended = others.join_next() => ended,
         };
+
         stop.cancel();
         // The membership ends in bounded time, after it has returned its leases; the others would never end.
         let closed = membership.join_next().await;

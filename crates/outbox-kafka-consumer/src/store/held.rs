@@ -85,6 +85,7 @@ impl Store {
             &next,
             &event_type,
         ];
+
         self.in_transaction(tx).query(&self.statements.held.hold, &params).await.map(drop)
     }
 

@@ -53,6 +53,7 @@ impl Store {
             Command::Statement(take_in, &events),
             Command::Statement(blocked, &keys),
         ];
+
         let mut answers = self.in_transaction(tx).send_all(&commands).await;
 
         // The error of the first statement counts, because it aborts the transaction for the others.

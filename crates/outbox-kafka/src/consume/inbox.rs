@@ -86,6 +86,7 @@ impl Inbox {
                 Delivered::Records
             }
         };
+
         if matches!(delivered, Delivered::Nothing | Delivered::Stuck) {
             state.idle += 1;
         }

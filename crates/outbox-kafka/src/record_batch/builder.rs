@@ -83,6 +83,7 @@ impl BatchBuilder {
                 batch
             }
         };
+
         // The length field leaves out itself and the base offset.
         let size = i32::try_from(batch.len() - 12).map_err(|_| Malformed("more than 2 GiB in one batch"))?;
         let last_offset_delta = i32::try_from(count - 1).map_err(|_| Malformed("too many records in one batch"))?;

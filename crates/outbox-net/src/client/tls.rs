@@ -111,6 +111,7 @@ impl Tls {
                 .with_client_auth_cert(certificates.certificates()?, key.key()?)
                 .map_err(|e| key.unusable("the key is not usable, or is not that of the certificate").because(e))?,
         };
+
         Ok(Arc::new(config))
     }
 

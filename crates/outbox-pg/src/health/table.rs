@@ -46,6 +46,7 @@ pub(super) async fn oldest_unconfirmed(
     } else {
         confirmed_at
     };
+
     let indicator = thresholds.of_age(name, Duration::from_millis(now.saturating_sub(since)));
     Ok(indicator.remedy(remedy))
 }
@@ -94,6 +95,7 @@ async fn publication(client: &Session<'_>, pipeline: &Pipeline) -> Result<Vec<In
     let Some(row) = row.map_err(|e| Error::database(format!("look at the publication {publication}"), e))? else {
         return Ok(Vec::new());
     };
+
     let (operations, tables, via_root): (String, Vec<String>, bool) = (row.get(0), row.get(1), row.get(2));
     let contents = format!("{operations} of {}", tables.join(", "));
     let wanted = format!("insert of {}", layout.qualified_name());

@@ -221,6 +221,7 @@ impl Maintenance {
                 Problem::MaintenanceMissing { table }
             }
         };
+
         Err(Error::not_ready(vec![problem]))
     }
 

@@ -88,5 +88,6 @@ fn default_of(column: &Column) -> String {
             _ => return String::new(),
         },
     };
+
     format!(" DEFAULT {default}")
 }

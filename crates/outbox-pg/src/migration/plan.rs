@@ -104,6 +104,7 @@ impl Migrations {
         if !pending.is_empty() {
             statements.extend(self.refuse_foreign());
         }
+
         statements.extend(pending.missing.iter().flat_map(|step| [step.sql.clone(), self.record(step)]));
         statements.extend(pending.drift.additions);
         if let Some(layout) = self.outbox.as_ref().map(Pipeline::layout)
@@ -177,6 +178,7 @@ impl Migrations {
             );
             statements.push(format!("SET LOCAL lock_timeout = '5s';\nDO {}", literal(&body)));
         }
+
         statements.iter().map(|statement| format!("{};\n", statement.trim_end_matches(';'))).collect()
     }
 

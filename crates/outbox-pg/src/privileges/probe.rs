@@ -114,6 +114,7 @@ pub(super) fn application(layout: &TableLayout) -> Vec<Probe> {
         format!("columns of {table}"),
         &format!("revoke it, unless another program deletes its own rows by {}", id(layout)),
     ));
+
     probes.extend(
         beside(layout).flat_map(|table| {
             ["SELECT", "INSERT", "UPDATE", "DELETE"].map(|right| Probe::on_table(&table, right, false))

@@ -45,6 +45,7 @@ pub(super) async fn session_problems(client: &Session<'_>, pipeline: &Pipeline) 
                           SELECT FROM pg_policy WHERE polrelid = to_regclass($1) AND polpermissive AND polcmd IN ('*', 'a')
                               AND (0 = ANY (polroles) OR EXISTS (
                                   SELECT FROM unnest(polroles) AS role WHERE role <> 0 AND pg_has_role(role, 'USAGE'))))";
+
     let row = client.query_one(sql, &[&table, &filled]).await;
     let row = row.map_err(|e| Error::database(format!("read the privileges on {table}"), e))?;
     let (role, is_read_only): (String, bool) = (row.get(0), row.get(1));

@@ -72,6 +72,7 @@ fn problem_with(table: &PublishedTable, published: &Published, scope: &Scope) ->
             )
         });
     }
+
     let hidden = table.hidden_columns.iter().map(String::as_str);
     let hidden: Vec<&str> = hidden.filter(|column| scope.included.uses(name, column)).collect();
     let quoted = name.quoted();

@@ -82,6 +82,7 @@ mod tests {
             assert_eq!(plan.begin(), Begin { at: StartAt::Confirmed, streamed_before: Lsn::new(100) });
             plan.ended(Lsn::new(confirmed));
         }
+
         plan.ended(Lsn::new(100));
         assert_eq!(plan.begin(), copied);
 

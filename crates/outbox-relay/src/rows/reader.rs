@@ -195,6 +195,7 @@ impl RowReader {
             }
             Some(Table::Outbox { columns, binding, .. }) => (columns, binding),
         };
+
         let Some(at) = self.transaction else { return Err(self.out_of_place("a row outside a transaction")) };
         let Some(next) = at.index.checked_add(1) else { return Err(self.out_of_place("more than 2^32 rows")) };
         // The next row has the next index even if this one is unreadable, as after a message.

@@ -70,6 +70,7 @@ impl Outline<'_> {
             (None | Some(""), _) => format!("each of the publication, {FROM_DATABASE}"),
             (Some(list), _) => format!("{list}, {FROM_DATABASE}"),
         };
+
         let mut entries = vec![
             ("database", format!("{}/{}", servers.join(","), postgres.database())),
             ("slot", self.settings.slot().as_str().to_owned()),

@@ -86,6 +86,7 @@ fn answer<B>(status: &RelayStatus, request: &Request<B>) -> Response<Full<Bytes>
         (_, "/metrics" | "/ready" | "/live") => (StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET it\n".to_owned()),
         _ => (StatusCode::NOT_FOUND, TEXT, "there are /metrics, /ready and /live\n".to_owned()),
     };
+
     let mut response = Response::new(Full::from(text));
     *response.status_mut() = code;
     response.headers_mut().insert(CONTENT_TYPE, kind);

@@ -147,6 +147,7 @@ fn server_properties(
         Role::Controller => "controller",
         Role::Both => "broker,controller",
     };
+
     let mut lines = vec![
         ("process.roles", roles.to_owned()),
         ("node.id", id.to_string()),

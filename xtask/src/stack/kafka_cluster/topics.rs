@@ -96,6 +96,7 @@ impl KafkaCluster {
         let assigned = (0..).zip(assignment).map(|(index, brokers)| {
             CreatableReplicaAssignment::default().with_partition_index(index).with_broker_ids(ids(brokers))
         });
+
         let configs = configs
             .iter()
             .map(|(name, value)| CreatableTopicConfig::default().with_name(text(name)).with_value(Some(text(value))));

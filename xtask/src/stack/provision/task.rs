@@ -50,6 +50,7 @@ impl<'a> Task<'a> {
             .append(true)
             .open(&self.log)
             .map_err(StackError::file("open", &self.log))?;
+
         let errors = output.try_clone().map_err(StackError::file("write", &self.log))?;
         let program = command.get_program().to_string_lossy().into_owned();
         let cannot_run = |error| StackError::caused(format!("cannot run {program}"), error);

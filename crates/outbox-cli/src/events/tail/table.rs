@@ -105,6 +105,7 @@ async fn latest(client: &Client, pipeline: &Pipeline, count: u64) -> Result<Vec<
             error: None,
         })
     };
+
     found.iter().rev().map(event).collect::<Result<_, _>>().map_err(|e| rows::unread(&e))
 }
 
@@ -143,6 +144,7 @@ impl<'a> TemporarySlot<'a> {
                 Failure::usage("the messages of the connector's configuration cannot be read").caused_by(&e)
             })?),
         };
+
         Ok(Self { client, name, publication: pipeline.publication().to_string(), messages })
     }
 

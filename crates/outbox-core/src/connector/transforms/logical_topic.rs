@@ -42,6 +42,7 @@ impl LogicalTopic {
                 return Err(Error::config(key("key.field.replacement"), "", reason));
             }
         };
+
         let default = match class(config, name) {
             BY_TABLE => "__dbz__physicalTableIdentifier",
             _ => "__dbz__sourceIdentifier",

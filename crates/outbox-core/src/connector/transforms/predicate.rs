@@ -65,6 +65,7 @@ impl Source {
             true => names.map(|name| format!("{CONTEXT}{name}")).to_vec(),
             false => Vec::new(),
         };
+
         Self { schema: schema.to_owned(), topic, headers }
     }
 }
@@ -105,6 +106,7 @@ impl Predicate {
                 return Err(Error::config(format!("predicates.{name}.type"), class, reason));
             }
         };
+
         let is_negated = config.boolean(&key("negate"), false)?;
         Ok(Self(Some(Condition { records, is_negated })))
     }

@@ -20,6 +20,7 @@ pub(super) async fn check(relay: &Relay) -> (Vec<ServerCheck>, RowSample) {
         let inspection = outbox_wal::inspect(&options, &source).await?;
         Ok::<_, outbox_wal::Error>((options, inspection))
     };
+
     let (options, inspection) = match inspected.await {
         Ok(inspected) => inspected,
         Err(error) => {
@@ -49,6 +50,7 @@ pub(super) async fn check(relay: &Relay) -> (Vec<ServerCheck>, RowSample) {
             Err(check) => checks.push(check),
         }
     }
+
     (checks, samples)
 }
 
@@ -81,6 +83,7 @@ async fn tables(relay: &Relay, options: &ConnectOptions, source: &Source) -> (Ve
         let tables = catalog::tables(&mut catalog, &published, &scope, &HashSet::new()).await?;
         Ok::<_, outbox_wal::Error>((published, tables))
     };
+
     let (published, tables) = match read.await {
         Ok(read) => read,
         Err(error) => {

@@ -75,6 +75,7 @@ impl Topics {
             // For a null key, any partition is allowed, but it must be the same after a restart.
             (None, None) => outbox_kafka::partition(event, count),
         };
+
         Destination::Partition(PartitionId(first + chosen.unsigned_abs()))
     }
 

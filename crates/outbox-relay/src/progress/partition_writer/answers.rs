@@ -190,6 +190,7 @@ impl<R> PartitionWriter<R> {
             self.state = State::Due(Request::Produce);
             return;
         }
+
         for row in &found {
             ledger.acknowledge(row);
         }

@@ -35,6 +35,7 @@ pub(super) fn connector(text: &str) -> Result<ConnectorConfig, String> {
             entries.push((key, value));
         }
     }
+
     Ok(entries.into_iter().collect())
 }
 

@@ -43,6 +43,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: &Request, throttle_ms:
             break collected.responses;
         }
     };
+
     let response = FetchResponse::default().with_responses(responses).with_throttle_time_ms(throttle_ms);
     Ok(Answer::Reply(request.reply(&response)?))
 }

@@ -148,6 +148,7 @@ fn append(
         topic.log(data.index).ok_or(ResponseError::UnknownTopicOrPartition)?;
         Ok::<_, ResponseError>((name.to_owned(), topic.id, topic.config.clone()))
     })?;
+
     let (effect, rule) = shared.faults.strike(Api::Produce, Place::Partition(&name, data.index)).unzip();
     let happened = || rule.iter().for_each(|rule| rule.happened());
     match effect {

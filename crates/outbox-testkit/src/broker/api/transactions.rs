@@ -53,6 +53,7 @@ pub(super) fn add_partitions(shared: &Shared, request: &AddPartitionsToTxnReques
         .iter()
         .flat_map(|topic| topic.partitions.iter().map(|partition| (topic.name.to_string(), *partition)))
         .collect();
+
     let exists =
         |topic: &str, partition| shared.read(|cluster| cluster.log(TopicRef::Name(topic), partition).map(|_log| ()));
     let refused: BTreeMap<_, _> = partitions

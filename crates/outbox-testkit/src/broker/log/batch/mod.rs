@@ -101,6 +101,7 @@ impl Batch {
             let message = format!("the batch has {size} bytes, the topic takes {}", rules.max_bytes);
             return Err(Refusal::new(ResponseError::MessageTooLarge, message));
         }
+
         if bytes.get(CHECKED_FROM..).map(crc32c::crc32c) != Some(header.crc) {
             return Err(ResponseError::CorruptMessage.into());
         }
@@ -225,6 +226,7 @@ pub(super) fn filtered(stored: &Bytes, mut keeps: impl FnMut(i64, Option<&[u8]>)
             count += 1;
         }
     }
+
     if count == header.count {
         return None;
     }
