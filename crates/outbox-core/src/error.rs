@@ -42,7 +42,7 @@ enum Kind {
 pub enum StoreFault {
     /// The same transaction, run again from its start, may succeed: serialization failure, deadlock, lost connection.
     Transient,
-    /// An earlier statement has already aborted the transaction; this one was not looked at.
+    /// An earlier statement has already aborted the transaction; this statement was not executed.
     TransactionAborted,
     /// The event is in the outbox already, and the caller asked for an error. The transaction continues.
     AlreadyEnqueued,
@@ -179,7 +179,7 @@ impl Error {
         self.store_fault() == Some(StoreFault::Transient)
     }
 
-    /// Returns whether the event is in the outbox already, where the caller asked for an error.
+    /// Returns whether the event is in the outbox already, and the caller requested an error.
     #[must_use]
     pub fn is_already_enqueued(&self) -> bool {
         self.store_fault() == Some(StoreFault::AlreadyEnqueued)

@@ -1,6 +1,6 @@
 use outbox_core::record::DecodedEvent;
 
-/// An event as a handler gets it: the payload read as `E`, all that the record reported, and where it was.
+/// An event as a handler gets it: the payload as `E`, the envelope, and the place of the record.
 ///
 /// A raw handler gets a `Received<()>` and reads the payload from [`envelope`](Self::envelope). A clone of the record's
 /// topic is shared, so this is cheap to pass on.

@@ -132,8 +132,8 @@ impl Connection {
         Ok(Sent { connection: self.clone(), answer, version, deadline, api: PhantomData })
     }
 
-    /// Waits until the broker reads requests again, if it said that a quota is exceeded. A request that is sent earlier
-    /// would use up its time in the socket.
+    /// Waits until the broker reads requests again, if it said that a quota is exceeded. The timeout of a request that
+    /// is sent earlier would expire in the socket.
     pub(crate) async fn unthrottled(&self) {
         let until = *self.0.throttled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(until) = until {

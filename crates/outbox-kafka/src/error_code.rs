@@ -113,7 +113,7 @@ impl ErrorCode {
         if code == 0 { None } else { Some(Self(code)) }
     }
 
-    /// Returns whether metadata is out of date: another broker leads by now, or none does, or a topic is not known
+    /// Returns whether metadata is out of date: another broker is the leader, or none is, or a topic is not known
     /// everywhere yet.
     pub const fn is_stale_metadata(self) -> bool {
         matches!(

@@ -1,6 +1,6 @@
 //! The choice of a partition as Kafka's own producer makes it for a record with a key.
 
-/// Returns the partition of a key among that many; 0 where there is none at all.
+/// Returns the partition of a key among this number of partitions; 0 if there are none.
 pub fn partition(key: &[u8], partitions: i32) -> i32 {
     // Java's `toPositive` takes the sign bit off, which is not the absolute value.
     (murmur2(key) & i32::MAX).checked_rem(partitions).unwrap_or_default()

@@ -137,7 +137,7 @@ impl Produced {
         if rejected { Self::Rejected { error, records: Vec::new() } } else { Self::Retriable(error) }
     }
 
-    /// Returns whether another broker may lead the partition by now.
+    /// Returns whether another broker may have become the leader of the partition.
     pub(super) fn is_stale_metadata(&self) -> bool {
         match self {
             Self::Retriable(error) | Self::Unknown(error) => error.code().is_none_or(ErrorCode::is_stale_metadata),

@@ -81,8 +81,8 @@ impl PgOutbox {
     }
 
     /// Refuses an event that a table in partitions has no place for, as an error of
-    /// [`is_invalid_event`](Error::is_invalid_event), where its INSERT would fail the transaction. If the range has no
-    /// place for an event, it is read again first.
+    /// [`is_invalid_event`](Error::is_invalid_event), instead of letting its INSERT abort the transaction. If the range
+    /// has no place for an event, it is read again first.
     #[must_use]
     pub fn with_partition_range(self, range: PartitionRange) -> Self {
         Self { partitions: Some(range), ..self }

@@ -396,7 +396,7 @@ impl Republish {
             })
             .collect();
 
-        // `$2` is the name, also where no column holds it.
+        // `$2` is the name, even if no column holds it.
         Ok(format!(
             "WITH due AS MATERIALIZED (
                  SELECT {id} AS due_id FROM {table} WHERE {conditions} ORDER BY {id} LIMIT {batch}),

@@ -31,7 +31,7 @@ use crate::{PgClient, PgTransaction};
 ///   here one more round trip before it reports.
 /// - A connection that breaks during the COMMIT leaves open whether it happened. That is its own error,
 ///   [`TransactionError::CommitUnknown`], and nothing is run again.
-/// - A dropped future rolls back, unless the COMMIT is on its way.
+/// - A dropped future rolls back, unless the COMMIT was sent.
 #[derive(Clone, Debug)]
 pub struct RetriedTransaction {
     attempts: u32,

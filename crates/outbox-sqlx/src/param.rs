@@ -5,7 +5,7 @@ use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo, Postgres};
 use sqlx::types::Type;
 
-/// A column's value on its way to PostgreSQL, in its binary form.
+/// A column's value as a parameter, in PostgreSQL's binary form.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Param<'a> {
     pub(crate) value: &'a ColumnValue,

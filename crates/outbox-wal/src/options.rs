@@ -156,7 +156,7 @@ impl fmt::Debug for ConnectOptions {
 pub enum TlsMode {
     /// No TLS.
     Disable,
-    /// Encrypted where the server offers it; trusts any certificate.
+    /// Encrypted if the server offers it; trusts any certificate.
     #[default]
     Prefer,
     /// Encrypted; trusts any certificate.

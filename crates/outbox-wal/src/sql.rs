@@ -26,7 +26,7 @@ pub struct SqlConnection {
 
 impl SqlConnection {
     /// Connects. The server cancels a statement shortly before this client would give up waiting for it, so that no
-    /// statement continues behind a lost connection.
+    /// statement continues after the connection is lost.
     ///
     /// # Errors
     /// No server accepts the connection or the login.

@@ -39,7 +39,7 @@ pub struct SystemId {
     pub timeline: u32,
 }
 
-/// A slot that is held, and where it is.
+/// A slot that is held, with its positions.
 #[derive(Debug)]
 pub struct Opened {
     /// The WAL that is read.

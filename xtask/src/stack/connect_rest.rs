@@ -102,7 +102,7 @@ impl ConnectRest {
         self.accepted("validate a configuration for", class, || self.http.put(&path, config))
     }
 
-    /// Stops a connector for good: it keeps its configuration and offsets, but has no tasks.
+    /// Stops a connector: it keeps its configuration and offsets, but has no tasks.
     pub fn stop(&self, name: &str) -> Result<(), StackError> {
         let path = format!("/connectors/{name}/stop");
         self.accepted("stop", name, || self.http.put_empty(&path)).map(drop)

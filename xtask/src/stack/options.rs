@@ -107,7 +107,7 @@ impl StackOptions {
         self
     }
 
-    /// Returns the ports to try first, where the brokers that the stack does not have want none.
+    /// Returns the ports to try first, without ports for brokers that the stack does not have.
     pub(crate) fn wanted_ports(&self, ports: Ports) -> Ports {
         let only = |number, port| if self.brokers < number { 0 } else { port };
         Ports { kafka2: only(2, ports.kafka2), kafka3: only(3, ports.kafka3), ..ports }

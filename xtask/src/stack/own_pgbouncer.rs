@@ -14,7 +14,7 @@ use super::{properties, provision};
 #[derive(Debug)]
 pub struct OwnPgBouncer {
     url: String,
-    // Dropped in this order: the server ends before its port and its files are given up.
+    // Dropped in this order: the server ends before its port and its files are released.
     _server: GuardedProcess,
     _port: ReservedPort,
     _home: OwnDirectory,

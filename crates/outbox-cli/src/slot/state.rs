@@ -106,7 +106,7 @@ impl SlotState {
         })
     }
 
-    /// Checks that the slot may be changed: nobody reads it, and it is a logical slot of this database.
+    /// Checks that the slot may be changed: no process reads it, and it is a logical slot of this database.
     pub(crate) fn check_unused(&self) -> Result<(), Failure> {
         let name = &self.name;
         if let Some(reader) = self.reader_name() {

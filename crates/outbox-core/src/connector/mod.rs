@@ -251,7 +251,7 @@ enum Member {
     Other(IgnoredAny),
 }
 
-/// Connect takes numbers and booleans where it wants text.
+/// Connect accepts numbers and booleans in place of text.
 struct Scalar(String);
 
 impl<'de> Deserialize<'de> for Scalar {

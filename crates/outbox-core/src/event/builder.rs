@@ -140,8 +140,8 @@ impl EventBuilder {
         Self { causation_id: Some(id.try_into().map_err(Into::into)), ..self }
     }
 
-    /// Says that handling another event has caused this one: its id becomes the causation id, its correlation id, or
-    /// its id where it has none, the correlation id, and its trace continues. What was set before stays.
+    /// Says that handling another event has caused this one: its id becomes the causation id, and its correlation id
+    /// becomes the correlation id, or its id if it has none. Its trace continues. Parts that are already set stay.
     ///
     /// In a consumer's handler it is one line:
     /// ```
@@ -174,8 +174,7 @@ impl EventBuilder {
     }
 
     /// Says that the event belongs to the current span of `tracing`, as `tracing-opentelemetry` knows it: its
-    /// `traceparent` and `tracestate` are that span's. Where there is no span, or no OpenTelemetry layer, nothing
-    /// changes.
+    /// `traceparent` and `tracestate` are that span's. Without a span or an OpenTelemetry layer, nothing changes.
     #[cfg(feature = "tracing-opentelemetry")]
     pub fn in_current_span(self) -> Self {
         match super::current_span::trace_context() {

@@ -8,7 +8,7 @@ use crate::DecodedEvent;
 
 impl DecodedEvent {
     /// Makes a span of `tracing` a child of the trace that the event belongs to, as `tracing-opentelemetry` knows it,
-    /// before the span is entered. Where the event reports no trace, nothing changes.
+    /// before the span is entered. If the event has no trace, nothing changes.
     ///
     /// A consumer's handlers continue with the traces of their events by `on_span(|span, event|
     /// event.continue_trace(span))`.

@@ -5,7 +5,7 @@ use crate::Error;
 
 /// A W3C `tracestate` (Trace Context, level 1): up to 32 members `key=value`, which the systems of a trace add.
 ///
-/// It belongs to a [`Traceparent`](crate::event::Traceparent). It may be dropped on the way: a table without a column
+/// It belongs to a [`Traceparent`](crate::event::Traceparent). It may be dropped in transit: a table without a column
 /// for it, and a connector that does not place it, are no errors.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Tracestate(Box<str>);

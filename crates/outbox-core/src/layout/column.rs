@@ -215,8 +215,7 @@ impl Column {
 
     /// Gives the column's DEFAULT, as the catalogue reports it (`pg_get_expr(adbin, adrelid)` of `pg_attrdef`).
     ///
-    /// It is part of the records: Debezium puts it into the column's schema, and where a row has NULL it writes the
-    /// default instead.
+    /// It is part of the records: Debezium puts it into the column's schema, and writes the default if a row has NULL.
     #[must_use]
     pub fn default_expression(mut self, expression: &str) -> Self {
         self.default = ColumnDefault::parse(self.ty, expression);
@@ -290,7 +289,7 @@ impl Column {
         self.header.as_deref()
     }
 
-    /// Returns what Debezium takes for the column's default, where it takes any.
+    /// Returns the value that Debezium uses as the column's default; `None` if it uses none.
     pub(crate) fn default(&self) -> Option<&ColumnValue> {
         self.default.as_ref().map(ColumnDefault::value)
     }

@@ -14,7 +14,7 @@ impl Row {
     /// Creates a row of the layout's columns, in their order.
     ///
     /// # Errors
-    /// A value is missing or too many, is not of its column's type, or is NULL where that is not allowed.
+    /// A value is missing or too many, is not of its column's type, or is NULL although the column is NOT NULL.
     pub fn new(layout: &TableLayout, values: Vec<ColumnValue>) -> Result<Self, Error> {
         if values.len() != layout.columns.len() {
             let reason = format!("a row has {} columns, not {}", layout.columns.len(), values.len());

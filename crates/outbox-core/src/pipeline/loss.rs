@@ -2,8 +2,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Loss {
-    /// `table.expand.json.payload`: null members and empty arrays vanish, numbers are rewritten, and some payloads
-    /// stop the connector's task for good (integers beyond 64 bits, arrays at the top, objects of unlike members).
+    /// `table.expand.json.payload`: null members and empty arrays vanish, numbers are rewritten, and some payloads stop
+    /// the connector's task permanently (integers beyond 64 bits, arrays at the top, objects of unlike members).
     JsonExpansion,
     /// Columns that may be NULL as key, as header or to route by, as Debezium takes them: an event with a null key has
     /// no order, some clients cannot read a header with a null value, and a row that is routed by NULL has no record.

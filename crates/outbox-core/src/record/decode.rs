@@ -21,7 +21,7 @@ impl Pipeline {
     /// A record with an `id` header is an event, also one without a value (`route.tombstone.on.empty.payload`).
     ///
     /// # Errors
-    /// [`Error::is_undecodable`] where the record is not what the pipeline writes; the error names the part.
+    /// [`Error::is_undecodable`] if the pipeline does not write such a record; the error names the part.
     pub fn decode(&self, record: Record) -> Result<Decoded, Error> {
         Ok(match self.decode_parts(record.parts())? {
             Decoded::Event(event) => Decoded::Event(event),

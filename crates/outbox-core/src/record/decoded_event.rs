@@ -61,7 +61,7 @@ impl DecodedEvent {
         self.set_other(field, text)
     }
 
-    /// Returns where a part is kept that is a short text.
+    /// Returns the field of a part that is a short text.
     #[inline]
     pub(super) fn slot(&mut self, field: EventField) -> Option<&mut Option<ShortText>> {
         Some(match field {
@@ -154,7 +154,7 @@ impl DecodedPayload {
         }
     }
 
-    /// Returns the payload as text, where it is text.
+    /// Returns the payload as text, if it is text.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {

@@ -21,8 +21,8 @@ impl Pipeline {
     /// digits of expanded numbers (Java before 19 writes some with a digit too many).
     ///
     /// # Errors
-    /// [`Error::is_unencodable`] where the connector's task would fail, [`Error::is_invalid_event`] where the topic's
-    /// name is not legal, [`Error::is_filtered`] if a transformation drops the record.
+    /// [`Error::is_unencodable`] if the connector's task would fail, [`Error::is_invalid_event`] if the topic's name is
+    /// not legal, [`Error::is_filtered`] if a transformation drops the record.
     pub fn encode(&self, row: &Row) -> Result<Record, Error> {
         self.encode_ref(row).map(RecordRef::into_owned)
     }

@@ -28,9 +28,9 @@ use super::{DecodeHints, Record};
 pub struct RecordParts<'a, H> {
     /// The topic.
     pub topic: &'a str,
-    /// The key; null where there is none.
+    /// The key; `None` if it is null.
     pub key: Option<&'a [u8]>,
-    /// The value; null where there is none. A payload shares its memory.
+    /// The value; `None` if it is null. A payload shares its memory.
     pub value: Option<Bytes>,
     /// An iterator over the headers' names, as text or as bytes, and values, in any order; of two with one name the
     /// first counts.

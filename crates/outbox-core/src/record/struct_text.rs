@@ -73,7 +73,7 @@ impl Pipeline {
         match expand::expand_as_text(text, &self.router().payload, options, self.largest_expansion()) {
             Outcome::Expanded { json: text, .. } => Ok(Some(text.into())),
             Outcome::Kept => stored,
-            // Without an envelope nothing looks at the schema, which does not describe the text.
+            // Without an envelope, the schema is not used, which does not describe the text.
             Outcome::KeptWithoutSchema | Outcome::Fatal(_) if !self.router().has_envelope() => stored,
             Outcome::KeptWithoutSchema | Outcome::Fatal(_) if unexpandable == Unexpandable::Verbatim => stored,
             Outcome::Fatal(reason) => Err(Error::encode(&*self.router().payload, reason)),

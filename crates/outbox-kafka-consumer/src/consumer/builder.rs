@@ -259,7 +259,7 @@ impl<D: Driver> Builder<D> {
         self
     }
 
-    /// Sets what is done where the topic does not hold the group's position any more: the partition stops, unless set.
+    /// Sets the policy if the topic does not hold the group's position any more: the partition stops, unless set.
     pub fn on_offset_out_of_range(mut self, then: OnOffsetOutOfRange) -> Self {
         self.options.on_offset_out_of_range = then;
         self

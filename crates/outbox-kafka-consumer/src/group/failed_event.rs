@@ -74,7 +74,7 @@ pub struct FailedEvent {
     pub first_failed_at: OffsetDateTime,
     /// The time at which it failed last.
     pub last_failed_at: OffsetDateTime,
-    /// The time of the next attempt; none for a dead letter, and behind another event.
+    /// The time of the next attempt; `None` for a dead letter, and for an event that waits behind another one.
     pub next_attempt_at: Option<OffsetDateTime>,
 }
 

@@ -10,12 +10,12 @@ use crate::Received;
 ///
 /// Every `async fn(&Transaction<'_>, Received<E>) -> HandlerResult` is a handler, and so is
 /// [`with`](super::with)`(state, f)` for an `async fn(&State, &Transaction<'_>, Received<E>) -> HandlerResult`.
-/// Implement it for a type of your own where that is clearer. `Marker` only keeps these apart: leave it out.
+/// Implement it for a type of your own if that is clearer. `Marker` only keeps these apart: leave it out.
 ///
 /// # Delivery
 /// - The handler's statements and the fact that its event was handled commit in one transaction, after it returned
-///   `Ok`. So each event takes effect once, also where its record comes twice. Do not commit or roll back yourself: a
-///   COMMIT fails, and either pauses the partition at the event.
+///   `Ok`. So each event takes effect once, even if its record is delivered twice. Do not commit or roll back yourself:
+///   a COMMIT fails, and either pauses the partition at the event.
 /// - Change settings such as role and `search_path` by `SET LOCAL` or `set_config(…, true)`. An event whose handler
 ///   does gets its own transaction, unless it sets them back. `SET` outlives the transaction: the consumer undoes it,
 ///   closes the connection, and pauses the partition after the event. Custom settings such as `app.tenant` are only

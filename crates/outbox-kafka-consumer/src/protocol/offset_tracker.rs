@@ -99,8 +99,8 @@ mod tests {
     }
 
     proptest! {
-        /// In any order in which lanes finish, below the position everything is done, and in the end it is behind
-        /// everything.
+        /// In any order in which lanes finish, everything below the position is done, and at the end the position is
+        /// after all offsets.
         #[test]
         fn below_the_position_everything_is_done(
             dealt in prop::collection::btree_set(0_i64..60, 0..40),

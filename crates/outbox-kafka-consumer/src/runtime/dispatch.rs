@@ -135,7 +135,7 @@ impl Dispatcher {
         self.next.is_some() || !self.records.is_empty()
     }
 
-    /// Moves the position over the offsets without a record (markers, aborted or compacted ones) behind those that were
+    /// Moves the position over the offsets without a record (markers, aborted or compacted ones) after those that were
     /// dealt. Nothing happens while there is work.
     pub fn pass_read(&self) {
         if !self.has_work() && self.read_to > 0 {
@@ -156,8 +156,8 @@ impl Dispatcher {
     }
 
     /// Deals what there is room for, one record at least. To be called again while there [is work](Self::has_work).
-    /// Dropping it on the way loses nothing; where the next one is alone, its start may be recorded, and the partition
-    /// is to be opened again.
+    /// Dropping the future loses nothing. If the next event is isolated, its start may be recorded, and the partition
+    /// must be opened again.
     pub async fn deal_next(&mut self) -> Result<(), Error> {
         if self.is_next_alone() { self.deal_alone().await } else { self.deal().await }
     }
@@ -278,7 +278,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Returns the ids of the next events, and the offset behind the last one of them.
+    /// Returns the ids of the next events, and the offset after the last one of them.
     fn ids_ahead(&self, offset: i64, id: Option<Uuid>) -> (Vec<Uuid>, i64) {
         let mut hints = DecodeHints::default();
         let ahead = self.records.iter().take(LOOK_AHEAD);

@@ -39,7 +39,7 @@ pub struct Item {
 }
 
 pub enum Todo {
-    /// The event is taken out when the handler gets it, and decoded again where that was without success.
+    /// The event is taken out when the handler gets it, and decoded again if the handler failed.
     Handle { event: Option<Box<DecodedEvent>>, route: Arc<Route> },
     /// The handler outside of the transaction has returned: only that is to be recorded.
     Called { route: Arc<Route> },

@@ -55,7 +55,7 @@ impl Memory {
     }
 }
 
-/// The reason why a reader has ended, and where the next one is to begin.
+/// The reason why a reader has ended, and the offset at which the next one begins.
 pub struct Interrupted {
     pub next: i64,
     pub error: Error,

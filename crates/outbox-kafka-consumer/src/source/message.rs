@@ -30,8 +30,8 @@ pub enum Headers {
 }
 
 impl Message {
-    /// Reads the event; the message stays, to be kept where the event cannot be handled.
-    /// `hints` are of the partition's last record.
+    /// Reads the event; the message is kept, in case the event cannot be handled. `hints` are of the partition's last
+    /// record.
     pub fn decode(&self, pipeline: &Pipeline, topic: &str, hints: &mut DecodeHints) -> Result<Decoded<()>, Error> {
         match self {
             Self::Native(record) => self.decode_with(pipeline, RecordParts::new(topic, record.headers()), hints),

@@ -8,7 +8,7 @@ use super::driver::Command;
 use super::{Fence, PgError, SettingsCheck, Store, Transaction};
 use crate::{Error, Isolation};
 
-/// An event on its way into the inbox.
+/// An event that enters the inbox.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// `None` if the record cannot be decoded: only its key is looked up.

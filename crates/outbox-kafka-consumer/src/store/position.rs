@@ -184,7 +184,7 @@ mod tests {
     const LEVEL: Isolation = Isolation::ReadCommitted;
     const CHECK: SettingsCheck = SettingsCheck::Listed;
 
-    /// A group with one partition, whose lease anybody may take.
+    /// A group with one partition, whose lease is free.
     struct Group {
         env: Option<TestEnv>,
         store: Store,

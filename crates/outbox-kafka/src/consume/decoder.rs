@@ -243,7 +243,7 @@ impl Records {
                 Ok(taken) => taken,
                 Err(cause) => {
                     self.left = 0;
-                    // A batch that claims more records than its offsets allow ends behind its last offset.
+                    // A batch that claims more records than its offsets allow ends after its last offset.
                     let offset = self.previous.saturating_add(1).max(*next);
                     *next = offset;
                     return Err(Unreadable { offset, first: self.header.base_offset, last, cause });

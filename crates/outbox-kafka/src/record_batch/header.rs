@@ -15,7 +15,7 @@ pub struct BatchHeader {
     pub leader_epoch: i32,
     /// The idempotent producer that wrote the batch, and its first sequence number.
     pub producer: Producer,
-    /// The sequence of the record at the last offset; -1 where there is no producer.
+    /// The sequence of the record at the last offset; -1 without a producer.
     pub last_sequence: i32,
     /// The first record's timestamp, in milliseconds since 1970.
     pub base_timestamp: i64,

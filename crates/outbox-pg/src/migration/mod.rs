@@ -56,8 +56,7 @@ enum Newer {
 pub struct Applied {
     /// The versions that were applied now; empty if the schema was up to date.
     pub versions: Vec<i32>,
-    /// The life that rows have from now on, where the table had another, or its triggers were not as this version makes
-    /// them.
+    /// The new row life, if the table had another one, or its triggers were not those of this version.
     pub row_life: Option<RowLife>,
     /// The additional statements that were run, because the table lacked a column of the layout, or the publication was
     /// missing.
@@ -89,7 +88,7 @@ const OTHER_SQL: &str =
 
 impl Migrations {
     /// Steps of a component, in the order of their versions, in the schema that holds `schema_migration`. The schema is
-    /// created where it is missing.
+    /// created if it is missing.
     pub fn new(component: impl Into<String>, schema: Identifier, steps: Vec<Migration>) -> Self {
         let latest = steps.iter().map(|step| step.version).max().unwrap_or_default();
         let (newer, outbox, guarded, publication) = (Newer::Refuse, None, None, None);
@@ -236,7 +235,7 @@ impl Migrations {
     }
 
     /// Returns the SQL that creates the schema if it is missing. `CREATE SCHEMA IF NOT EXISTS` needs the privilege to
-    /// create schemas even where there is nothing to create.
+    /// create schemas even if the schema exists.
     fn create_schema(&self) -> String {
         let body = format!(
             "BEGIN IF to_regnamespace({}) IS NULL THEN CREATE SCHEMA {}; END IF; END",

@@ -125,7 +125,7 @@ impl Migrations {
         }
     }
 
-    /// Returns what [`apply`](Self::apply) runs on a database where nothing is applied yet.
+    /// Returns what [`apply`](Self::apply) runs on an empty database.
     #[must_use]
     pub fn script(&self) -> MigrationPlan {
         if self.publication.is_some() {

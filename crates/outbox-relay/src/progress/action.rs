@@ -33,7 +33,7 @@ pub enum ReadFrom {
     Offset(i64),
 }
 
-/// A batch on its way. The same rows under the same numbers for as long as its outcome is unknown.
+/// A batch in flight. It has the same rows under the same sequence numbers as long as its outcome is unknown.
 #[derive(Debug)]
 pub struct Batch<'a, R> {
     pub producer: Producer,
@@ -80,7 +80,7 @@ pub struct Tail {
     pub cut: bool,
 }
 
-/// The time at which a batch came to where the broker says that it is.
+/// The time at which a batch was appended at the reported offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
     /// The answer is that of a batch which was appended with this request.

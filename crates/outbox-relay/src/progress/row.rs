@@ -39,7 +39,7 @@ pub struct Unplaced {
     pub owner: TransactionId,
 }
 
-/// A row that cannot be written where it belongs. Its transaction stays unconfirmed until the row is dead-lettered.
+/// A row that cannot be written to its topic. Its transaction stays unconfirmed until the row is dead-lettered.
 #[derive(Debug)]
 #[must_use = "the slot does not move past this row before it is dead-lettered"]
 pub struct Poison<R> {

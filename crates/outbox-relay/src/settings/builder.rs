@@ -111,7 +111,7 @@ impl RelaySettingsBuilder {
         }
     }
 
-    /// Adds the settings of the Connect worker, as Connect does: the converters, where the connector names none, and
+    /// Adds the settings of the Connect worker, as Connect does: the converters, if the connector names none, and
     /// `producer.compression.type`, `producer.max.request.size` and `producer.metadata.max.age.ms`. The worker's
     /// `config.providers` name the providers of placeholders.
     pub fn worker_config(self, properties: &Properties) -> Self {

@@ -97,7 +97,7 @@ pub struct RelaySettings {
 
 impl RelaySettings {
     /// Returns what a key of a connector's configuration means to the relay, where its EventRouter is called `router`;
-    /// `None` where the key is unknown. Of a key that is honoured, some values may still be refused.
+    /// `None` if the key is unknown. Of a key that is honoured, some values may still be refused.
     #[must_use]
     pub fn effect_of_key(key: &str, router: &str) -> Option<KeySupport> {
         KeyTable::for_router(router).support(key)

@@ -55,7 +55,7 @@ impl Account {
         chown(path, Some(self.uid), Some(self.gid)).map_err(PostgresError::file("change the owner of", path))
     }
 
-    /// Returns whether the user may pass through every directory on the way to `path`, and through `path` itself.
+    /// Returns whether the user may traverse every directory above `path`, and `path` itself.
     #[must_use]
     pub fn can_reach(&self, path: &Path) -> bool {
         path.ancestors().filter_map(|directory| fs::metadata(directory).ok()).all(|directory| {

@@ -89,7 +89,7 @@ impl Postgres {
         self.0.url(SUPERUSER)
     }
 
-    /// Returns where it listens.
+    /// Returns the server's address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.0.address()
@@ -133,7 +133,7 @@ impl PostgresBuilder {
         Self { downloaded: false, durability: Durability::default(), settings: settings.into() }
     }
 
-    /// Uses the version that this crate downloads even where one is installed, so that all machines run the same.
+    /// Uses the version that this crate downloads even if another one is installed, so that all machines run the same.
     ///
     /// `OUTBOX_POSTGRES_BIN` takes precedence.
     #[cfg(feature = "download")]

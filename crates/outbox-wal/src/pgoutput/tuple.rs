@@ -19,7 +19,7 @@ pub enum TupleData<'a> {
     Unchanged,
     /// The value's text form.
     Text(&'a [u8]),
-    /// Only sent where the option `binary` is set.
+    /// A value in binary form, which is sent only with the option `binary`.
     Binary(&'a [u8]),
 }
 

@@ -87,7 +87,7 @@ impl KafkaCluster {
         self.node(broker)?.process().stop()
     }
 
-    /// Starts a broker where it listened before, with what it has stored, unless it runs.
+    /// Starts a broker on its former port with its stored data, unless it runs.
     ///
     /// Waits until the cluster counts it among its brokers. Its replicas may still be behind.
     pub fn start(&self, broker: i32) -> Result<(), StackError> {

@@ -27,7 +27,7 @@ pub(super) struct User {
 }
 
 const LOGIN: &str = "org.apache.kafka.common.security";
-/// Accepts tokens that nobody has signed. It is Kafka's own, for tests.
+/// The callback handler that accepts unsigned tokens. It is part of Kafka, for tests.
 const VALIDATOR: &str =
     "org.apache.kafka.common.security.oauthbearer.internals.unsecured.OAuthBearerUnsecuredValidatorCallbackHandler";
 pub(super) const SCRAM: [&str; 2] = ["SCRAM-SHA-256", "SCRAM-SHA-512"];

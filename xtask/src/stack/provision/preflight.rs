@@ -42,7 +42,7 @@ static MAVEN: Needed = Needed {
     homebrew: "maven",
 };
 
-/// It is downloaded where it cannot be installed.
+/// PostgreSQL, which is downloaded if it cannot be installed.
 static POSTGRES: Needed = Needed {
     name: "PostgreSQL 14 or newer",
     is_installed: || postgres::installed_postgres().is_some(),
@@ -138,7 +138,7 @@ fn for_servers(options: &StackOptions) -> Vec<&'static Needed> {
     needed
 }
 
-/// Installs what is missing where that is possible, and returns what is still missing.
+/// Installs the missing programs if possible, and returns those that are still missing.
 fn install<'a>(options: &StackOptions, needed: &[&'a Needed]) -> Result<Vec<&'a Needed>, StackError> {
     let missing = |needed: &[&'a Needed]| needed.iter().copied().filter(|it| !(it.is_installed)()).collect::<Vec<_>>();
     let before = missing(needed);

@@ -34,7 +34,7 @@ enum Values {
     Any,
     /// None.
     Never { reason: &'static str },
-    /// These; `default` is what counts where the key is absent.
+    /// These; `default` counts if the key is absent.
     Only { default: &'static str, values: &'static [&'static str], reason: &'static str },
     /// Any, with a warning unless the value is one of these.
     Noted { default: &'static str, quiet: &'static [&'static str], reason: &'static str },
@@ -167,7 +167,7 @@ impl Rule {
         self.key.ends_with('*')
     }
 
-    /// Returns whether an absent key is looked at as well.
+    /// Returns whether the rule also covers an absent key.
     pub(super) fn has_default(&self) -> bool {
         matches!(self.values, Values::Only { .. } | Values::Noted { .. }) && !self.is_family()
     }

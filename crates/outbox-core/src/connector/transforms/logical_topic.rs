@@ -52,7 +52,7 @@ impl LogicalTopic {
         Ok(Self { route, key_field: is_added.then_some(field) })
     }
 
-    /// Returns the new topic of records, unless they keep their topic and everything else.
+    /// Returns the new topic of records; `None` if they are unchanged.
     pub(super) fn topic(&self, topic: &str) -> Result<Option<String>, Error> {
         Ok(self.route.matched(topic)?.filter(|new| !new.is_empty()))
     }

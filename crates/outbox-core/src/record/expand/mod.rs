@@ -73,8 +73,8 @@ fn expanded(text: &str, payload_column: &str, options: Expansion, limit: usize, 
     }
 }
 
-/// Writes a member of a message, an object or an array, by the schema that is inferred for it. Debezium's task fails
-/// where there is none.
+/// Writes a member of a message, an object or an array, by the schema that is inferred for it. Debezium's task fails if
+/// there is none.
 pub(super) fn nested(json: &str, name: &str, nulls: NullMembers, limit: usize) -> Outcome {
     let too_large = || Outcome::Fatal(format!("it would take more than {limit} bytes"));
     if json::depth(json) > MAX_DEPTH {

@@ -14,7 +14,7 @@ pub(super) enum Node {
 }
 
 impl Node {
-    /// Reads the first value of a text that starts with valid JSON; `None` where a member's name is not Unicode.
+    /// Reads the first value of a text that starts with valid JSON; `None` if a member's name is not Unicode.
     pub(super) fn parse(text: &str) -> Option<Self> {
         Parser { rest: text }.value()
     }
@@ -116,7 +116,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// Returns where a name is among the members. They are searched while they are few, and indexed when they are many.
+/// Returns the index of a name among the members. They are searched while they are few, and indexed when they are many.
 fn position(members: &[(String, Node)], places: &mut HashMap<String, usize>, name: &str) -> Option<usize> {
     if members.len() <= 16 {
         return members.iter().position(|(known, _)| known == name);

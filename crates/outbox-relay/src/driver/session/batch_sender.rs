@@ -216,7 +216,7 @@ pub struct BrokerSender {
     _task: Task,
 }
 
-/// A batch on its way, with the span that its outcome is recorded in.
+/// A batch in flight, with the span that its outcome is recorded in.
 pub struct Sending {
     pub id: PartitionId,
     pub batch: ToProduce,

@@ -23,7 +23,7 @@ impl Inbox {
         (Self(sender), receiver)
     }
 
-    /// Sends a report. After the end of the session nobody needs it.
+    /// Sends a report, which is discarded after the end of the session.
     pub fn send(&self, report: Report) {
         _ = self.0.send(report);
     }

@@ -11,7 +11,7 @@ pub enum Mutation {
     /// Under an inherited producer id, error 0 counts as written.
     NoReadAfterResume,
     NewProducerAfterTakeOver,
-    /// A producer id is inherited without a look at the slot.
+    /// A producer id is inherited without checking the slot.
     NoProofOfHold,
     /// The broker reports at first that it had a batch, and later no more.
     HideRepetitions,

@@ -34,7 +34,7 @@ pub struct World {
     take_overs: u32,
 }
 
-/// A produce request on its way.
+/// A produce request in flight.
 #[derive(Debug)]
 pub struct Flying {
     pub request: Request,

@@ -4,7 +4,7 @@ use kafka_protocol::ResponseError;
 
 use crate::broker::wire::Api;
 
-/// A fault, where it happens, and how often: everywhere and once if nothing else is said.
+/// A fault, with its place and its number of times. By default, it happens once, anywhere.
 ///
 /// ```
 /// use outbox_testkit::{Api, Fault, ResponseError};

@@ -70,7 +70,7 @@ mod tests {
         log.append(Batch::parse(&bytes, &rules()).unwrap(), 0).unwrap();
     }
 
-    /// Returns the base offset, the offset behind it, and the offsets and keys of the records of each batch.
+    /// Returns the base offset, the offset after the batch, and the offsets and keys of the records of each batch.
     fn described(log: &Log) -> Vec<(i64, i64, String)> {
         let described = log.batches.iter().map(|stored| {
             let records = records_of(&stored.bytes).into_iter();
