@@ -77,7 +77,7 @@ impl Shared {
                 Ok(()) => backoff.reset(),
                 Err(e) => {
                     let retry_in = backoff.delay();
-                    tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), ?retry_in, "cannot look for due events and move positions");
+                    tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), ?retry_in, "polling for due events failed, retrying");
                     tokio::time::sleep(retry_in).await;
                 }
             }
@@ -137,10 +137,10 @@ impl Shared {
             match purged.await {
                 Ok((0, 0)) => {}
                 Ok((events, freed)) => {
-                    tracing::debug!(target: "outbox.consumer", events, freed, "old events forgotten")
+                    tracing::debug!(target: "outbox.consumer", events, freed, "old inbox rows removed")
                 }
                 Err(e) => {
-                    tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "cannot forget old events, retrying");
+                    tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "removing old inbox rows failed, retrying");
                 }
             }
         }

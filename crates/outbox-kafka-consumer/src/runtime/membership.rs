@@ -141,7 +141,7 @@ impl Membership {
             self.owned.retain(|place, owned| {
                 let is_ours = still.contains(place);
                 if !is_ours {
-                    tracing::warn!(target: "outbox.consumer", topic = place.0, partition = place.1, "another consumer has the lease");
+                    tracing::warn!(target: "outbox.consumer", topic = place.0, partition = place.1, "lease taken by another consumer");
                     measure::lease("lost");
                     owned.abort.abort();
                     shared.forget_stopped(place);
@@ -251,7 +251,7 @@ impl Membership {
         match given.unwrap_or_else(|e| Err(Error::store("answer in time", e))) {
             Ok(()) => measure::lease("given back"),
             Err(e) => {
-                tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "lease not given back: it expires");
+                tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "lease not released: it expires");
             }
         }
     }

@@ -73,7 +73,7 @@ impl Otlp {
     pub(super) fn shut_down(&self) {
         let ended = [self.traces.shutdown(), self.metrics.shutdown()];
         for error in ended.into_iter().filter_map(Result::err) {
-            tracing::warn!(target: "outbox.relay", %error, "traces or metrics were not sent to the end");
+            tracing::warn!(target: "outbox.relay", %error, "export of the last traces or metrics failed");
         }
     }
 }

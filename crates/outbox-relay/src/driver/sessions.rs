@@ -98,7 +98,7 @@ impl<'a> Sessions<'a> {
             SessionEnd::Restart(reason) => {
                 let error = reason.into_error();
                 status.entered(Mode::Connecting, Some(ErrorChain::new(&error).to_string()));
-                tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&error), "starting again");
+                tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&error), "session ended: starting again");
                 RESTART
             }
             SessionEnd::TopicChanged(topic) => {
@@ -112,12 +112,12 @@ impl<'a> Sessions<'a> {
                 RESTART
             }
             SessionEnd::ToStream => {
-                tracing::info!(target: "outbox.relay", "large transaction ahead: streaming it");
+                tracing::info!(target: "outbox.relay", "large transaction in the backlog: streaming it");
                 self.plan.stream(window.end);
                 Duration::ZERO
             }
             SessionEnd::ToCopy => {
-                tracing::info!(target: "outbox.relay", "many small transactions lie ahead: reading a copy of the slot");
+                tracing::info!(target: "outbox.relay", "many small transactions in the backlog: reading a copy of the slot");
                 self.plan.copy();
                 Duration::ZERO
             }

@@ -42,7 +42,7 @@ async fn accept(status: RelayStatus, listener: TcpListener) {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(target: "outbox.relay", %error, "connection for metrics cannot be accepted");
+                tracing::warn!(target: "outbox.relay", %error, "connection to the HTTP server cannot be accepted");
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 continue;
             }

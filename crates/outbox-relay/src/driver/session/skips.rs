@@ -62,7 +62,7 @@ impl SkipList {
         let mut fates = self.lock();
         if let Some(fate) = fates.get_mut(position).filter(|fate| **fate == Disposition::Open) {
             *fate = Disposition::Unmatched;
-            tracing::warn!(target: "outbox.relay", %position, reason, "no row has a position that is to be skipped");
+            tracing::warn!(target: "outbox.relay", %position, reason, "no row has the position to skip");
         }
     }
 
