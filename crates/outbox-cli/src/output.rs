@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::exit::Failure;
 
-/// The form of what a command prints.
+/// The output format of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
     /// Tables and sentences for people

@@ -43,7 +43,7 @@ pub(crate) struct Uninstall {
     model: ModelOptions,
 }
 
-/// An outbox in the database, and what a removal would lose.
+/// An outbox in the database, and the events that a removal would lose.
 #[derive(Serialize)]
 struct Installed {
     /// The slot, if this database has it.
@@ -89,7 +89,7 @@ impl Uninstall {
         Ok(Exit::Success)
     }
 
-    /// Looks up what is installed. Fails if the slot is in use.
+    /// Looks up the installed objects. Fails if the slot is in use.
     async fn look(&self, client: &Client, pipeline: &Pipeline) -> Result<Installed, Failure> {
         let unread = |e| Failure::server("the catalogs cannot be read").caused_by(&e);
         let (slot, publication) = (pipeline.slot().as_str(), pipeline.publication().as_str());

@@ -7,8 +7,8 @@ use crate::json_fault::JsonFault;
 
 /// A failure in this crate, or in an implementation of [`Outbox`](crate::Outbox).
 ///
-/// One opaque type: ask it with the predicates. `Display` reports this layer only, with the field, the value
-/// and the rule; [`source`](StdError::source) holds what lies below.
+/// One opaque type: ask it with the predicates. `Display` reports this layer only, with the field, the value and the
+/// rule; [`source`](StdError::source) holds the cause.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -146,7 +146,7 @@ impl Error {
         std::iter::once(self).chain(&self.0.others)
     }
 
-    /// Returns whether a record is not what the pipeline writes.
+    /// Returns whether the pipeline does not write such a record.
     #[must_use]
     pub fn is_undecodable(&self) -> bool {
         matches!(self.0.kind, Kind::Decode { .. })

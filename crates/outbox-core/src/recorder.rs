@@ -9,7 +9,7 @@ use crate::{DomainEvent, Error, EventKind, Outbox, OutboxEvent, Payload, Pipelin
 
 /// An outbox in memory, for the tests of services. It stores enqueued events and applies the rules of a pipeline.
 ///
-/// It takes any transaction and knows nothing of commit and rollback. Clones share what they record.
+/// It takes any transaction and knows nothing of commit and rollback. Clones share the recorded events.
 #[derive(Clone, Debug)]
 pub struct RecordingOutbox {
     pipeline: Pipeline,
@@ -84,7 +84,7 @@ impl RecordingOutbox {
     /// Returns the events of this type that were enqueued, in order, read back from their payloads.
     ///
     /// # Panics
-    /// A payload is not the JSON of an `E`: what was enqueued under its name was something else.
+    /// A payload is not the JSON of an `E`, although it was enqueued under its name.
     #[track_caller]
     #[must_use]
     pub fn enqueued<E: DomainEvent + DeserializeOwned>(&self) -> Vec<E> {

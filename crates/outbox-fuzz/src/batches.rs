@@ -1,4 +1,4 @@
-//! Record batches: what a broker answers to a fetch.
+//! Record batches, as in a broker's answer to a fetch.
 
 use bytes::Bytes;
 use outbox_kafka::Record;

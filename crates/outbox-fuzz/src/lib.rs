@@ -1,5 +1,5 @@
-//! Targets for fuzzing: each takes any bytes, gives them to a parser of what comes from outside, and panics if a
-//! promise of the parser is broken.
+//! Targets for fuzzing: each passes any bytes to a parser of untrusted input, and panics if a promise of the parser is
+//! broken.
 //!
 //! | target | parser | promise |
 //! | --- | --- | --- |

@@ -53,7 +53,7 @@ impl<E> Received<E> {
         self.event
     }
 
-    /// Returns what the record reported next to and with the payload: the event's id, type, headers, trace, time.
+    /// Returns the envelope of the event: its id, type, headers, trace and time.
     #[must_use]
     pub fn envelope(&self) -> &DecodedEvent {
         &self.envelope

@@ -102,8 +102,8 @@ impl Cluster {
         Some(brokers.fold(first, |common, broker| common.common(broker)))
     }
 
-    /// Checks that the brokers serve what idempotent produce and reading logs need. Call it after a success of
-    /// [`probe`](Self::probe).
+    /// Checks that the brokers serve the requests for idempotent produce and for reading logs. Call it after a success
+    /// of [`probe`](Self::probe).
     ///
     /// # Errors
     /// A broker lacks a request: the error names both, and [`Error::is_unsupported`].

@@ -4,8 +4,8 @@ use super::{Capabilities, Compression, ErrorCode};
 
 /// The compression for each topic: the preferred one, or the strongest that the brokers accept.
 ///
-/// The order is zstd, lz4 or snappy, then gzip, then none. It holds no connection: the caller reports what brokers
-/// answer. A batch that was rejected for its compression can be encoded again under the same sequence numbers, because
+/// The order is zstd, lz4 or snappy, then gzip, then none. It holds no connection: the caller reports the brokers'
+/// answers. A batch that was rejected for its compression can be encoded again under the same sequence numbers, because
 /// a broker that rejects a batch appends nothing of it.
 #[derive(Debug)]
 pub struct CompressionChoice {
@@ -141,7 +141,7 @@ mod tests {
             let mut choice = CompressionChoice::new(preferred);
             let sent = send(&mut choice, "a", only(Compression::None));
             assert_eq!(sent, [preferred, Compression::Gzip, Compression::None]);
-            // Other topics start with what was accepted.
+            // Other topics start with the accepted compression.
             assert_eq!(choice.of("b"), Compression::None);
             assert_eq!(send(&mut choice, "b", only(Compression::None)), [Compression::None]);
         }

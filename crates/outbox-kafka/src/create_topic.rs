@@ -11,7 +11,7 @@ use super::error::{Error, Kind};
 use super::retries::Retries;
 use super::{Cluster, ErrorCode, OffsetAt, Topic};
 
-/// The way in which a topic is made. What is `None` is left to the broker.
+/// The way in which a topic is made. The broker decides the parts that are `None`.
 #[derive(Clone, Debug, Default)]
 pub struct NewTopic {
     /// The topic's name.

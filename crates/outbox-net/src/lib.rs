@@ -37,8 +37,8 @@
 //! # Features
 //!
 //! - `client`: connections, TLS, secrets and properties files. Without it, the crate does no I/O.
-//! - `tokio-postgres`, `sqlx`: an error chain leaves out what PostgreSQL quotes of rows, in errors of these drivers.
-//!   With both, `SqlxParam` and `sqlx_value` let statements that are written for tokio-postgres run on sqlx.
+//! - `tokio-postgres`, `sqlx`: an error chain omits the values that PostgreSQL quotes from rows, in errors of these
+//!   drivers. With both, `SqlxParam` and `sqlx_value` let statements that are written for tokio-postgres run on sqlx.
 
 mod backoff;
 #[cfg(feature = "client")]

@@ -9,7 +9,7 @@ use crate::session::DriverError;
 
 /// A failure of the outbox's table, publication or slot.
 ///
-/// `Display` reports this layer only; [`source`](StdError::source) holds what PostgreSQL said.
+/// `Display` reports this layer only; [`source`](StdError::source) holds the error of PostgreSQL.
 pub struct Error(Box<Inner>);
 
 struct Inner {

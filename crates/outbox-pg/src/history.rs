@@ -1,5 +1,5 @@
-//! Which slots a pipeline has had, and what each has confirmed: the table `<table>_slots`. PostgreSQL forgets a slot
-//! that is dropped, and a slot that is created again looks like one that has confirmed everything.
+//! The history of a pipeline's slots and their confirmed positions, in the table `<table>_slots`. PostgreSQL forgets a
+//! slot that is dropped, and a slot that is created again looks like one that has confirmed everything.
 
 use outbox_core::Pipeline;
 
@@ -115,7 +115,8 @@ impl<'a, 'c> History<'a, 'c> {
         self.update("ended_at = clock_timestamp()", "created_at IS NOT NULL AND ended_at IS NULL").await
     }
 
-    /// Brings the record up to date with the slot, and returns what the slot has confirmed; `None` if there is no slot.
+    /// Brings the record up to date with the slot, and returns the slot's confirmed position; `None` if there is no
+    /// slot.
     pub(crate) async fn observe(&self) -> Result<Option<Confirmed>, Error> {
         let latest = self.latest().await?;
         let sql = "SELECT FROM pg_replication_slots
@@ -142,8 +143,9 @@ impl<'a, 'c> History<'a, 'c> {
         Ok(Some(Confirmed { slots: vec![slot], gaps: self.gaps().await?, gone: Vec::new() }))
     }
 
-    /// Brings the records of all slots of the table up to date, and returns what all of them have confirmed; `None` if
-    /// the pipeline's own is not there. Another pipeline may publish the same rows through another slot.
+    /// Brings the records of all slots of the table up to date, and returns the positions that all of them have
+    /// confirmed; `None` if the pipeline's own is not there. Another pipeline may publish the same rows through another
+    /// slot.
     pub(crate) async fn observe_all(&self) -> Result<Option<Confirmed>, Error> {
         let Some(mut confirmed) = self.observe().await? else { return Ok(None) };
         for slot in self.others().await? {
@@ -199,8 +201,8 @@ impl<'a, 'c> History<'a, 'c> {
         Ok(row.and_then(|row| row.get(0)))
     }
 
-    /// Returns the transactions that were committed between what one slot confirmed and what the next one publishes,
-    /// without those that are released.
+    /// Returns the transactions that were committed after the last confirmed position of one slot and before the first
+    /// one that the next slot publishes, without those that are released.
     pub(crate) async fn gaps(&self) -> Result<Vec<Gap>, Error> {
         let sql = format!(
             "SELECT incarnation, previous::xid::text, created_xid::xid::text FROM (

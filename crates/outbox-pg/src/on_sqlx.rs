@@ -59,7 +59,7 @@ impl SlotOptions {
 }
 
 impl Readiness {
-    /// Checks what [`check`](Self::check) does, on a connection of sqlx.
+    /// Checks the same as [`check`](Self::check), on a connection of sqlx.
     ///
     /// # Errors
     /// As [`check`](Self::check).
@@ -69,7 +69,7 @@ impl Readiness {
 }
 
 impl Privileges {
-    /// Checks what [`check`](Self::check) does, on a connection of sqlx.
+    /// Checks the same as [`check`](Self::check), on a connection of sqlx.
     ///
     /// # Errors
     /// As [`check`](Self::check).

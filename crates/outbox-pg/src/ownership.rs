@@ -56,8 +56,8 @@ pub(crate) async fn problems_of_migration(client: &Session<'_>, layout: &TableLa
     found(client, layout, &foreign_to_migration(), &params).await
 }
 
-/// Returns the statements of PL/pgSQL that raise an exception for what [`problems_of_migration`] finds; `item` is a
-/// record.
+/// Returns the statements of PL/pgSQL that raise an exception for each problem that [`problems_of_migration`] finds;
+/// `item` is a record.
 pub(crate) fn refuse(layout: &TableLayout) -> String {
     let names = Names::of(layout);
     let array = |names: &[String]| names.iter().map(|name| literal(name)).collect::<Vec<_>>().join(", ");

@@ -103,9 +103,9 @@ impl Republish {
         }
     }
 
-    /// Publishes the rows that no slot has published, as far as is known: those committed between what a slot had
-    /// confirmed and the creation of the next one, and those that were in the table before the first slot. Some may
-    /// have been published.
+    /// Publishes the rows that no slot has published, as far as is known: those committed after the last confirmed
+    /// position of a slot and before the creation of the next one, and those that were in the table before the first
+    /// slot. Some may have been published.
     #[must_use]
     pub fn missed(pipeline: Pipeline) -> Self {
         Self { rows: Rows::Missed, ..Self::rows(pipeline) }

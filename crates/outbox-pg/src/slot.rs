@@ -36,7 +36,7 @@ pub enum SlotCreation {
 /// [`Migrations::outbox`](crate::Migrations::outbox), and the server `wal_level = logical`.
 ///
 /// Without a table (`RowLife::Message`) nothing records the slots, so one that was there and is gone is created again.
-/// What was committed between is lost.
+/// Events that were committed in between are lost.
 ///
 /// # Errors
 /// As [`SlotOptions::create`] with the default options: a slot that was there and is gone is not created again.
@@ -71,8 +71,8 @@ impl Default for SlotOptions {
 }
 
 impl SlotOptions {
-    /// Creates a slot again that was there before, and drops one that is lost. What was committed between stays
-    /// unpublished until [`Republish::missed`](crate::Republish::missed), and is kept until then.
+    /// Creates a slot again that was there before, and drops one that is lost. Events that were committed in between
+    /// stay unpublished until [`Republish::missed`](crate::Republish::missed), and are kept until then.
     #[must_use]
     pub fn recreate(self) -> Self {
         Self { is_recreated: true, ..self }

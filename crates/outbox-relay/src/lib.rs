@@ -30,7 +30,7 @@
 //! # Settings
 //!
 //! - [`RelaySettings::builder`] takes a connector's configuration, [`RelaySettings::from_connector_json`] its file.
-//!   [`ConfigurationCheck`] reports what the relay rejects, and what has another effect than in Debezium.
+//!   [`ConfigurationCheck`] reports rejected settings, and settings with another effect than in Debezium.
 //! - [`PoisonPolicy`] decides what happens to a row that can never become a record.
 //! - [`KafkaSecurity`] and [`PostgresSettings`] hold TLS and logins. Secrets are read again for each connection.
 //!

@@ -18,7 +18,7 @@ pub(crate) struct Position {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Origin(Box<str>);
 
-/// The name of the one header that the relay adds to what the EventRouter writes.
+/// The name of the header that the relay adds to the EventRouter's.
 pub(crate) const HEADER: &str = "outbox.position";
 
 impl Origin {

@@ -34,7 +34,7 @@ impl Included {
         self.messages.as_ref()
     }
 
-    /// Returns a source of what the configuration includes.
+    /// Returns the source of the slot and the publication, with messages if the configuration includes some.
     pub fn source(&self, slot: &str, publication: &str) -> Source {
         let source = Source::new(slot, publication);
         if self.messages.is_some() { source.with_messages() } else { source }
@@ -71,7 +71,7 @@ impl Included {
 pub enum Candidates {
     /// Those of the database: `table.include.list` names tables.
     Database,
-    /// Those of the publication: without that list, the publication alone says what is read.
+    /// Those of the publication: without that list, the publication alone decides.
     Publication,
 }
 

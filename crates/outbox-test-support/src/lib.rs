@@ -1,7 +1,7 @@
 //! The environment of a test: a database, an outbox, a replication slot and topics that no other test uses.
 //!
-//! [`TestEnv::builder`] sets up what a test asks for, on the servers of `cargo xtask stack up` or on others. Dropping
-//! the environment removes everything, also if the test panics. A missing server panics with the remedy.
+//! [`TestEnv::builder`] sets up the parts that a test needs, on the servers of `cargo xtask stack up` or on others.
+//! Dropping the environment removes everything, also if the test panics. A missing server panics with the remedy.
 //!
 //! ```no_run
 //! use outbox_core::OutboxEvent;

@@ -72,7 +72,7 @@ impl PublishedRecords {
         Ok(record)
     }
 
-    /// Returns what a connector says of itself, unless `extended.headers.enabled` is false.
+    /// Returns the connector's context headers, unless `extended.headers.enabled` is false.
     fn connector_headers(&self, run: Uuid) -> Vec<(String, Option<Bytes>)> {
         let config = self.pipeline.config();
         let is_off = |value: &str| value.trim().eq_ignore_ascii_case("false");

@@ -22,8 +22,8 @@ pub(super) enum Reach {
     ToEnd,
 }
 
-/// Reads what a slot holds from temporary copies of it, by function: this is several times as fast as the stream. The
-/// slot itself is not moved. Dropping this value closes the connections, and with them the copies are dropped.
+/// Reads the backlog of a slot from temporary copies of it, by function: this is several times as fast as the stream.
+/// The slot itself is not moved. Dropping this value closes the connections, and with them the copies are dropped.
 pub struct CatchUp {
     pipe: PipeReceiver,
     until: Lsn,

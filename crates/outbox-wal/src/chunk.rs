@@ -31,7 +31,7 @@ const FIRST_MESSAGES: u64 = 2_000;
 const GROWTH: u64 = 8;
 /// The most bytes that the server keeps of a chunk.
 const MOST_BYTES: u64 = 128 * MIB;
-/// The WAL of the first chunk, which shows what the slot has.
+/// The WAL of the first chunk, which shows the kind of backlog.
 const FIRST_WAL: u64 = 8 * MIB;
 /// The WAL of a later chunk, which is the most that is decoded without success before a large transaction is noticed.
 const LEAST_WAL: u64 = 64 * MIB;

@@ -213,7 +213,7 @@ impl Error {
         }
     }
 
-    /// Does what [`lost_or_tls`](Self::lost_or_tls) does, if this is a lost connection.
+    /// Does the same as [`lost_or_tls`](Self::lost_or_tls), if this is a lost connection.
     pub(crate) fn or_tls(self) -> Self {
         let io = self.0.source.as_ref().and_then(|source| source.downcast_ref::<io::Error>());
         match io.and_then(|source| TlsFault::find(source)) {

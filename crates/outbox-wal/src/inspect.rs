@@ -54,7 +54,7 @@ pub async fn check_slot(options: &ConnectOptions, source: &Source) -> Result<Slo
     SlotState::read(&mut Session::open(options, Purpose::Sql).await?, source.slot()).await
 }
 
-/// Reads what concerns a slot from the server's settings and catalogs.
+/// Reads the state of a slot and its server from settings and catalogs.
 pub async fn inspect(options: &ConnectOptions, source: &Source) -> Result<Inspection, Error> {
     let mut session = Session::open(options, Purpose::Sql).await?;
     let sql = format!(

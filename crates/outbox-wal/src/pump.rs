@@ -35,8 +35,8 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
 /// The time that the server may take to release the slot.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
-/// The task between a walsender and its consumer: it reads while there is room, and reports to the walsender what is
-/// confirmed whether there is room or not.
+/// The task between a walsender and its consumer: it reads while there is room, and reports confirmed positions to the
+/// walsender even if there is no room.
 pub struct Pump {
     session: Session,
     pipe: PipeSender,

@@ -48,7 +48,7 @@ impl Socket {
         }
     }
 
-    /// Returns what a login can be bound to; `None` without TLS.
+    /// Returns the channel binding of a login; `None` without TLS.
     pub fn channel_binding(&self) -> Option<ChannelBinding> {
         let Self::Tls(stream) = self else { return None };
         let certificates = stream.get_ref().1.peer_certificates()?;
@@ -153,7 +153,7 @@ fn hash(der: &[u8]) -> Option<&'static Algorithm> {
 const SEQUENCE: u8 = 0x30;
 const OBJECT_IDENTIFIER: u8 = 0x06;
 
-/// Returns the contents of a DER element of this kind, and what follows it.
+/// Returns the contents of a DER element of this kind, and the rest after it.
 fn element(der: &[u8], kind: u8) -> Option<(&[u8], &[u8])> {
     let (&[found, first], rest) = der.split_first_chunk()?;
     if found != kind {

@@ -48,7 +48,7 @@ pub struct Opened {
     pub stream: WalStream,
     /// The end of the catch-up. Commits from here on come by the stream, or after the slot is taken again.
     pub start: Lsn,
-    /// Whether the slot holds more than what is before `start`, for which it must be taken again.
+    /// Whether the slot holds WAL from `start` on, for which it must be taken again.
     pub has_more: bool,
     /// The slot's state after it was taken.
     pub slot: SlotState,
@@ -66,7 +66,7 @@ const WAITING: (u64, u64) = (8 << 20, 512 << 20);
 
 /// Takes the slot.
 ///
-/// Taking it by a stream keeps every other reader out, and does not move what is confirmed.
+/// Taking it by a stream keeps every other reader out, and does not move its confirmed position.
 pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Result<Opened, Error> {
     open_with(options, source, at, None).await
 }

@@ -49,7 +49,8 @@ pub struct WalStream {
 }
 
 impl WalStream {
-    /// Takes the slot and streams what commits from `start` on; 0 stands for the slot's confirmed position.
+    /// Takes the slot and streams the transactions that commit from `start` on; 0 stands for the slot's confirmed
+    /// position.
     pub(super) async fn start(
         mut session: Session,
         options: &ConnectOptions,

@@ -81,7 +81,7 @@ impl UnpublishedSearch<'_> {
         Ok(found)
     }
 
-    /// Returns the statement that compares what the two copies have up to a position.
+    /// Returns the statement that compares the changes of the two copies up to a position.
     ///
     /// `moved` has tables of published schemas: their rows under the same name in a schema that has no such table now,
     /// from before the table's entry in the catalogs changed last, are those of the time before it was moved.

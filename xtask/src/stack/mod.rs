@@ -93,7 +93,7 @@ impl Stack {
         Ok(Self { file, state })
     }
 
-    /// Brings a stack up: gets what is missing, starts what does not run, waits until all answer.
+    /// Brings a stack up: gets missing programs, starts the servers that do not run, and waits until all answer.
     pub fn up(options: &StackOptions) -> Result<Self, StackError> {
         Ok(Self { state: up::up(options)?, file: StateFile::at(options.state_file()) })
     }

@@ -125,13 +125,13 @@ impl StackOptions {
         self
     }
 
-    /// Sets what ends the waiting early.
+    /// Sets the interrupt that ends the waiting early.
     pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
         self.interrupt = interrupt;
         self
     }
 
-    /// Sets what to do with each line about the progress; nothing by default.
+    /// Sets the function that is called with each line about the progress; none by default.
     pub fn report(mut self, report: fn(&str)) -> Self {
         self.report = report;
         self

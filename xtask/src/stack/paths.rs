@@ -45,7 +45,7 @@ impl Paths {
         self.root().join(service.key())
     }
 
-    /// Returns what was downloaded, shared by all stacks of the workspace.
+    /// Returns the directory of downloads, which all stacks of the workspace share.
     pub(crate) fn dist(&self) -> PathBuf {
         self.base.join("dist")
     }

@@ -115,7 +115,7 @@ struct Remains {
 }
 
 impl Remains {
-    /// Reads the names of what a connector uses. The defaults are those of Debezium.
+    /// Reads the names of the objects that a connector uses. The defaults are those of Debezium.
     fn of(name: &str, config: &ConnectorConfig) -> Self {
         let or_default = |key: &str, default: &str| Some(config.get(key).unwrap_or(default).to_owned());
         Self {

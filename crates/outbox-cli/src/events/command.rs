@@ -93,7 +93,7 @@ impl EventsCommand {
     }
 }
 
-/// Both servers, and the model of what they hold.
+/// Both servers, and the pipeline's model.
 struct Servers {
     pipeline: Pipeline,
     cluster: Cluster,

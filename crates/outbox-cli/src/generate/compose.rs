@@ -38,7 +38,7 @@ pub(super) fn file(pipeline: &Pipeline) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Escapes what compose would take for a variable.
+/// Escapes text that compose would treat as a variable.
 fn uninterpolated(text: &str) -> String {
     text.replace('$', "$$")
 }

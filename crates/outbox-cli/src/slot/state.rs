@@ -140,7 +140,7 @@ impl SlotState {
         Some(format!("{application} (PID {pid}, user {user}{from})"))
     }
 
-    /// Returns what is known of the WAL for the slot.
+    /// Returns the state of the WAL for the slot.
     pub(crate) fn status(&self) -> String {
         match &self.invalidation_reason {
             Some(reason) => format!("{}: {reason}", self.wal_status),

@@ -14,7 +14,7 @@ pub struct IncludedTables {
     tables: List,
 }
 
-/// A list of what is included, and one of what is excluded.
+/// The list of included names, and the list of excluded names.
 #[derive(Clone, Debug)]
 pub(super) struct List {
     pub(super) included: Option<Vec<JavaRegex>>,

@@ -96,7 +96,7 @@ impl ValueForms {
     }
 }
 
-/// The forms of what the JsonConverter writes, in each part of a record.
+/// The forms of the JsonConverter's output, in each part of a record.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct JsonForms {
     pub(crate) key: ValueForms,

@@ -246,7 +246,7 @@ impl Column {
         self.field
     }
 
-    /// Returns what it holds in every row, if that is known.
+    /// Returns the constant value of the column, if it has one.
     #[must_use]
     pub fn constant_text(&self) -> Option<&str> {
         match &self.source {

@@ -28,7 +28,7 @@ impl Row {
         Ok(Self { values })
     }
 
-    /// Creates a row of one text, which is what a driver sends for an event without a table.
+    /// Creates a row of one text, which a driver sends for an event without a table.
     pub(crate) fn of_content(content: String) -> Self {
         Self { values: vec![ColumnValue::Text(content)] }
     }
@@ -82,7 +82,7 @@ impl TableLayout {
 }
 
 impl Column {
-    /// Checks that enqueue can write what a column is filled with.
+    /// Checks that enqueue can write the content of a column.
     ///
     /// # Errors
     /// The reason why it cannot.

@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::{Record, ShortText, Utf8Bytes};
 use crate::{Error, EventField, Headers, Traceparent, Tracestate};
 
-/// An event as a record carries it. What the pipeline's configuration does not carry is `None`, and so is empty text.
+/// An event as a record carries it. Parts that the pipeline's configuration does not carry are `None`, and so are empty
+/// texts.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecodedEvent {

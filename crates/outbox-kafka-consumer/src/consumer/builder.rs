@@ -233,8 +233,8 @@ impl<D: Driver> Builder<D> {
         self
     }
 
-    /// Sets what is done with an event that has no handler; [`RecordPolicy::Skip`] by default, because most consumers
-    /// handle a part of a topic's events.
+    /// Sets the policy for an event without a handler; [`RecordPolicy::Skip`] by default, because most consumers handle
+    /// a part of a topic's events.
     ///
     /// An event is only skipped if no consumer of the group has a handler for it. Otherwise it is
     /// [parked](RecordPolicy::Park), so that a rolling update that adds a handler loses nothing. Consumers that have
@@ -245,7 +245,7 @@ impl<D: Driver> Builder<D> {
         self
     }
 
-    /// Sets what is done with an event whose schema version is newer than its handler's; [`RecordPolicy::Park`] by
+    /// Sets the policy for an event whose schema version is newer than its handler's; [`RecordPolicy::Park`] by
     /// default, so that it waits for the newer version of the program. With [`RecordPolicy::Skip`] it is counted by
     /// `outbox_consumer_ignored_total`, and the log names each version once at level `WARN`.
     pub fn on_newer_version(mut self, then: RecordPolicy) -> Self {

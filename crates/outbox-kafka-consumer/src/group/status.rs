@@ -11,7 +11,7 @@ pub struct PartitionStatus {
     pub partition: i32,
     /// The consumer that has its lease now, by the id that it logs.
     pub owner: Option<Uuid>,
-    /// The next offset to read. It follows what is handled within about a second.
+    /// The next offset to read. It is updated about a second after events are handled.
     pub position: i64,
     /// One after the last record: from Kafka after [`Group::kafka`](super::Group::kafka), or else as a consumer saw it
     /// last.

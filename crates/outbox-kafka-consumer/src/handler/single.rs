@@ -25,7 +25,7 @@ use crate::Received;
 ///   [lease](crate::Builder::lease_ttl) if an event is alone. After a conflict, or if an event fails,
 ///   the events are handed over again in smaller transactions.
 /// - An event is handed over again after an error, a crash or a lost connection, and then the effects of the earlier
-///   attempt are not in the database. What a handler does outside of the transaction is repeated.
+///   attempt are not in the database. Effects outside of the transaction are repeated.
 /// - Events of one aggregate come in order, one after the other. Those of different aggregates come at the same time.
 /// - A statement, or a pause between two, may take nearly half of the [lease](crate::Builder::lease_ttl).
 /// - The future may be dropped at any await when the consumer stops; the transaction is then rolled back.
@@ -135,7 +135,7 @@ pub trait Handler<Marker = ()>: Send + Sync + 'static {
         event: Received<Self::Event>,
     ) -> impl Future<Output = HandlerResult> + Send + 'a;
 
-    /// Returns what differs from the builder's settings; nothing by default.
+    /// Returns the settings that differ from the builder's; none by default.
     fn policy(&self) -> HandlerPolicy {
         HandlerPolicy::new()
     }

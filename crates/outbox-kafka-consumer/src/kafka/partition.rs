@@ -149,8 +149,8 @@ impl Reader {
         Ok(Fetched::Records { records: messages, next, end })
     }
 
-    /// Returns the first offset of the aborted transaction that spans an offset. rskafka does not pass on what brokers
-    /// say about them.
+    /// Returns the first offset of the aborted transaction that spans an offset. rskafka does not pass on the brokers'
+    /// lists of them.
     async fn aborted(&self, offset: i64) -> Result<Option<i64>, Error> {
         let found = self.connections.brokers().cluster().aborted_transaction(&self.topic, self.partition, offset).await;
         found.map_err(|e| Error::kafka("list the aborted transactions").caused_by(e))

@@ -57,7 +57,8 @@ mod tests {
 
     use super::*;
 
-    /// Applies a batch of which some events fail, and returns what was applied, what failed alone, and the attempts.
+    /// Applies a batch in which some events fail, and returns the applied events, the events that failed alone, and the
+    /// attempts.
     fn apply(events: usize, bad: &[usize], is_known: bool) -> (Vec<usize>, Vec<usize>, usize) {
         let (mut pieces, mut applied, mut failed, mut attempts) = (Pieces::of(events), Vec::new(), Vec::new(), 0);
         while let Some(piece) = pieces.next(|_| 256) {

@@ -36,7 +36,7 @@ impl<'a> FailedAttempt<'a> {
         self.kind
     }
 
-    /// Returns the first error of type `E` in what the handler returned: the error itself, or a source of it.
+    /// Returns the first error of type `E` in the handler's error: the error itself, or a source of it.
     ///
     /// There is none after a panic or a timeout, nor of an earlier attempt.
     #[must_use]

@@ -1,5 +1,5 @@
 //! The background tasks of a process, for all its partitions at once: they poll for due events and requests, move
-//! positions, mirror them to Kafka, and remove what is old.
+//! positions, mirror them to Kafka, and remove old rows.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -105,8 +105,8 @@ impl Lane {
     /// Cleans the connection after a failed attempt.
     pub async fn clean_up(&self, mut client: Connection, fault: Fault) -> Fault {
         match fault {
-            // What the handler set after its COMMIT or ROLLBACK cannot be distinguished from earlier values, and after
-            // a store fault the connection may only seem to be open.
+            // Settings that the handler changed after its COMMIT or ROLLBACK cannot be distinguished from earlier
+            // values, and after a store fault the connection may only seem to be open.
             Fault::Ended | Fault::Store(_) => client.discard(),
             // The settings are restored, but other changes by the handler are not known.
             Fault::SessionChanged(_) => client.discard(),

@@ -316,7 +316,7 @@ impl Lane {
         })
     }
 
-    /// Returns a span for the event, with what its trace is continued from.
+    /// Returns a span for the event, which continues the event's trace.
     fn span(&self, received: &Received<()>) -> tracing::Span {
         let event = received.envelope();
         let span = tracing::info_span!(

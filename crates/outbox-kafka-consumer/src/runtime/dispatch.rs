@@ -72,7 +72,7 @@ pub struct EarlierAttempts {
 /// The number of events that the inbox is asked about at a time.
 const LOOK_AHEAD: usize = 1_000;
 
-/// The bytes of records of one partition that may be in flight. A lane's transactions add what the handlers hold.
+/// The bytes of records of one partition that may be in flight. The handlers of a lane hold additional memory.
 const BUDGET: usize = 8 << 20;
 /// The number of records that may be in flight for each event of a batch.
 const BATCHES_AHEAD: usize = 2;
@@ -125,7 +125,7 @@ impl Dispatcher {
         self.memory = memory;
     }
 
-    /// Lets the lanes end after what was dealt.
+    /// Lets the lanes end after the dealt records.
     pub fn close_lanes(&mut self) {
         self.lanes.clear();
     }
@@ -155,9 +155,9 @@ impl Dispatcher {
         self.next.as_ref().is_some_and(|item| item.offset < self.earlier.isolate_until)
     }
 
-    /// Deals what there is room for, one record at least. To be called again while there [is work](Self::has_work).
-    /// Dropping the future loses nothing. If the next event is isolated, its start may be recorded, and the partition
-    /// must be opened again.
+    /// Deals as many records as there is room for, at least one. To be called again while there [is
+    /// work](Self::has_work). Dropping the future loses nothing. If the next event is isolated, its start may be
+    /// recorded, and the partition must be opened again.
     pub async fn deal_next(&mut self) -> Result<(), Error> {
         if self.is_next_alone() { self.deal_alone().await } else { self.deal().await }
     }

@@ -14,7 +14,7 @@ use crate::registry::Route;
 use crate::store::{Disposition, Paused, PgError};
 use crate::{Error, EventState, HandlerError};
 
-/// The reason why an event was not handled, and what may come next.
+/// The reason why an event was not handled, and the possible next steps.
 #[derive(Debug)]
 pub struct Failed {
     pub kind: FailureKind,
@@ -164,7 +164,7 @@ impl Fault {
         Self::Conflict(Error::store("park an event behind its key", "its key was freed meanwhile"))
     }
 
-    /// Converts what a handler returned. An event that the policy skips is not given to its handler.
+    /// Converts the result of a handler. An event that the policy skips is not given to its handler.
     pub fn of_handler(error: HandlerError, undecodable: RecordPolicy) -> Self {
         if !error.is_unreadable() {
             return Self::of_error(error);
@@ -300,8 +300,8 @@ impl Shared {
         Ok(true)
     }
 
-    /// Decides what becomes of an event after this many attempts, by the settings of the handler that failed, or else
-    /// of its `route`.
+    /// Decides about an event after this number of attempts, by the settings of the handler that failed, or else of its
+    /// `route`.
     pub fn disposition<'a>(
         &self,
         failed: &'a Failed,

@@ -80,7 +80,7 @@ impl InFlight {
         self.stored_end.store(progress.end.unwrap_or(-1), Ordering::Relaxed);
     }
 
-    /// Returns whether the lanes have carried out what they had to do next to the topic's records.
+    /// Returns whether the lanes have finished all tasks with held events.
     pub fn has_room_for_tasks(&self) -> bool {
         self.tasks.load(Ordering::Relaxed) == 0
     }

@@ -294,7 +294,7 @@ impl Partition {
         Ok(Opened { dispatch, queues, chunks, reader: readers })
     }
 
-    /// Moves the position in the store to what is done.
+    /// Moves the position in the store to the completed offset.
     async fn store_progress(&self, in_flight: &InFlight) -> Result<(), Error> {
         let Some(progress) = in_flight.progress_to_store() else { return Ok(()) };
         let stored = self.shared.store.advance(&[progress]).await?;
@@ -306,7 +306,7 @@ impl Partition {
         Ok(())
     }
 
-    /// Lets the lanes finish what was dealt, so that the position comes up to what stops the partition.
+    /// Lets the lanes finish the dealt records, so that the position reaches the record that stops the partition.
     async fn finish_before(
         &self,
         dispatch: &Dispatcher,
@@ -345,7 +345,7 @@ impl Partition {
         Error::lost(&self.topic, self.partition, offset, earliest, reason)
     }
 
-    /// Handles a topic that was created again: it may hold the position, but what was at it is gone.
+    /// Handles a topic that was created again: it may hold the position, but with another record.
     fn recreated(&self, offset: i64, earliest: i64) -> Error {
         let reason = format!(
             "this is where the group read next before the topic was deleted and created again (its id is another one); what \

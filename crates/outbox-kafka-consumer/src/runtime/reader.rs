@@ -27,7 +27,7 @@ pub enum Chunk {
     Lost { offset: i64, earliest: i64, end: i64 },
     /// The topic was deleted and created again. This is the last chunk.
     Recreated { offset: i64, earliest: i64 },
-    /// The reader has failed, and continues with what comes next.
+    /// The reader has failed, and continues with the next chunk.
     Interrupted(Error),
     /// A record cannot be read. This is the last chunk.
     Failed(Error),
@@ -84,7 +84,7 @@ async fn room<'a>(
     }
 }
 
-/// Fetches ahead, one chunk beyond what is taken. Returns why fetching failed; `None` after the last chunk.
+/// Fetches ahead by one chunk. Returns why fetching failed; `None` after the last chunk.
 pub async fn read(
     mut reader: impl PartitionReader,
     topic: String,
@@ -122,8 +122,8 @@ pub async fn read(
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Reads a partition for as long as it is owned. If Kafka fails, the handlers of what was read continue, and a new
-/// reader takes up at the next offset.
+/// Reads a partition for as long as it is owned. If Kafka fails, the handlers of records that were read continue, and a
+/// new reader continues at the next offset.
 pub struct ReadTask {
     shared: Arc<Shared>,
     in_flight: Arc<InFlight>,

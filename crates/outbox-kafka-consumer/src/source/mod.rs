@@ -1,5 +1,5 @@
 //! The source of records. The trait is private. rskafka and the native reader are behind it, and the conformance suite
-//! says what they have to do.
+//! tests their behaviour.
 
 mod choice;
 #[cfg(test)]
@@ -42,8 +42,8 @@ pub trait PartitionReader: Send + 'static {
     /// Returns the offset after the last record that can be read.
     fn end(&mut self) -> impl Future<Output = Result<i64, Error>> + Send;
 
-    /// Fetches what is at an offset and after it: each record once, in order, none before the offset; waits a moment if
-    /// there are no new records.
+    /// Fetches records from an offset on: each record once, in order, none before the offset; waits a moment if there
+    /// are no new records.
     fn fetch(&mut self, offset: i64) -> impl Future<Output = Result<Fetched, Error>> + Send;
 }
 

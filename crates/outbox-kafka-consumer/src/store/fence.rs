@@ -106,8 +106,8 @@ impl Store {
         }
     }
 
-    /// Prepares the statements that follow handlers: a role that a handler has set may not prepare them, and what is
-    /// prepared is sent in the order of the calls.
+    /// Prepares the statements that follow handlers: a role that a handler has set may not prepare them, and prepared
+    /// statements are sent in the order of the calls.
     pub async fn prepare_end(
         &self,
         tx: &mut Transaction<'_>,
@@ -121,9 +121,8 @@ impl Store {
         }
     }
 
-    /// Undoes what handlers have changed of the session, until the transaction ends, and returns the settings. `None`
-    /// if a handler has ended the transaction with COMMIT or ROLLBACK. In a transaction that an error has aborted it
-    /// fails.
+    /// Reverts the handlers' changes of the session, until the transaction ends, and returns the settings. `None` if a
+    /// handler has ended the transaction with COMMIT or ROLLBACK. It fails in an aborted transaction.
     pub async fn after_handlers(
         &self,
         tx: &mut Transaction<'_>,

@@ -36,7 +36,7 @@ const LARGE: [&str; 3] = ["consumer_inbox", "consumer_held", "consumer_request"]
 /// Removing a group, or partitions that no longer exist, reads all that there is.
 const WHOLE: [&str; 2] = ["remove_group", "forget_partitions"];
 
-/// Returns what EXPLAIN shows of a statement with these values.
+/// Returns the plan of a statement with these values.
 async fn explain(client: &Client, options: &str, sql: &Sql, values: &str) -> String {
     let types: Vec<&str> = sql.types.iter().map(|kind| kind.name()).collect();
     // An array type's name begins with an underscore, which SQL takes as well.

@@ -12,8 +12,8 @@ use super::driver::Command;
 use super::statements::{Sql, literal};
 use super::{PgError, Row, Store, Transaction};
 
-/// The settings that change what later statements do, who runs them or how long they may take. Every transaction checks
-/// them. The first one resets the second one.
+/// The settings that change the meaning, the role or the timeouts of later statements. Every transaction checks them.
+/// The first one resets the second one.
 pub const SETTINGS: [&str; 17] = [
     "session_authorization",
     "role",
@@ -142,7 +142,7 @@ impl ChangedSettings {
 }
 
 impl Store {
-    /// Returns the statement that undoes what handlers have changed of the session, until the transaction ends.
+    /// Returns the statement that reverts the handlers' changes of the session, until the transaction ends.
     pub fn restore(&self, check: SettingsCheck) -> &Sql {
         match check {
             SettingsCheck::Listed => &self.statements.restore,

@@ -43,7 +43,7 @@ impl Compression {
         }
     }
 
-    /// Appends the compressed form to what is in a buffer.
+    /// Appends the compressed form to a buffer.
     pub(super) fn compress(self, plain: &[u8], into: &mut BytesMut) -> io::Result<()> {
         match self {
             Self::None => {

@@ -8,7 +8,7 @@ use super::{BatchHeader, Compression, Malformed, RecordView, varint};
 /// A limit above the record size that brokers accept by default. A larger length is rejected.
 const MAX_RECORD: u64 = 256 * 1024 * 1024;
 
-/// The whole batches in what a broker sent. A partial batch at the end is normal, and is skipped.
+/// The whole batches in a broker's answer. A partial batch at the end is normal, and is skipped.
 #[derive(Clone, Debug)]
 pub(crate) struct Batches<'a>(&'a [u8]);
 

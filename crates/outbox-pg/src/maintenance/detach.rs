@@ -125,8 +125,8 @@ impl Maintenance {
         }
     }
 
-    /// Returns what the slots have still to read. PostgreSQL does not know the publication that a slot is read with, so
-    /// all slots of this database must have passed it.
+    /// Returns the WAL that the slots have still to read. PostgreSQL does not know the publication that a slot is read
+    /// with, so all slots of this database must have passed it.
     async fn unconfirmed(&self, client: &Session<'_>, partition: &str) -> Result<Option<Deferred>, Error> {
         let sql = format!(
             "SELECT slot_name::text, (wal_position - coalesce(confirmed_flush_lsn, '0/0'))::int8

@@ -40,8 +40,8 @@ impl MigrationPlan {
         self.newer
     }
 
-    /// Returns the ALTERs that make the table what its layout says, and that [`Migrations::apply`] does not run: they
-    /// read or rewrite all rows while writers wait, or fail because of rows. The script has them as comments.
+    /// Returns the ALTERs that bring the table in line with its layout, and that [`Migrations::apply`] does not run:
+    /// they read or rewrite all rows while writers wait, or fail because of rows. The script has them as comments.
     #[must_use]
     pub fn by_hand(&self) -> &[String] {
         &self.by_hand
@@ -147,7 +147,7 @@ impl Migrations {
         }
     }
 
-    /// Returns a script that does what [`apply`](Self::apply) does, for another driver.
+    /// Returns a script with the effect of [`apply`](Self::apply), for another driver.
     ///
     /// Send it as one simple query, such as by `pool.execute(AssertSqlSafe(script))` of sqlx: PostgreSQL runs it in one
     /// transaction. It fails with an exception if applied steps conflict with these, or an existing object belongs to

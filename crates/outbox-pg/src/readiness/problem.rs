@@ -6,7 +6,7 @@ use outbox_core::Identifier;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The server does not write what logical decoding needs.
+    /// The server's `wal_level` is too low for logical decoding.
     #[error("wal_level is {found}: set wal_level = logical in postgresql.conf and restart PostgreSQL")]
     WalLevel {
         /// The present setting.

@@ -13,7 +13,7 @@ use self::pool::{Connection, Pool};
 use crate::{Error, Maintenance, MaintenanceOutcome, PipelineHealth, PipelineMonitor, Thresholds};
 
 /// The background task of a service with an outbox: it runs [`Maintenance`], which keeps the table bounded, and
-/// [`PipelineMonitor`], which reports what keeps events from being published.
+/// [`PipelineMonitor`], which reports problems that keep events from being published.
 ///
 /// Run it in every instance: a lease lets one of them work at a time. It needs a pool of sessions of PostgreSQL (not
 /// through PgBouncer in transaction mode), of which it uses one connection at a time, with the privileges of the role

@@ -34,8 +34,8 @@ impl ReadPlan {
         Begin { at, streamed_before: if self.has_returned { self.backlog } else { Lsn::default() } }
     }
 
-    /// Chooses the stream for a session that has found WAL up to `end`: the copies are slower, or cannot read what
-    /// comes next.
+    /// Chooses the stream for a session that has found WAL up to `end`: the copies are slower, or cannot read the next
+    /// transaction.
     pub fn stream(&mut self, end: Lsn) {
         self.is_streamed = true;
         self.backlog = self.backlog.max(end);

@@ -174,8 +174,8 @@ impl Transactions {
         self.pending.front().map(|pending| pending.commit)
     }
 
-    /// Records that `lsn` was reached. If no entry waits, `lsn` is reached as soon as what was received before is
-    /// resolved. No entry is made, so that the list is no longer than the rows that are held.
+    /// Records that `lsn` was reached. If no entry waits, `lsn` is reached as soon as all earlier rows are resolved. No
+    /// entry is made, so that the list is no longer than the rows that are held.
     fn reached(&mut self, lsn: Lsn) {
         match self.pending.back_mut() {
             Some(before) => before.end = before.end.max(Some(lsn)),

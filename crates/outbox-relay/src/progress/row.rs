@@ -117,7 +117,7 @@ impl SeenRecords {
     }
 }
 
-/// The WAL did not come in order: it is not the continuation of what came before, so the session starts again.
+/// The error of WAL that is out of order. It does not continue the WAL before it, so the session starts again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the WAL is out of order: {got} came after {last}")]
 pub struct OutOfTurn {

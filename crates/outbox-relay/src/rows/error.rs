@@ -39,7 +39,7 @@ pub enum DecodeError {
     /// One value is invalid; rows after it can be read.
     #[error("row {index} of the commit {}: column {column:?}: {reason}", at.commit, index = at.index)]
     Value { at: Position, column: Box<str>, reason: BadValue, raw: RawRow },
-    /// The values are not what the table allows; rows after it can be read.
+    /// The table does not allow the values; rows after it can be read.
     #[error("row {index} of the commit {} does not fit the outbox table", at.commit, index = at.index)]
     Row { at: Position, source: outbox_core::Error, raw: RawRow },
 }
@@ -81,7 +81,7 @@ impl DecodeError {
         }
     }
 
-    /// Returns the text of that row, which is no part of what the error says.
+    /// Returns the text of that row, which is not part of the error's message.
     pub fn take_raw(&mut self) -> RawRow {
         match self {
             Self::Table { raw, .. } | Self::Message { raw, .. } | Self::Value { raw, .. } | Self::Row { raw, .. } => {

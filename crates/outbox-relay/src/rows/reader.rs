@@ -224,7 +224,7 @@ impl RowReader {
     }
 
     /// Takes a message that belongs to no transaction: PostgreSQL sends it between those that commit before and after
-    /// it. It is a transaction with its LSN, and what follows the begin is pending.
+    /// it. It becomes a transaction with its LSN, whose further entries are pending.
     fn message_by_itself(&mut self, lsn: Lsn, content: &[u8]) -> Result<WalEvent, DecodeError> {
         if self.transaction.is_some() {
             return Err(self.out_of_place("a message without a transaction within one"));

@@ -11,7 +11,7 @@ const USUAL_STRATEGIES: [&str; 2] =
 const UNICODE_STRATEGIES: [&str; 2] =
     ["io.debezium.schema.SchemaUnicodeTopicNamingStrategy", "io.debezium.schema.DefaultUnicodeTopicNamingStrategy"];
 
-/// Checks the options that change names and schemas: they must change nothing of what records carry. The table may be
+/// Checks the options that change names and schemas: they must not change the contents of records. The table may be
 /// unknown.
 pub(super) fn check(config: &Resolved, router: &str, table: Option<&TableName>, findings: &mut Findings) {
     let prefix = config.get("topic.prefix").unwrap_or_default();

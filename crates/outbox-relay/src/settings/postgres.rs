@@ -111,7 +111,7 @@ impl PostgresSettings {
         self.root_certificate.as_deref()
     }
 
-    /// Returns what the relay shows of itself.
+    /// Returns the client certificate and its key.
     #[must_use]
     pub fn client_certificate(&self) -> Option<&ClientCertificate> {
         self.client_certificate.as_ref()

@@ -170,7 +170,7 @@ pub enum Mode {
     CatchUp,
     /// It holds the slot, and reads what is written.
     Live,
-    /// It was instructed to stop, and waits for what was sent.
+    /// It was instructed to stop, and waits for acknowledgements.
     Draining,
     /// It has ended.
     Stopped,

@@ -93,7 +93,7 @@ impl RelayStatus {
         }))
     }
 
-    /// Returns what the relay is doing.
+    /// Returns the mode of the relay.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.lock().mode
@@ -186,7 +186,7 @@ impl RelayStatus {
         (state.mode, state.reason) = (mode, reason);
     }
 
-    /// Records the end of a turn of the loop; `new` is what was counted since the one before.
+    /// Records the end of a turn of the loop; `new` has the counts since the previous turn.
     pub(crate) fn record_turn(&self, turn: Turn, new: Counters) {
         let now = Instant::now();
         self.0.heartbeat.beat(now);

@@ -129,10 +129,11 @@ impl BrokerBuilder {
 /// and SASL, more than one node, and anything on disk.
 ///
 /// # Other brokers
-/// [`BrokerBuilder::imitating`] lets it lack what Kafka-compatible services lack. See [`Imitation`](crate::Imitation).
+/// [`BrokerBuilder::imitating`] removes features that Kafka-compatible services lack. See
+/// [`Imitation`](crate::Imitation).
 ///
 /// # Faults
-/// [`faults`](Self::faults) injects what a real broker does rarely: lost, late and missing answers, batches appended
+/// [`faults`](Self::faults) injects rare behaviour of real brokers: lost, late and missing answers, batches appended
 /// late, a paused broker, errors of every API, throttling. See [`Fault`](crate::Fault).
 ///
 /// Dropping the value stops the broker and closes its connections.

@@ -83,7 +83,7 @@ impl Postgres {
         Database::create(Arc::clone(&self.0)).await
     }
 
-    /// Returns the superuser's connection to the database `postgres`, for what concerns the whole server.
+    /// Returns the superuser's connection to the database `postgres`, for operations on the whole server.
     #[must_use]
     pub fn url(&self) -> String {
         self.0.url(SUPERUSER)
@@ -199,8 +199,8 @@ async fn find(downloaded: bool, account: Option<&Account>) -> Result<Programs, P
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Durability {
-    /// Nothing is forced to the disk. What was committed survives [`Postgres::crash`](crate::Postgres::crash) and a
-    /// killed server, but not a power failure.
+    /// Nothing is forced to the disk. Committed data survives [`Postgres::crash`](crate::Postgres::crash) and a killed
+    /// server, but not a power failure.
     #[default]
     Relaxed,
     /// The setting of production: each commit waits for the disk. For measurements.

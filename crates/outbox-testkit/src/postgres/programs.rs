@@ -60,7 +60,7 @@ impl Programs {
     /// Returns the programs in a directory, if PostgreSQL can be run from there.
     ///
     /// # Errors
-    /// It cannot, and the text says what is missing.
+    /// It cannot be run. The error names the missing parts.
     pub fn at(directory: &Path, account: Option<&Account>) -> Result<Self, String> {
         // PostgreSQL looks for its libraries next to the program that a link leads to.
         let postgres = directory.join("postgres").canonicalize().map_err(|_| "there is no `postgres`".to_owned())?;

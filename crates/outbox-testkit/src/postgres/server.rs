@@ -262,8 +262,8 @@ fn log_length(path: &Path) -> u64 {
     path.metadata().map_or(0, |metadata| metadata.len())
 }
 
-/// Returns the last lines of what a log got after `start`; for messages, so that a log that cannot be read is an empty
-/// one.
+/// Returns the last lines that were written to a log after `start`; for messages, so that a log that cannot be read is
+/// an empty one.
 fn log_tail(path: &Path, start: u64) -> String {
     let start = start.max(log_length(path).saturating_sub(MAX_TAIL));
     let mut bytes = Vec::new();

@@ -68,8 +68,8 @@ impl KafkaClusterBuilder {
         self
     }
 
-    /// Sets what listeners with TLS need: a private key with its certificate for `localhost`, and the certificates of
-    /// the authorities that clients' certificates must be of; both in PEM.
+    /// Sets the TLS files of the listeners, in PEM: a private key with its certificate for `localhost`, and the
+    /// certificates of the authorities for clients' certificates.
     #[must_use]
     pub fn certificate(mut self, key_and_certificate: impl Into<String>, authorities: impl Into<String>) -> Self {
         self.certificate = Some((key_and_certificate.into(), authorities.into()));

@@ -50,7 +50,7 @@ impl ListenerSecurity {
             Self::MutualSsl => vec![(format!("{listener}.ssl.client.auth"), "required".to_owned())],
             Self::SaslPlaintext | Self::SaslSsl => {
                 let scram = format!("{LOGIN}.scram.ScramLoginModule required;");
-                // A module's own claims are what the broker would log in with elsewhere, which it never does.
+                // The broker would use the claims of the module to log in elsewhere, which it never does.
                 let bearer = format!(
                     "{LOGIN}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"broker\";"
                 );

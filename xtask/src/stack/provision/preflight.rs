@@ -126,7 +126,7 @@ pub fn prepare_for_tests(options: &StackOptions) -> Result<(), StackError> {
     Ok(())
 }
 
-/// Returns what the servers of a stack need.
+/// Returns the programs that the servers of a stack need.
 fn for_servers(options: &StackOptions) -> Vec<&'static Needed> {
     let mut needed = vec![&JAVA];
     if !maven::has_all(&options.paths.dist()) {

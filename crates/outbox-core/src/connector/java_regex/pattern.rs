@@ -40,7 +40,7 @@ impl<'a> Pattern<'a> {
         quoted
     }
 
-    /// Reads the character that a backslash and what follows it stand for.
+    /// Reads an escaped character, after its backslash.
     pub(super) fn character(&mut self) -> Result<char, String> {
         let Some(c) = self.rest.next() else { return Err("a backslash has nothing behind it".to_owned()) };
         Ok(match c {

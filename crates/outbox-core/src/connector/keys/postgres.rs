@@ -1,4 +1,4 @@
-//! Debezium's PostgreSQL connector: the database, and what is read of it.
+//! Debezium's PostgreSQL connector: the database, and the captured tables.
 
 use super::demand::Demand;
 use super::rule::{Rule, honoured, noted, only, without_effect};

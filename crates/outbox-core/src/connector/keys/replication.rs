@@ -37,7 +37,7 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("slot.retry.delay.ms").number(),
     without_effect("status.update.interval.ms").at_least(1),
     without_effect("xmin.fetch.interval.ms").at_least(0),
-    // The relay confirms what the broker has acknowledged.
+    // The relay confirms the rows that the broker has acknowledged.
     noted("lsn.flush.mode", "connector", &["connector", "connector_and_driver"], CONFIRMS).among(&[
         "connector",
         "connector_and_driver",

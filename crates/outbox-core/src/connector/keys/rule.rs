@@ -105,7 +105,7 @@ impl Rule {
         Self { effect: KeySupport::Honoured, ..self }
     }
 
-    /// Sets what a pipeline demands.
+    /// Sets the demands of a pipeline.
     pub(super) const fn demands(self, demands: &'static [Demand]) -> Self {
         Self { demands, ..self }
     }

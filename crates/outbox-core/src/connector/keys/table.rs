@@ -77,15 +77,14 @@ impl KeyTable {
         self.rule(key).map(|rule| rule.effect)
     }
 
-    /// Returns what the relay rejects and warns of among the keys of a configuration, in their order. Keys that are in
-    /// no table are skipped.
+    /// Returns the findings about the keys of a configuration, in their order. Keys that are in no table are skipped.
     #[must_use]
     pub fn findings_of_present(&self, config: &ConnectorConfig) -> Vec<KeyFinding> {
         let keys = config.iter().map(|(key, _)| key);
         keys.filter_map(|key| self.rule(key)?.finding(key, config.trimmed(key))).collect()
     }
 
-    /// Returns what the relay rejects and warns of because a key is absent and its default counts.
+    /// Returns the findings about absent keys whose defaults count.
     #[must_use]
     pub fn findings_of_absent(&self, config: &ConnectorConfig) -> Vec<KeyFinding> {
         let with_default = self.0.iter().flat_map(|Family { prefix, rules }| {

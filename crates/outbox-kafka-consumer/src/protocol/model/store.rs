@@ -144,7 +144,7 @@ impl Store {
         }
     }
 
-    /// Forgets what cannot come again, which is what a retention beyond the topic's means.
+    /// Forgets events that cannot be delivered again, because the inbox's retention exceeds the topic's.
     pub fn purge(&mut self, life: usize, rules: &Consumers) -> bool {
         let comes_again = |event: u8| {
             self.positions.iter().enumerate().any(|(partition, position)| {

@@ -56,7 +56,7 @@ pub struct Statements {
     pub held: Held,
     pub operator: Operator,
     pub retention: Retention,
-    /// Undoes what handlers have changed of the listed settings, until the transaction ends.
+    /// Reverts the handlers' changes of the listed settings, until the transaction ends.
     pub restore: Sql,
     /// The same of all settings.
     pub restore_all: Sql,

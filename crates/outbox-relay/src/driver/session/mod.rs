@@ -7,11 +7,9 @@
 //!   carries out the commands that come back.
 //! - A [`BrokerSender`](batch_sender::BrokerSender) for each broker sends batches.
 //! - [`Confirmation`](confirmation::Confirmation) checks the catalogs before it passes positions on to the reader.
-//! - [`Monitor`](monitor::Monitor) does periodic work, and [`Heartbeats`] does what the configuration wants at an
-//!   interval.
+//! - [`Monitor`](monitor::Monitor) does periodic work, and [`Heartbeats`] writes the heartbeats of the configuration.
 //!
-//! All but the reader report to the executor's inbox. What a task needs of another is in a message, and no lock is
-//! shared.
+//! All but the reader report to the executor's inbox. Tasks communicate by messages, and share no lock.
 
 mod batch_sender;
 mod confirmation;
@@ -93,7 +91,7 @@ pub struct Session {
 const DRAIN: Duration = Duration::from_secs(10);
 
 impl Session {
-    /// Relays until `stop` is done or the session ends. Returns how it ended, and what is confirmed.
+    /// Relays until `stop` is done or the session ends. Returns how it ended, and the confirmed position.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(SessionEnd, Lsn), Error> {
         let span = self.span.clone();
         self.run_to_end(stop).instrument(span).await
@@ -303,7 +301,8 @@ pub struct Shared<'a> {
     pub status: &'a RelayStatus,
 }
 
-/// A batch of this size is below what brokers take by default (1 MiB), with room for what the estimate leaves out.
+/// A batch of this size is below the default limit of brokers (1 MiB), with a margin for the parts that the estimate
+/// omits.
 const BATCH: BatchLimit = BatchLimit { rows: 10_000, bytes: 900_000 };
 
 impl Shared<'_> {

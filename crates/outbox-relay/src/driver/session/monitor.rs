@@ -11,8 +11,8 @@ use outbox_kafka::{Cluster, Topic};
 use outbox_net::ErrorChain;
 use outbox_wal::{ConnectOptions, Source};
 
-/// The tasks that do periodic work next to the flow of changes. Each works by its own clock, and reports what concerns
-/// the session.
+/// The tasks that do periodic work next to the flow of changes. Each has its own interval, and reports events that
+/// concern the session.
 pub struct Monitor {
     topics: watch::Sender<Vec<Arc<Topic>>>,
     _tasks: [Task; 2],

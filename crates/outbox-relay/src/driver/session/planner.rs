@@ -19,7 +19,8 @@ use crate::rows::{DecodeError, TableRow, WalEvent};
 use crate::status::{CommitTimes, RelayStatus};
 use outbox_kafka::Topic;
 
-/// Decides what is written where: changes and outcomes go in, commands come out. It has no clock and does no I/O.
+/// Decides which records to write to which partitions. Its inputs are changes and outcomes, and its outputs are
+/// commands. It has no clock and does no I/O.
 pub struct Planner {
     progress: Progress<Encoded>,
     router: Router,

@@ -206,7 +206,7 @@ impl Run {
     }
 }
 
-/// The WAL in order: first what the slot held when it was taken, from a copy of it, then the stream.
+/// The WAL in order: first the backlog of the slot, from a copy of it, and then the stream.
 pub struct ChangeFeed {
     stream: WalStream,
     catch_up: Option<CatchUp>,

@@ -9,7 +9,7 @@ use crate::rows::Ignored;
 use crate::settings::OnUpdate;
 use crate::status::{Mode, RelayStatus, Turn};
 
-/// Records in the relay's status what each turn of the session's loop has done.
+/// Records the result of each turn of the session's loop in the relay's status.
 pub struct Turns {
     status: RelayStatus,
     window: Window,
@@ -57,7 +57,7 @@ impl Turns {
         self.counted = counters;
     }
 
-    /// Records what a topic's brokers have acknowledged since `before`.
+    /// Records the events that a topic's brokers have acknowledged since `before`.
     pub fn record_written(&self, planner: &Planner, id: PartitionId, before: Counters) {
         let new = planner.counters().since(before);
         if let (1.., Some((topic, _))) = (new.acknowledged, planner.topics().partition(id)) {

@@ -21,7 +21,7 @@ pub enum Mutation {
     ForgetOtherTimeline,
     /// A scan ends with the first step that has a record of the slot.
     EndAtFirstOwn,
-    /// A process ends at a poison row before it has written what is before it.
+    /// A process ends at a poison row before it has written the rows before it.
     StopAtOnce,
     /// A batch without an answer is sent again under a new producer id.
     NewProducerWhenUnknown,

@@ -141,7 +141,7 @@ fn commit(world: &mut World, random: &mut Random, weather: &Weather) {
     world.postgres.commit(rows);
 }
 
-/// Starts after Debezium, which has written some of what the slot still has to send, and was stopped.
+/// Starts after Debezium, which has written some events that the slot has still to send, and was stopped.
 fn start_after_debezium(world: &mut World, random: &mut Random, weather: &Weather) {
     for _ in 0..1 + random.below(6) {
         commit(world, random, weather);
