@@ -46,7 +46,7 @@ impl RecordingOutbox {
         assert!(is_there, "{asked} was not enqueued with this payload; enqueued were: [{}]", self.all_said());
     }
 
-    /// Asserts that an event of this type was enqueued of which the predicate holds.
+    /// Asserts that an event of this type was enqueued for which the predicate holds.
     ///
     /// ```
     /// # use outbox_core::{DomainEvent, Outbox, OutboxEvent, Pipeline, RecordingOutbox};
@@ -64,7 +64,7 @@ impl RecordingOutbox {
     /// ```
     ///
     /// # Panics
-    /// There is none. The message reports which events were enqueued, without their payloads.
+    /// No such event was enqueued. The message reports which events were enqueued, without their payloads.
     #[track_caller]
     pub fn assert_enqueued_where<E: DomainEvent + DeserializeOwned>(&self, is_meant: impl Fn(&E) -> bool) {
         let is_there = self.enqueued::<E>().iter().any(is_meant);

@@ -16,6 +16,7 @@ pub(crate) fn run(bytes: &[u8]) {
     read(&repaired(bytes));
 }
 
+/// Reads batches, and checks the offsets and sizes of their records.
 fn read(bytes: &[u8]) {
     let records = match Record::read_batches(Bytes::copy_from_slice(bytes)) {
         Ok(records) => records,

@@ -33,6 +33,7 @@ impl<'a> Mutator<'a> {
         input
     }
 
+    /// Applies one random mutation to an input.
     fn mutate(&mut self, input: &mut Vec<u8>) {
         let at = self.place(input.len());
         let end = at + self.place((input.len() - at).min(16));

@@ -142,6 +142,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads the login from `sasl.mechanism` and `sasl.jaas.config`.
     fn sasl(&self) -> Result<Sasl, Error> {
         let mechanism = match self.get("sasl.mechanism").unwrap_or("GSSAPI") {
             "PLAIN" => Mechanism::Plain,

@@ -20,6 +20,7 @@ pub(crate) async fn connect(broker: &str, settings: &Settings) -> Result<Connect
         .map_err(|e| e.at(broker))
 }
 
+/// Connects as [`connect`] does, without a limit for the whole.
 async fn establish(broker: &str, settings: &Settings) -> Result<Connection, Error> {
     let security = settings.security.current()?;
     let tls = security.client_config().await?;

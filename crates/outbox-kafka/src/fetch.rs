@@ -74,6 +74,7 @@ impl Cluster {
         }
     }
 
+    /// Fetches once from the leader of a partition, without a retry.
     async fn try_fetch(
         &self,
         topic: &Topic,

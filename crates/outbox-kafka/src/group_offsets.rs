@@ -45,6 +45,7 @@ impl Cluster {
         }
     }
 
+    /// Commits offsets once by the coordinator, without a retry.
     async fn try_commit_offsets(&self, group: &str, offsets: &[GroupOffset]) -> Result<(), Error> {
         let coordinator = self.coordinator(group).await?;
         let mut topics: Vec<OffsetCommitRequestTopic> = Vec::new();

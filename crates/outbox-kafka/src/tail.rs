@@ -78,6 +78,7 @@ impl Cluster {
         self.read_to_end(topic, partition, Tail { log_start: start, start, end, next: start }, visitor).await
     }
 
+    /// Calls the visitor with the entries up to the end of the tail, or until the visitor stops.
     async fn read_to_end(
         &self,
         topic: &Topic,

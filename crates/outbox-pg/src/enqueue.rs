@@ -50,8 +50,8 @@ use crate::{PartitionRange, PgTransaction};
 /// # After an error
 /// An error of [`is_invalid_event`](Error::is_invalid_event) was found before anything was sent, and the transaction
 /// continues, as it does after one of [`is_already_enqueued`](Error::is_already_enqueued). After any other error
-/// PostgreSQL has aborted the transaction; no ROLLBACK is sent here, since the transaction is the caller's. Mind that
-/// tokio-postgres' `commit()` answers `Ok` for an aborted transaction, which PostgreSQL then rolls back: return the
+/// PostgreSQL has aborted the transaction; no ROLLBACK is sent here, because the transaction belongs to the caller.
+/// tokio-postgres' `commit()` returns `Ok` for an aborted transaction, which PostgreSQL then rolls back: return the
 /// error instead of committing.
 #[derive(Clone, Debug)]
 pub struct PgOutbox {
@@ -123,6 +123,7 @@ impl PgOutbox {
         self.execute(tx, sql, &params, &self.insert.types).await
     }
 
+    /// Sends an INSERT for each batch of events, and returns the number of added rows.
     pub(crate) async fn insert_many(
         &self,
         tx: &impl PgTransaction,

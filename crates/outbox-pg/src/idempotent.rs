@@ -46,10 +46,10 @@ impl IdempotentOutbox {
         self.repeated.resolve(added)
     }
 
-    /// Adds those events that are not there already, in their order; says how many these were.
+    /// Adds the events that the outbox does not have, in their order, and returns their number.
     ///
     /// # Errors
-    /// See [`PgOutbox`]. Where repeated events are refused, the others are part of the transaction.
+    /// See [`PgOutbox`]. If repeated events are refused, the others are part of the transaction.
     pub async fn enqueue_all(&self, tx: &impl PgTransaction, events: &[OutboxEvent]) -> Result<usize, Error> {
         self.expect_unique_id(tx).await?;
         let added = self.outbox.insert_many(tx, self.outbox.insert().sql.many_if_new(), events).await?;

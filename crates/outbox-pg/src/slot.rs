@@ -107,6 +107,7 @@ impl SlotOptions {
         self.create_on(&client.into(), pipeline).await
     }
 
+    /// Creates the slot as [`create`](Self::create) does, on a session of either driver.
     pub(crate) async fn create_on(&self, client: &Session<'_>, pipeline: &Pipeline) -> Result<SlotCreation, Error> {
         if let Some(problem) = publication_problem(client, pipeline).await? {
             return Err(Error::not_ready(vec![problem]));

@@ -27,8 +27,8 @@ use crate::{PgClient, PgTransaction};
 ///
 /// - Each attempt is its own transaction, begun when the one before is rolled back: its enqueued events are rolled back
 ///   with it. Other effects of the closure, such as a request to another service, are not.
-/// - `Ok` says that PostgreSQL has committed. tokio-postgres' `commit()` answers `Ok` for an aborted transaction too;
-///   here one more round trip before it reports.
+/// - `Ok` says that PostgreSQL has committed. tokio-postgres' `commit()` also returns `Ok` for an aborted transaction,
+///   so one more round trip checks this before.
 /// - A connection that breaks during the COMMIT leaves open whether it happened. That is its own error,
 ///   [`TransactionError::CommitUnknown`], and nothing is run again.
 /// - A dropped future rolls back, unless the COMMIT was sent.
@@ -48,8 +48,8 @@ pub struct Attempt<'e, 'r> {
     captured: PhantomData<&'r &'e ()>,
 }
 
-/// The future of the closure. Boxed, since the future of an `async` closure cannot be spawned yet (rust-lang issue
-/// 110338).
+/// The future of the closure. It is boxed, because the future of an `async` closure cannot be spawned yet (rust-lang
+/// issue 110338).
 pub type TransactionFuture<'r, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'r>>;
 
 impl Attempt<'_, '_> {

@@ -46,10 +46,10 @@ impl IdempotentOutbox {
         self.repeated.resolve(added)
     }
 
-    /// Adds those events that are not there already, in their order; says how many these were.
+    /// Adds the events that the outbox does not have, in their order, and returns their number.
     ///
     /// # Errors
-    /// See [`SqlxOutbox`]. Where repeated events are refused, the others are part of the transaction.
+    /// See [`SqlxOutbox`]. If repeated events are refused, the others are part of the transaction.
     pub async fn enqueue_all(
         &self,
         tx: &mut Transaction<'_, Postgres>,

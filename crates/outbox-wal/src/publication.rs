@@ -91,7 +91,7 @@ impl PublicationCatalog {
         open_with(options, source, at, Some(&mut self.session)).await
     }
 
-    /// Reads the statistics of a slot; `None` if the server has none of it.
+    /// Reads the statistics of a slot; `None` if the server has none.
     pub async fn slot_counters(&mut self, slot: &str) -> Result<Option<SlotCounters>, Error> {
         SlotCounters::read(&mut self.session, slot).await
     }
@@ -164,6 +164,7 @@ impl PublicationCatalog {
         })
     }
 
+    /// Reads how the publication publishes one table.
     async fn published_table(&mut self, name: TableName, slot: &str) -> Result<PublishedTable, Error> {
         let member = format!(
             "pg_catalog.pg_publication_tables m ON m.pubname = p.pubname AND m.schemaname = {} AND m.tablename = {}",
@@ -249,6 +250,7 @@ impl PublicationCatalog {
         read_types(&mut self.session).await
     }
 
+    /// Reads the version from the catalogs, with the transactions that change it.
     async fn look(&mut self) -> Result<Seen, Error> {
         let (version, changers, schemas, schemas_above) = match self.has_schemas {
             true => (

@@ -84,6 +84,7 @@ impl Pump {
         }
     }
 
+    /// Reads messages and sends statuses until the consumer is dropped, or the connection fails.
     pub async fn run(mut self) -> Result<(), Error> {
         let mut waiting: Option<Bytes> = None;
         let mut last_status = Instant::now();

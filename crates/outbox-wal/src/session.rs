@@ -216,6 +216,7 @@ pub async fn log_in(session: &mut Session, options: &ConnectOptions, purpose: Pu
     }
 }
 
+/// Answers one authentication request of the server.
 async fn answer(
     session: &mut Session,
     options: &ConnectOptions,

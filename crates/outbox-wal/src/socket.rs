@@ -135,7 +135,7 @@ pub fn binding_of_certificate(der: &[u8]) -> Option<ChannelBinding> {
 const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
 const ECDSA_SHA2: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03];
 
-/// Returns the hash of the certificate's signature; SHA-256 in the place of the broken ones.
+/// Returns the hash of the certificate's signature; SHA-256 in place of the broken ones.
 fn hash(der: &[u8]) -> Option<&'static Algorithm> {
     let (certificate, _) = element(der, SEQUENCE)?;
     let (_, after_body) = element(certificate, SEQUENCE)?;

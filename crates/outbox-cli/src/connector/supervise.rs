@@ -93,6 +93,7 @@ impl Supervise {
         self.names.is_empty() || self.names.iter().any(|name| name == state.name())
     }
 
+    /// Checks one connector, and restarts it if it has failed and its pause is over.
     async fn look(
         &self,
         rest: &Rest,

@@ -212,6 +212,7 @@ pub(super) async fn servers(
     }
 }
 
+/// Converts a check of the relay into one of the doctor.
 fn of_server(check: &ServerCheck) -> Check {
     let status = match check.status() {
         CheckStatus::Ok => Status::Ok,

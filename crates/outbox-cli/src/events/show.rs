@@ -58,6 +58,7 @@ struct GroupState {
 }
 
 impl Shown {
+    /// Looks up the row of an event, its records in these topics, and its state in the groups.
     pub(super) async fn find(
         client: &Client,
         cluster: &Cluster,

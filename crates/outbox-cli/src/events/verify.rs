@@ -70,6 +70,7 @@ impl Numbers {
 }
 
 impl Verified {
+    /// Compares the rows of a period with the records of their topics. Lists at most `listed` events of each kind.
     pub(super) async fn compare(
         client: &Client,
         cluster: &Cluster,

@@ -43,7 +43,7 @@ pub(crate) use self::value_forms::{BinaryForm, DecimalForm, IntervalForm, JsonFo
 use crate::Error;
 pub use crate::error::DroppedBy;
 
-/// A connector's configuration: the very JSON object that Kafka Connect takes (`PUT /connectors/NAME/config`).
+/// A connector's configuration: the JSON object that Kafka Connect takes (`PUT /connectors/NAME/config`).
 ///
 /// Every key is kept, in its order, and so are placeholders such as `${env:PASSWORD}`, which Connect resolves.
 /// `Debug` hides the values of secrets; serialising writes them.

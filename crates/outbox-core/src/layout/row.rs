@@ -168,6 +168,7 @@ impl Column {
         Ok(ColumnValue::Text(json))
     }
 
+    /// Returns the value that the column stores for a part of the event.
     fn value_of(&self, field: EventField, layout: &TableLayout, event: &OutboxEvent) -> Result<ColumnValue, Error> {
         if !field.is_written_to(self.ty) {
             let rule = format!("its column is of type {}, which this library reads only", self.ty.sql());

@@ -345,7 +345,7 @@ impl Pipeline {
         &self.0.plan
     }
 
-    /// Returns a column's value as Connect's `Struct.get` gives it: the schema's default in the place of NULL.
+    /// Returns a column's value as Connect's `Struct.get` gives it: the schema's default in place of NULL.
     pub(crate) fn emitted<'a>(&'a self, row: &'a crate::Row, index: usize) -> &'a crate::ColumnValue {
         match row.get(index) {
             crate::ColumnValue::Null => self.0.layout.columns().get(index).and_then(crate::Column::default),

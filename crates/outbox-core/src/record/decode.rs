@@ -132,6 +132,7 @@ impl Pipeline {
         self.layout().columns().get(index).and_then(|column| column.field())
     }
 
+    /// Classifies a record without the header `id`.
     fn other_than_event(&self, topic: &str, has_value: bool) -> NotAnEvent {
         let is_of = |suffix: &str| topic.strip_prefix(self.topic_prefix()) == Some(suffix);
         if topic == self.config().heartbeat_topic() {

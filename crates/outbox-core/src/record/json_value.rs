@@ -16,6 +16,7 @@ pub(super) enum Unexpandable {
 }
 
 impl Pipeline {
+    /// Returns a record's value as the JsonConverter writes it.
     pub(super) fn json_value(
         &self,
         row: &Row,

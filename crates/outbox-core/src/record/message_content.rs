@@ -183,7 +183,7 @@ impl Member {
     }
 }
 
-/// Adds a member. The last one of a name counts, in the place of the first.
+/// Adds a member. The last one of a name counts, in place of the first.
 fn put(members: &mut Vec<Member>, member: Member) {
     match members.iter_mut().find(|known| is_same(&known.name, &member.name)) {
         Some(known) => *known = member,

@@ -27,6 +27,7 @@ impl Lane {
         }
     }
 
+    /// Runs the transaction on a connection, which the caller cleans up after a failure.
     async fn attempt_on(&self, client: &mut Connection, items: &mut [Item]) -> Result<(), Aborted> {
         let (store, isolation) = (&self.shared.store, self.shared.options.isolation);
         let begun = Instant::now();

@@ -218,8 +218,8 @@ impl Lane {
         let (store, isolation) = (&self.shared.store, self.shared.options.isolation);
         let check = self.settings_check(std::slice::from_ref(item));
         let mut tx = self.begin_checked(client, isolation, check).await.map_err(Fault::Store)?;
-        // Locked until the commit: another partition's owner may have it too, after the number of partitions was
-        // raised.
+        // The event is locked until the commit, because another partition's owner may also have it after the number of
+        // partitions was raised.
         let found = store.held(&mut tx, &self.in_flight.topic, held).await;
         if found.map_err(|e| Fault::of_store("lock a held event", e))?.is_none() {
             return Ok(None);

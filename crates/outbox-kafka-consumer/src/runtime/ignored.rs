@@ -38,6 +38,7 @@ impl Ignored {
         event.event_type.as_deref().is_some_and(is_handled) || is_handled(ALL_OTHERS)
     }
 
+    /// Counts a skipped event, and logs its kind the first time.
     pub fn note(&self, topic: &str, event: &DecodedEvent, found: &Found<'_>) {
         let newest = match found {
             Found::Route(_) => return,

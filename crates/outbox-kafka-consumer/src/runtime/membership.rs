@@ -124,6 +124,8 @@ impl Membership {
         }
     }
 
+    /// Does one round of the membership: renews the leases, registers new partitions, and claims or releases leases by
+    /// the fair shares.
     async fn keep(&mut self) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
         let store = &shared.store;

@@ -252,6 +252,7 @@ struct Opened {
 }
 
 impl Partition {
+    /// Opens the partition: takes it under a new epoch, and starts its reader and its lanes.
     async fn open(&mut self) -> Result<Opened, Error> {
         let Shared { store, options, cluster, .. } = &*self.shared;
         let mut reader = cluster.open(&self.topic, self.partition).await?;

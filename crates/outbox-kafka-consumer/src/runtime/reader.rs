@@ -135,6 +135,7 @@ impl ReadTask {
         Self { shared, in_flight, topic_id }
     }
 
+    /// Reads from an offset on, and sends the chunks, until the receiver is closed or the last chunk is sent.
     pub async fn run(self, mut reader: Chosen, mut offset: i64, chunks: mpsc::Sender<Chunk>) {
         let (topic, partition) = (&*self.in_flight.topic, self.in_flight.partition);
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);

@@ -129,7 +129,7 @@ impl Store {
         Ok(())
     }
 
-    /// Holds on to the events that block these keys, until the transaction ends. Returns whether all of them are still
+    /// Locks the events that block these keys, until the transaction ends. Returns whether all of them are still
     /// blocked.
     pub async fn keep_blocked(
         &self,

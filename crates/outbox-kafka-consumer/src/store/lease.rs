@@ -53,6 +53,7 @@ impl Store {
         added.map(drop).map_err(|e| Error::store("add leases", e))
     }
 
+    /// Reads the members of the group that are alive, and the leases of these topics.
     pub async fn survey(&self, client: &mut Connection, topics: &[String]) -> Result<GroupView, Error> {
         let mut executor = self.on_client(client);
         let asked = async {

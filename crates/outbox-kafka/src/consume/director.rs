@@ -254,6 +254,7 @@ impl Director {
         })
     }
 
+    /// Handles the outcome of a request: delivers records to the inboxes, and schedules retries.
     fn answered(&mut self, response: Response) {
         let broker = response.connection.broker();
         self.busy.remove(broker);

@@ -90,7 +90,7 @@ proptest! {
     fn another_decoder_reads_what_is_built(
         mut records in vec(record(), 1..30), producer in producer(), codec in 0..5_usize
     ) {
-        // That decoder keeps one header of each name.
+        // That decoder keeps only one header of each name.
         for record in &mut records {
             let mut seen = std::collections::HashSet::new();
             record.headers.retain(|(name, _)| seen.insert(name.clone()));

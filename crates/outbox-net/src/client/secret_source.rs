@@ -63,7 +63,7 @@ impl SecretSource {
         Self(Kind::Callback(Arc::new(move || Box::pin(function()))))
     }
 
-    /// Returns the secret as it is now.
+    /// Returns the present secret.
     ///
     /// # Errors
     /// The file cannot be read, or the command or the function fails.

@@ -94,7 +94,7 @@ impl Maintenance {
     /// ended, at the latest when its lease ends, after 5 minutes.
     ///
     /// # Errors
-    /// `Migrations::maintenance` is not applied, the table is not there or not partitioned though its layout says so
+    /// `Migrations::maintenance` is not applied, the table does not exist, or is not partitioned although its layout is
     /// ([`Error::is_not_ready`]); or PostgreSQL refused. A lock that is not acquired in time is no error.
     pub async fn run(&self, client: &Client) -> Result<MaintenanceOutcome, Error> {
         self.run_on(&client.into()).await

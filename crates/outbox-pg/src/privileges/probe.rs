@@ -71,8 +71,8 @@ impl Probe {
     }
 }
 
-/// Returns the probes of the application's role: only INSERT. The owner's trigger deletes rows on insert, so that not
-/// even the id has to be read.
+/// Returns the probes of the application's role: only INSERT. The owner's trigger deletes rows on insert, so that it
+/// need not even read the id.
 pub(super) fn application(layout: &TableLayout) -> Vec<Probe> {
     let table = layout.qualified_name();
     let of_role = [

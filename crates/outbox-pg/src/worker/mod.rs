@@ -155,6 +155,7 @@ impl WorkerBuilder {
         OutboxWorker { stop, status, task: tokio::spawn(self.run(publish, stopped)) }
     }
 
+    /// Runs maintenance and checks at their intervals, until the worker is stopped.
     async fn run(self, publish: watch::Sender<WorkerStatus>, mut stopped: watch::Receiver<()>) {
         let mut monitor = PipelineMonitor::new(self.pipeline.clone(), self.thresholds.clone());
         let (mut next_run, mut next_check) = (Instant::now(), Instant::now());

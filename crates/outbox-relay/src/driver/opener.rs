@@ -92,6 +92,7 @@ impl<'a> Opener<'a> {
         Ok(self.take_slot(begin, catalog, &now, tables).await)
     }
 
+    /// Takes the slot, and starts a session of it.
     async fn take_slot(
         &mut self,
         Begin { at, streamed_before }: Begin,

@@ -60,6 +60,7 @@ fn without_tables(published: &Published, scope: &Scope) -> String {
     }
 }
 
+/// Returns why rows of a table are not published as the relay needs it, with the remedy; `None` if they are.
 fn problem_with(table: &PublishedTable, published: &Published, scope: &Scope) -> Option<String> {
     let (publication, name) = (scope.pipeline.publication(), &table.name);
     if !scope.included.routes(name) {

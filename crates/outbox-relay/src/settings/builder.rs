@@ -225,6 +225,8 @@ impl RelaySettingsBuilder {
         ConfigurationCheck::new(&config, settings.as_ref(), findings)
     }
 
+    /// Builds the settings from the resolved configuration, and collects findings. Returns `None` if a finding rejects
+    /// a part that the settings need.
     fn settled(
         self,
         config: &Resolved,

@@ -62,6 +62,7 @@ struct RouterOutline<'a> {
 }
 
 impl Outline<'_> {
+    /// Returns the entries about the database, the slot and the records.
     fn entries(&self) -> Vec<(&'static str, String)> {
         let postgres = self.settings.postgres();
         let servers: Vec<_> = postgres.servers().iter().map(|(host, port)| format!("{host}:{port}")).collect();

@@ -99,7 +99,7 @@ fn no_secret_is_shown() {
     }
 }
 
-/// Returns each key of the table, with a part in the place of a `*`; and security properties, as a connector has them.
+/// Returns each key of the table, with a part in place of a `*`; and security properties, as a connector has them.
 fn every_key() -> Vec<String> {
     let mut keys: Vec<String> = KeyTable::for_router("outbox").keys().map(|key| key.replace('*', "a.b")).collect();
     let properties = [

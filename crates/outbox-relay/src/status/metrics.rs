@@ -105,6 +105,7 @@ impl Metrics {
         metrics.registered()
     }
 
+    /// Registers the metrics with their names and descriptions.
     fn registered(mut self) -> Self {
         let mut registry = Registry::with_prefix("outbox_relay");
         let counters = [

@@ -13,6 +13,7 @@ pub(super) fn read(pattern: &mut Pattern<'_>) -> Result<String, String> {
     read_within(pattern, DEEPEST)
 }
 
+/// Reads a class that may contain classes to this depth.
 fn read_within(pattern: &mut Pattern<'_>, levels: usize) -> Result<String, String> {
     let Some(levels) = levels.checked_sub(1) else { return Err("classes are nested too deeply".to_owned()) };
     let mut class = String::from("[");

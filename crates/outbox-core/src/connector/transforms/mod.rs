@@ -109,6 +109,7 @@ impl<'a> Transforms<'a> {
         }
     }
 
+    /// Applies a transformation to change events, before an EventRouter has seen them.
     fn apply_before(
         &mut self,
         config: &'a ConnectorConfig,
@@ -164,6 +165,7 @@ impl<'a> Transforms<'a> {
         Ok(())
     }
 
+    /// Adds the effect of a transformation on the records of the EventRouter.
     fn apply_after(
         &mut self,
         config: &ConnectorConfig,

@@ -75,6 +75,7 @@ pub(super) fn has_context_headers(config: &ConnectorConfig) -> bool {
 }
 
 impl Predicate {
+    /// Reads the predicate of a transformation.
     pub(super) fn of(config: &ConnectorConfig, transformation: &str) -> Result<Self, Error> {
         let key = |option: &str| format!("transforms.{transformation}.{option}");
         let name = config.trimmed(&key("predicate")).filter(|name| !name.is_empty());

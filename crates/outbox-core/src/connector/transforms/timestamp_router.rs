@@ -60,6 +60,7 @@ fn number(field: char, at: OffsetDateTime) -> u32 {
     }
 }
 
+/// Parses a format of `java.text.SimpleDateFormat`. Fails with the reason if a part is not supported.
 fn parts(format: &str) -> Result<Vec<Part>, String> {
     let mut parts = Vec::new();
     let mut chars = format.chars().peekable();

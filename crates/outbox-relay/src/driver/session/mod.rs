@@ -129,6 +129,7 @@ impl Session {
         ended.map(|ended| (ended, self.executor.confirmed()))
     }
 
+    /// Reads and writes until `stop` is done or the session ends.
     async fn relay(&mut self, stop: impl Future<Output = ()> + Send) -> Result<SessionEnd, Error> {
         let mut stop = pin!(stop);
         loop {

@@ -61,6 +61,7 @@ async fn check_topics(
     }
 }
 
+/// Returns a report if one of the topics was created again, deleted or has another number of partitions.
 async fn changed(cluster: &Cluster, topics: &[Arc<Topic>]) -> Option<Report> {
     let names: Vec<&str> = topics.iter().map(|topic| topic.name()).collect();
     let described = cluster.refreshed_all(&names).await.inspect_err(|error| {

@@ -33,7 +33,7 @@ pub(super) fn respond(shared: &Shared, request: ListOffsetsRequest, version: i16
     ListOffsetsResponse::default().with_topics(topics.collect())
 }
 
-/// Creates an answer; `epoch` is the leader epoch of what is found, -1 in the versions without one.
+/// Creates an answer; `epoch` is the leader epoch of the offset, -1 in the versions without one.
 fn one(
     shared: &Shared,
     topic: &str,

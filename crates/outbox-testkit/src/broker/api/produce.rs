@@ -113,8 +113,8 @@ fn partition(
     }
 }
 
-/// Returns the time that the answer carries. Kafka answers the largest timestamp of a repeated batch in the place of
-/// the time of the append.
+/// Returns the time that the answer carries. Kafka answers the largest timestamp of a repeated batch in place of the
+/// time of the append.
 fn answered_time(shared: &Shared, time: AppendTime) -> i64 {
     match time {
         AppendTime::Unstored => -1,
@@ -132,6 +132,7 @@ struct Done {
 /// The answer, which is not sent, because the connection is closed.
 const UNANSWERED: Done = Done { base_offset: -1, time: AppendTime::Unstored, log_start_offset: -1 };
 
+/// Appends the batch of one partition, or lets an injected fault happen to it.
 fn append(
     shared: &Arc<Shared>,
     produce: &ProduceRequest,

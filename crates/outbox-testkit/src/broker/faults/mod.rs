@@ -32,9 +32,9 @@ impl Faults {
         Self { rules: Arc::default(), frozen: watch::Sender::new(Pace::Moving) }
     }
 
-    /// Lets a fault happen to the next requests that it is for, until it is used up or lifted.
+    /// Injects a fault, which happens to the next matching requests until it is used up or lifted.
     ///
-    /// If several are for one partition, the one that was injected first happens.
+    /// If several match one partition, the first injected one happens.
     pub fn inject(&self, fault: Fault) -> Injected {
         let rule = Arc::new(Rule::new(fault));
         self.with_rules(|rules| rules.push(Arc::clone(&rule)));
