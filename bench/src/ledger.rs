@@ -36,7 +36,7 @@ pub(crate) struct Audit {
     pub(crate) doubled: Count,
     /// Records that came after a later one of the same aggregate.
     pub(crate) swapped: Count,
-    /// Records that nobody wrote: another key, or a value that is none of ours.
+    /// Foreign records: another key, or a value that the benchmark has not written.
     pub(crate) foreign: u64,
 }
 

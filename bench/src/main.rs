@@ -61,7 +61,7 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Outcome<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    // What is dropped ends its processes and removes its database.
+    // Dropping a value ends its processes and removes its database.
     tokio::select! {
         outcome = measure(arguments.subject) => outcome,
         _ = interrupt.recv() => Err("interrupted".into()),

@@ -38,7 +38,7 @@ impl Tail {
         Ok(Self { received, readers })
     }
 
-    /// Waits until something is true of what was read.
+    /// Waits until a condition holds for the records that were read.
     pub(crate) async fn wait(
         &mut self,
         patience: Duration,

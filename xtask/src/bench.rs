@@ -11,7 +11,7 @@ use crate::child::ChildGroup;
 use crate::outcome::{Outcome, report};
 use crate::program;
 
-/// Built one by one, they would build what they share twice, each with its own features.
+/// If they were built one by one, shared dependencies would be built twice, with different features.
 const TOGETHER: [&str; 3] = ["--release", "--package=outbox-relay", "--package=outbox-bench"];
 
 #[derive(Debug, Subcommand)]
@@ -63,7 +63,7 @@ impl Measurement {
     }
 }
 
-/// Runs it with servers that nobody else uses, which are removed whatever becomes of it.
+/// Runs it with separate servers, which are removed even if it fails.
 fn on_servers(command: &mut Command, interrupt: &Interrupt) -> Outcome {
     let options = StackOptions::bench().interrupt(interrupt.clone()).report(report);
     std::fs::create_dir_all(options.directory())?;
@@ -74,7 +74,7 @@ fn on_servers(command: &mut Command, interrupt: &Interrupt) -> Outcome {
     Stack::down(&options, Data::Remove)?;
     let outcome =
         Stack::up(&options).map_err(Into::into).and_then(|_| measure(command, &options.state_file(), interrupt));
-    // This must not be interrupted by what has interrupted the measurement.
+    // The interrupt of the measurement must not interrupt this.
     Stack::down(&options.interrupt(Interrupt::default()), Data::Remove)?;
     outcome
 }

@@ -9,7 +9,7 @@ use xtask::stack::Interrupt;
 const POLL: Duration = Duration::from_millis(50);
 const GRACE: Duration = Duration::from_secs(10);
 
-/// A program with its descendants in a process group of their own, all of whom end with it.
+/// A program in a separate process group. Its descendants end with it.
 #[derive(Debug)]
 pub(crate) struct ChildGroup {
     child: Child,
@@ -21,7 +21,7 @@ impl ChildGroup {
         Ok(Self { child })
     }
 
-    /// Waits for its end, which an interrupt brings about.
+    /// Waits until the program ends. An interrupt ends it.
     pub(crate) fn wait(&mut self, interrupt: &Interrupt) -> std::io::Result<ExitStatus> {
         loop {
             if let Some(status) = self.child.try_wait()? {
@@ -39,7 +39,7 @@ impl ChildGroup {
         self.child.try_wait()
     }
 
-    /// Asks it to end, and sees to it after a while.
+    /// Requests the end of the program, and kills it after a while.
     pub(crate) fn stop(&mut self) -> std::io::Result<ExitStatus> {
         self.signal(Signal::TERM);
         let deadline = Instant::now() + GRACE;

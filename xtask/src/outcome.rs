@@ -1,4 +1,4 @@
-//! The end of a task, and its output until then.
+//! The result of a task, and its progress output.
 
 use std::error::Error;
 use std::process::ExitCode;

@@ -77,7 +77,7 @@ impl FullTopic {
         Ok(client.batch_execute(&format!("VACUUM ANALYZE outbox.{LARGE}")).await?)
     }
 
-    /// Puts the inbox of [`fill_inbox`](Self::fill_inbox) in the place of the empty one.
+    /// Puts the inbox of [`fill_inbox`](Self::fill_inbox) in place of the empty one.
     pub(super) async fn enlarge_inbox(&self) -> Outcome<()> {
         let sql = format!(
             "ALTER TABLE outbox.consumer_inbox RENAME TO {SMALL};

@@ -58,7 +58,7 @@ impl Writer {
         })
     }
 
-    /// Returns what it has committed.
+    /// Returns the committed rows.
     pub(super) fn written(&self) -> Written {
         self.written
     }

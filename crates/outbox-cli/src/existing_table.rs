@@ -1,4 +1,4 @@
-//! Tables that others made, as the database has them.
+//! Tables of other programs, as the catalogs describe them.
 
 use outbox_core::layout::{Column, ColumnType, Nullability};
 use outbox_core::{ConnectorConfig, Identifier, TableLayout};
@@ -6,7 +6,8 @@ use tokio_postgres::{Client, Row};
 
 use crate::exit::Failure;
 
-/// The columns of a table. Types count as their bases: an enum as `anyenum`, `citext` as `text`, a domain as its own.
+/// The columns of a table. Types are reduced to their base types: an enum as `anyenum`, `citext` as `text`, a domain as
+/// its own.
 const COLUMNS: &str = "SELECT a.attname::text,
         CASE WHEN t.typtype = 'e' THEN 3500::oid WHEN t.typname = 'citext' THEN 25::oid
              WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END,

@@ -53,12 +53,12 @@ impl Failure {
         Self { exit: Exit::NotFound, message: message.into() }
     }
 
-    /// Adds the causes, without what servers quote of rows.
+    /// Adds the causes, without values of rows that servers quote.
     pub(crate) fn caused_by(self, error: &(dyn StdError + 'static)) -> Self {
         Self { message: format!("{}: {}", self.message, in_commands(ErrorChain::new(error).to_string())), ..self }
     }
 
-    /// Adds what to do, in the words of this program.
+    /// Adds the remedy, with this program's commands.
     pub(crate) fn with_hint(self, hint: &str) -> Self {
         Self { message: format!("{}\n{hint}", self.message), ..self }
     }

@@ -112,7 +112,7 @@ impl ModelOptions {
         }
     }
 
-    /// Returns the model of a configuration and a table that others made; none if the database has no such table.
+    /// Returns the model of a configuration and a table that others made; `None` if the database has no such table.
     pub(crate) async fn existing(
         &self,
         client: &Client,

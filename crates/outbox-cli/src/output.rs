@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::exit::Failure;
 
-/// The form of what a command prints.
+/// The output format of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
     /// Tables and sentences for people
@@ -47,7 +47,8 @@ impl Output {
         write(&text)
     }
 
-    /// Prints one report of many, and returns whether anybody reads on: as JSON, each is on a separate line.
+    /// Prints one of several reports, and returns whether standard output is still open. As JSON, each report is on a
+    /// separate line.
     pub(crate) fn print_line(self, report: &impl Report) -> Result<ControlFlow<()>, Failure> {
         let line = match self {
             Self::Table => report.parts().iter().map(Part::render).collect::<String>(),
@@ -60,12 +61,12 @@ impl Output {
     }
 }
 
-/// Writes text to standard output. A reader that has seen enough, such as `head`, is no error.
+/// Writes text to standard output. A reader that closes the pipe, such as `head`, is no error.
 pub(crate) fn write(text: &str) -> Result<(), Failure> {
     written(text).map(|_| ())
 }
 
-/// Writes text to standard output, and returns whether anybody reads on.
+/// Writes text to standard output, and returns whether it is still open.
 fn written(text: &str) -> Result<ControlFlow<()>, Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -75,7 +76,7 @@ fn written(text: &str) -> Result<ControlFlow<()>, Failure> {
     }
 }
 
-/// Writes a line to standard error. A reader that has gone is no reason to end.
+/// Writes a line to standard error. A closed standard error is ignored.
 pub(crate) fn notice(line: &str) {
     _ = writeln!(std::io::stderr(), "{line}");
 }
@@ -94,13 +95,14 @@ impl Part {
     }
 }
 
-/// Returns the columns of the terminal; none if standard output is none.
+/// Returns the columns of the terminal; `None` if standard output is none.
 fn terminal_width() -> Option<u16> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
     Some(size.ws_col).filter(|columns| *columns > 0)
 }
 
-/// Lays out columns with two spaces between them, as kubectl does: easy to read, and to cut. With a width, cells are wrapped.
+/// Lays out columns with two spaces between them, as kubectl does: easy to read, and to cut. With a width, cells are
+/// wrapped.
 fn table(head: Option<&[&str]>, rows: &[Vec<String>], width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -118,7 +120,7 @@ fn table(head: Option<&[&str]>, rows: &[Vec<String>], width: Option<u16>) -> Str
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-/// Returns a number of bytes as people read it.
+/// Formats a number of bytes with a unit, such as `1.5 MB`, where 1 kB is 1,024 bytes.
 pub(crate) fn bytes(bytes: i64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
     if bytes.unsigned_abs() < 1024 {
@@ -138,7 +140,7 @@ pub(crate) fn bytes(bytes: i64) -> String {
     format!("{value:.1} {unit}")
 }
 
-/// Returns a number of seconds as people read it.
+/// Formats a number of seconds with units, such as `2 min 5 s`.
 pub(crate) fn seconds(seconds: f64) -> String {
     let whole = seconds.round();
     match whole {

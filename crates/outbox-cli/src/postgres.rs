@@ -13,7 +13,7 @@ use crate::exit::Failure;
 use crate::password::PasswordPlaces;
 
 const VARIABLE: &str = "DATABASE_URL";
-/// The shortest time after which the kernel looks whether a silent server is still there.
+/// The shortest time after which the kernel probes a silent server.
 const SHORTEST_PROBE: Duration = Duration::from_secs(1);
 
 /// The address of PostgreSQL.
@@ -59,18 +59,18 @@ impl DatabaseOptions {
         pool.map_err(|e| Failure::usage("no connections can be made").caused_by(&e))
     }
 
-    /// Connects, and returns with the connection the settings with which it was made.
+    /// Connects, and returns the connection with the settings that it uses.
     async fn session(&self, limit: Duration) -> Result<(Client, Config, PostgresTls), Failure> {
         let (config, tls) = self.target(limit).await?;
         let failure = |e: &(dyn std::error::Error + 'static)| Failure::server("PostgreSQL cannot be used").caused_by(e);
         let mut bounded = config.clone();
-        // After the limits of this program, whose errors say more.
+        // This limit is longer than those of this program, because the program's errors say more.
         let lock = limit.saturating_add(Duration::from_secs(1));
         bounded.options(format!("-c lock_timeout={}", milliseconds(lock)));
         let connect = async |config: &Config| tokio::time::timeout(limit, config.connect(tls.clone())).await;
 
         let (connected, config) = match connect(&bounded).await.map_err(|e| failure(&e))? {
-            // A pooler takes no settings at the start. Set later, they would stay with sessions of others.
+            // A pooler rejects startup settings. Settings made later would remain in sessions of other clients.
             Err(e) if e.code() == Some(&SqlState::PROTOCOL_VIOLATION) => {
                 (connect(&config).await.map_err(|e| failure(&e))?, config)
             }
@@ -168,8 +168,8 @@ fn milliseconds(time: Duration) -> i32 {
     i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
 }
 
-/// Lets PostgreSQL cancel what it does for this connection once this program has ended. Without it, a slot that is being
-/// decoded or created stays in use until that is done.
+/// Lets PostgreSQL cancel the statement of this connection after this program has ended. Otherwise, a slot that is
+/// being decoded or created stays in use until the statement ends.
 pub(crate) async fn end_with_program(client: &Client) {
     // PostgreSQL has the setting since version 14, and not on every system.
     let sql = "SELECT set_config(name, '1s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'";

@@ -18,9 +18,9 @@ pub(crate) enum RelayCommand {
     Check(Box<CheckArguments>),
     /// Relays the events of the outbox to Kafka, in Debezium's place, until SIGTERM or SIGINT
     ///
-    /// It takes the very configuration that Kafka Connect takes, reads the same slot and publication, and holds the slot
-    /// as long as it runs: a second relay waits and takes over. Exit code: 1 if it stops because of an error, 2 if the
-    /// configuration or the command line cannot be used.
+    /// It takes the very configuration that Kafka Connect takes, reads the same slot and publication, and holds the
+    /// slot as long as it runs: a second relay waits and takes over. Exit code: 1 if it stops because of an error, 2 if
+    /// the configuration or the command line cannot be used.
     Run(Box<RunArguments>),
 }
 

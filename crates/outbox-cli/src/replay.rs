@@ -32,9 +32,9 @@ const EXAMPLES: &str = "Examples:
 pub(crate) enum ReplayCommand {
     /// Publishes rows of a kept table again, with their ids, next to live traffic
     ///
-    /// It deletes the rows and inserts them again in batches, so that the connector or the relay sends them. A consumer with an
-    /// inbox handles each event once; others handle it again. Their header outbox-replay has the name of the replay. The role
-    /// must own the table.
+    /// It deletes the rows and inserts them again in batches, so that the connector or the relay sends them. A consumer
+    /// with an inbox handles each event once; others handle it again. Their header outbox-replay has the name of the
+    /// replay. The role must own the table.
     ///
     /// An interrupted replay continues when it is run again with the same name and options.
     Run(Box<Run>),
@@ -66,7 +66,8 @@ pub(crate) struct Run {
 #[derive(Args)]
 #[group(required = true, multiple = true)]
 struct Selection {
-    /// The rows that no slot has published: those committed after the position that a lost or dropped slot had confirmed
+    /// The rows that no slot has published: those committed after the position that a lost or dropped slot had
+    /// confirmed
     #[arg(long)]
     missed: bool,
     /// All rows

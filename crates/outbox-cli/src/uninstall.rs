@@ -20,9 +20,9 @@ const EXAMPLES: &str = "Examples:
 
 /// Removes an outbox: its replication slot, its publication, its table, and what migrations made for it
 ///
-/// Delete the connector or stop the relay first: it refuses while the slot has a reader. It counts the events that would
-/// never be published, lists the first of them, and refuses without --lose-events if there are any (exit code 3). Roles and
-/// the tables of consumers stay. The role must own the table and have REPLICATION.
+/// Delete the connector or stop the relay first: it refuses while the slot has a reader. It counts the events that
+/// would never be published, lists the first of them, and refuses without --lose-events if there are any (exit code 3).
+/// Roles and the tables of consumers stay. The role must own the table and have REPLICATION.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Uninstall {
@@ -43,7 +43,7 @@ pub(crate) struct Uninstall {
     model: ModelOptions,
 }
 
-/// An outbox in the database, and what a removal would lose.
+/// An outbox in the database, and the events that a removal would lose.
 #[derive(Serialize)]
 struct Installed {
     /// The slot, if this database has it.
@@ -89,7 +89,7 @@ impl Uninstall {
         Ok(Exit::Success)
     }
 
-    /// Looks up what is installed. Fails if the slot is in use.
+    /// Looks up the installed objects. Fails if the slot is in use.
     async fn look(&self, client: &Client, pipeline: &Pipeline) -> Result<Installed, Failure> {
         let unread = |e| Failure::server("the catalogs cannot be read").caused_by(&e);
         let (slot, publication) = (pipeline.slot().as_str(), pipeline.publication().as_str());
@@ -139,7 +139,7 @@ async fn rows(client: &Client, table: &str) -> Result<i64, Failure> {
     row.try_get(0).map_err(unread)
 }
 
-/// Returns which events a removal would lose; none if all of them are published.
+/// Returns the events that a removal would lose; `None` if all of them are published.
 fn loss(has_slot: bool, unpublished: Option<&Unpublished>, rows: Option<i64>, pipeline: &Pipeline) -> Option<String> {
     let slot = pipeline.slot().as_str();
     match (unpublished, rows) {

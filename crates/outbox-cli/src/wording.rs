@@ -1,4 +1,4 @@
-//! The words of the library in those of this program.
+//! The library's names, replaced by this program's commands.
 
 /// The names of the library in its errors and remedies, and the commands that do the same. A remedy that names another
 /// item of the library needs a line.

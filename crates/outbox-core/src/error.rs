@@ -7,8 +7,8 @@ use crate::json_fault::JsonFault;
 
 /// A failure in this crate, or in an implementation of [`Outbox`](crate::Outbox).
 ///
-/// One opaque type: ask it with the predicates. `Display` reports this layer only, with the field, the value
-/// and the rule; [`source`](StdError::source) holds what lies below.
+/// One opaque type: ask it with the predicates. `Display` reports this layer only, with the field, the value and the
+/// rule; [`source`](StdError::source) holds the cause.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -42,7 +42,7 @@ enum Kind {
 pub enum StoreFault {
     /// The same transaction, run again from its start, may succeed: serialization failure, deadlock, lost connection.
     Transient,
-    /// An earlier statement has already aborted the transaction; this one was not looked at.
+    /// An earlier statement has already aborted the transaction; this statement was not executed.
     TransactionAborted,
     /// The event is in the outbox already, and the caller asked for an error. The transaction continues.
     AlreadyEnqueued,
@@ -67,8 +67,8 @@ impl fmt::Display for StoreFault {
 pub enum DroppedBy {
     /// A `Filter` drops it.
     Filter,
-    /// It has no value: a tombstone, or an event with a NULL payload. Another EventRouter and `ExtractNewRecordState` drop such
-    /// records.
+    /// It has no value: a tombstone, or an event with a NULL payload. Another EventRouter and `ExtractNewRecordState`
+    /// drop such records.
     NullValue,
 }
 
@@ -146,7 +146,7 @@ impl Error {
         std::iter::once(self).chain(&self.0.others)
     }
 
-    /// Returns whether a record is not what the pipeline writes.
+    /// Returns whether the pipeline does not write such a record.
     #[must_use]
     pub fn is_undecodable(&self) -> bool {
         matches!(self.0.kind, Kind::Decode { .. })
@@ -179,7 +179,7 @@ impl Error {
         self.store_fault() == Some(StoreFault::Transient)
     }
 
-    /// Returns whether the event is in the outbox already, where the caller asked for an error.
+    /// Returns whether the event is in the outbox already, and the caller requested an error.
     #[must_use]
     pub fn is_already_enqueued(&self) -> bool {
         self.store_fault() == Some(StoreFault::AlreadyEnqueued)
@@ -229,7 +229,7 @@ impl Error {
     }
 }
 
-/// Returns the error without values. A payload may be what cannot be read, and is in no error.
+/// Returns the error without values. The unreadable value may be a payload, which must not be in an error.
 fn without_values(source: Box<dyn StdError + Send + Sync>) -> Box<dyn StdError + Send + Sync> {
     let source = match source.downcast::<serde_json::Error>() {
         Ok(json) => return Box::new(JsonFault::of(&json)),

@@ -34,7 +34,7 @@ fn skip_string(bytes: &mut std::str::Bytes<'_>) {
 /// that no reader passes them. Jackson reads no longer number either.
 const LONGEST_NUMBER: usize = 1_000;
 
-/// Returns why a `jsonb` column must not get the text that a `json` column takes, and where in the text the reason is
+/// Returns why a `jsonb` column must not get a text that a `json` column accepts, with the place in the text
 /// (PostgreSQL, "JSON Types").
 pub(crate) fn jsonb_refusal(text: &str) -> Option<(&'static str, usize)> {
     let mut rest = text.as_bytes();
@@ -112,7 +112,7 @@ pub(crate) fn printed_by_jsonb(text: &str, limit: usize) -> Option<String> {
             b' ' | b'\n' | b'\r' | b'\t' => {}
             b',' => out.push_str(", "),
             b':' => out.push_str(": "),
-            // It escapes what JSON demands and nothing else, as serde_json does.
+            // It escapes only what JSON requires, as serde_json does.
             b'"' => match serde_json::from_str::<String>(token).and_then(|text| serde_json::to_string(&text)) {
                 Ok(string) => out.push_str(&string),
                 Err(_) => out.push_str(token),

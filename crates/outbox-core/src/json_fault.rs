@@ -21,7 +21,8 @@ impl JsonFault {
     }
 }
 
-/// Creates an error of a type. What the type asks for is the program's own text; what was found instead is not.
+/// Creates an error of a type. The expectation of the type is the program's own text, but the unexpected value may come
+/// from a payload.
 fn of_type(message: &str) -> String {
     let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
     if message.starts_with("missing field `") || message.starts_with("duplicate field `") {

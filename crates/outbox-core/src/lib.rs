@@ -2,8 +2,8 @@
 //!
 //! - [`OutboxEvent`] is an event as a producer builds it; [`DomainEvent`](trait@DomainEvent) is its typed form, shared
 //!   with the consumer: `#[derive(DomainEvent)]` on a struct, or on an enum of an aggregate's events.
-//! - [`Outbox`] is where a service puts events, within its own transaction. `outbox-pg` and `outbox-sqlx` implement it
-//!   on PostgreSQL; [`RecordingOutbox`] is for tests.
+//! - [`Outbox`] enqueues events in a transaction of the service. `outbox-pg` and `outbox-sqlx` implement it on
+//!   PostgreSQL; [`RecordingOutbox`] is for tests.
 //! - [`Pipeline`] is a connector's configuration ([`ConnectorConfig`]) and the table that it reads ([`TableLayout`]),
 //!   free of contradictions. It encodes a row as Debezium's EventRouter does and decodes every form of record.
 //!

@@ -1,6 +1,6 @@
 use crate::{Error, EventField, RowLife, StoreFault, TableLayout};
 
-/// The answer of an idempotent outbox to an event that is there already.
+/// The reaction of an idempotent outbox to an event that it already has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnDuplicate {
@@ -53,8 +53,8 @@ impl TableLayout {
     /// Checks that an event that is enqueued again can be recognised.
     ///
     /// # Errors
-    /// [`is_configuration`](Error::is_configuration): in [`RowLife::DeleteOnInsert`] and [`RowLife::Message`] no id is kept to know an
-    /// event by.
+    /// [`is_configuration`](Error::is_configuration): in [`RowLife::DeleteOnInsert`] and [`RowLife::Message`] no id is
+    /// kept by which an event could be recognised.
     pub fn remembers_ids(&self) -> Result<(), Error> {
         let reason = match self.row_life() {
             RowLife::DeleteOnInsert => {
@@ -70,8 +70,8 @@ impl TableLayout {
         Err(Error::layout("id", reason))
     }
 
-    /// Checks, from the answer to [`InsertSql::has_unique_id`](crate::sql::InsertSql::has_unique_id), that an idempotent
-    /// enqueue is possible, for implementations of [`Outbox`](crate::Outbox).
+    /// Checks, from the answer to [`InsertSql::has_unique_id`](crate::sql::InsertSql::has_unique_id), that an
+    /// idempotent enqueue is possible, for implementations of [`Outbox`](crate::Outbox).
     ///
     /// # Errors
     /// [`is_configuration`](Error::is_configuration): no index keeps the id unique. Nothing was sent.

@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use crate::{DomainEvent, Error, EventId, OutboxEvent};
 
-/// The place where a service puts its events, within its own transaction `Tx`.
+/// The outbox of a service, which enqueues events in a transaction `Tx` of the service.
 ///
 /// `Tx` is the driver's transaction handle, such as `&tokio_postgres::Transaction<'_>`, so that a bare connection
 /// does not compile. A service that is generic over it:
@@ -28,8 +28,8 @@ use crate::{DomainEvent, Error, EventId, OutboxEvent};
 /// - `Ok` says that the event is part of the transaction. It is published if, and only if, the transaction commits;
 ///   then at least once.
 /// - Events of one aggregate are published in the order in which they were enqueued within a transaction, and in the
-///   order of commits across transactions. The order of two transactions that write to the same aggregate at the
-///   same time is the order of their commits: lock the aggregate's row first where that matters.
+///   order of commits across transactions. The order of two transactions that write to the same aggregate at the same
+///   time is the order of their commits: lock the aggregate's row first if this matters.
 /// - An error of [`is_invalid_event`](Error::is_invalid_event) was found before any I/O, and the transaction is as it
 ///   was. Any other error leaves the transaction in the state that the database gives it: PostgreSQL aborts it.
 /// - A dropped future may or may not have stored the event: roll the transaction back.

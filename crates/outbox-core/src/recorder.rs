@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 
 use crate::{DomainEvent, Error, EventKind, Outbox, OutboxEvent, Payload, Pipeline};
 
-/// An outbox in memory, for the tests of services: it keeps what was enqueued, under the rules of a pipeline.
+/// An outbox in memory, for the tests of services. It stores enqueued events and applies the rules of a pipeline.
 ///
-/// It takes any transaction and knows nothing of commit and rollback. Clones share what they record.
+/// It takes any transaction and knows nothing of commit and rollback. Clones share the recorded events.
 #[derive(Clone, Debug)]
 pub struct RecordingOutbox {
     pipeline: Pipeline,
@@ -17,13 +17,13 @@ pub struct RecordingOutbox {
 }
 
 impl RecordingOutbox {
-    /// Creates an empty recorder that refuses what the pipeline refuses.
+    /// Creates an empty recorder that rejects the events that the pipeline rejects.
     #[must_use]
     pub fn new(pipeline: Pipeline) -> Self {
         Self { pipeline, events: Arc::default() }
     }
 
-    /// Returns what was enqueued so far, in order.
+    /// Returns the events that were enqueued, in order.
     #[must_use]
     pub fn events(&self) -> Vec<OutboxEvent> {
         self.lock().clone()
@@ -46,7 +46,7 @@ impl RecordingOutbox {
         assert!(is_there, "{asked} was not enqueued with this payload; enqueued were: [{}]", self.all_said());
     }
 
-    /// Asserts that an event of this type was enqueued of which the predicate holds.
+    /// Asserts that an event of this type was enqueued for which the predicate holds.
     ///
     /// ```
     /// # use outbox_core::{DomainEvent, Outbox, OutboxEvent, Pipeline, RecordingOutbox};
@@ -64,7 +64,7 @@ impl RecordingOutbox {
     /// ```
     ///
     /// # Panics
-    /// There is none. The message reports which events were enqueued, without their payloads.
+    /// No such event was enqueued. The message reports which events were enqueued, without their payloads.
     #[track_caller]
     pub fn assert_enqueued_where<E: DomainEvent + DeserializeOwned>(&self, is_meant: impl Fn(&E) -> bool) {
         let is_there = self.enqueued::<E>().iter().any(is_meant);
@@ -84,7 +84,7 @@ impl RecordingOutbox {
     /// Returns the events of this type that were enqueued, in order, read back from their payloads.
     ///
     /// # Panics
-    /// A payload is not the JSON of an `E`: what was enqueued under its name was something else.
+    /// A payload is not the JSON of an `E`, although it was enqueued under its name.
     #[track_caller]
     #[must_use]
     pub fn enqueued<E: DomainEvent + DeserializeOwned>(&self) -> Vec<E> {
@@ -138,8 +138,8 @@ fn is_same_payload(one: &Payload, other: &Payload) -> bool {
     }
 }
 
-/// Returns whether two texts are the same JSON, in whichever order a map has written its members. Numbers and strings are
-/// compared as they are written.
+/// Returns whether two texts are the same JSON, in whichever order a map has written its members. Numbers and strings
+/// are compared as they are written.
 fn is_same_json(one: &str, other: &str) -> bool {
     fn parsed<'a, T: Deserialize<'a>>(one: &'a str, other: &'a str) -> Option<(T, T)> {
         Some((serde_json::from_str(one).ok()?, serde_json::from_str(other).ok()?))

@@ -11,7 +11,7 @@ pub enum StatementCaching {
     /// trip.
     #[default]
     Cached,
-    /// Nothing is prepared under a name. Set it behind PgBouncer in transaction mode with `max_prepared_statements = 0`,
-    /// or older than 1.21.
+    /// Nothing is prepared under a name. Set it behind PgBouncer in transaction mode with `max_prepared_statements =
+    /// 0`, or older than 1.21.
     Unnamed,
 }

@@ -60,6 +60,7 @@ impl Role {
     }
 }
 
+/// Returns the constants and the methods of a struct.
 fn of_struct(role: Role, ident: &Ident, fields: &Fields, options: &Options) -> syn::Result<(TokenStream, TokenStream)> {
     let event_type = event_type(options, ident);
     let version = options.version.unwrap_or(1);
@@ -82,6 +83,7 @@ fn of_struct(role: Role, ident: &Ident, fields: &Fields, options: &Options) -> s
     Ok((constants, aggregate_id(&id)))
 }
 
+/// Returns the constants and the methods of an enum of events.
 fn of_enum(
     role: Role,
     input: &DeriveInput,
@@ -112,7 +114,7 @@ fn of_enum(
                 let reason = "an event's payload is an object: give the fields names, or put them into one struct";
                 return Err(Error::new(fields.span(), reason));
             }
-            // The event is another type, which knows its event type, version and aggregate id.
+            // The variant holds another event type, which defines its event type, version and aggregate id.
             Fields::Unnamed(fields)
                 if options.event_type.is_none() && options.version.is_none() && marked.is_none() =>
             {
@@ -180,6 +182,7 @@ struct Marked<'a> {
     ty: &'a Type,
 }
 
+/// Finds the field with `#[event(aggregate_id)]`. Fails if there are several.
 fn marked(fields: &Fields) -> syn::Result<Option<Marked<'_>>> {
     let mut found = None;
     for (field, member) in fields.iter().zip(fields.members()) {

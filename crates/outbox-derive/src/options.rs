@@ -57,6 +57,7 @@ impl Options {
         Ok(options)
     }
 
+    /// Reads one option of the attribute.
     fn read(&mut self, meta: &ParseNestedMeta<'_>, place: Place) -> syn::Result<()> {
         let name = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
         if !place.takes(&name) {

@@ -24,7 +24,7 @@ fn refuse(attributes: &[Attribute], refused: &[&str], reason: &str) -> syn::Resu
             if let Some(name) = refused.iter().find(|name| meta.path.is_ident(name)) {
                 return Err(meta.error(format!("serde's `{name}` does not go with an enum of events: {reason}")));
             }
-            // The rest is serde's to check.
+            // serde checks the rest.
             if meta.input.peek(Token![=]) {
                 meta.value()?.parse::<syn::Lit>()?;
             } else if meta.input.peek(syn::token::Paren) {

@@ -1,14 +1,14 @@
-//! Record batches: what a broker answers to a fetch.
+//! Record batches, as in a broker's answer to a fetch.
 
 use bytes::Bytes;
 use outbox_kafka::Record;
 
-/// The place of a batch's length, of its checksum, and where the bytes begin that it is of.
+/// The places of a batch's length, of its checksum, and of the first byte that the checksum covers.
 const LENGTH: std::ops::Range<usize> = 8..12;
 const CHECKSUM: std::ops::Range<usize> = 17..21;
 const CHECKED: usize = 21;
 
-/// The bytes that one record has at least.
+/// The smallest size of a record in bytes.
 const LEAST_RECORD: usize = 7;
 
 pub(crate) fn run(bytes: &[u8]) {
@@ -16,6 +16,7 @@ pub(crate) fn run(bytes: &[u8]) {
     read(&repaired(bytes));
 }
 
+/// Reads batches, and checks the offsets and sizes of their records.
 fn read(bytes: &[u8]) {
     let records = match Record::read_batches(Bytes::copy_from_slice(bytes)) {
         Ok(records) => records,

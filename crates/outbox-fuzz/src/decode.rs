@@ -1,4 +1,4 @@
-//! Decoding of records that anybody may have written: an event, another record, or an error that names the field.
+//! Decoding of untrusted records: the result is an event, another record, or an error that names the field.
 
 use outbox_core::bytes::Bytes;
 use outbox_core::record::{Decoded, Record};
@@ -34,7 +34,7 @@ pub(crate) fn run(bytes: &[u8]) {
     }
 }
 
-/// Reads a record. Bytes that UTF-8 does not have separate its parts, so that texts stay texts.
+/// Reads a record. Bytes that are invalid in UTF-8 separate its parts, so that texts can be any UTF-8.
 fn record(bytes: &[u8]) -> Option<Record> {
     let mut parts = bytes.split(|byte| *byte == PART);
     let mut record = Record::new("outbox.events.order");

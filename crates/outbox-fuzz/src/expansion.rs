@@ -1,4 +1,4 @@
-//! The router's expansion of JSON payloads: what is written is JSON.
+//! The router's expansion of JSON payloads: the output is JSON.
 
 use outbox_core::layout::{ColumnValue, EventField, Row};
 use outbox_core::{OutboxEvent, Pipeline};

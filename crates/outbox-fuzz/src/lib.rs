@@ -1,12 +1,12 @@
-//! Targets for fuzzing: each takes any bytes, gives them to a parser of what comes from outside, and panics if a promise
-//! of the parser is broken.
+//! Targets for fuzzing: each passes any bytes to a parser of untrusted input, and panics if a promise of the parser is
+//! broken.
 //!
 //! | target | parser | promise |
 //! | --- | --- | --- |
 //! | `answers` | the answers of Kafka brokers | an answer or an error, within the memory that the bytes account for |
 //! | `batches` | record batches | offsets ascend, and no record is larger than its batch says |
 //! | `connector` | the JSON of a connector's configuration | it is read as it was written, and shows no password |
-//! | `decode` | records that anybody may have written | an event, another record, or an error that names the field |
+//! | `decode` | untrusted records | an event, another record, or an error that names the field |
 //! | `expansion` | JSON that the EventRouter expands | what is written is JSON |
 //! | `pgoutput` | messages of pgoutput | what is decoded is encoded as the same message |
 //!

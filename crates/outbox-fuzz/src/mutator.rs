@@ -1,6 +1,6 @@
 //! Mutations of inputs, for runs without libFuzzer.
 
-/// Values at which lengths and numbers change their meaning.
+/// Boundary values of lengths and numbers.
 const EDGES: [u8; 8] = [0, 1, 2, 0x7f, 0x80, 0xfe, 0xff, b'{'];
 /// The most mutations of one input.
 const MAX_MUTATIONS: u64 = 8;
@@ -19,7 +19,7 @@ impl<'a> Mutator<'a> {
     /// Creates a mutator of inputs, which inserts words as well.
     #[must_use]
     pub fn new(corpus: &'a [Vec<u8>], words: &'a [&'a [u8]], seed: u64) -> Self {
-        // 0 would stay 0.
+        // The generator would stay at 0.
         Self { corpus, words, state: seed | 1 }
     }
 
@@ -33,6 +33,7 @@ impl<'a> Mutator<'a> {
         input
     }
 
+    /// Applies one random mutation to an input.
     fn mutate(&mut self, input: &mut Vec<u8>) {
         let at = self.place(input.len());
         let end = at + self.place((input.len() - at).min(16));

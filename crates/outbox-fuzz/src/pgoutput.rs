@@ -1,4 +1,4 @@
-//! Messages of pgoutput: what is decoded is encoded as the same message.
+//! Messages of pgoutput: a decoded message is encoded as the same bytes.
 
 use outbox_wal::{Message, Old, Tuple};
 

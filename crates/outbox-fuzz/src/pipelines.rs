@@ -48,6 +48,7 @@ pub(crate) fn chosen(pipelines: &[Pipeline], choice: u8) -> &Pipeline {
     chosen.unwrap_or_else(|| panic!("no pipelines"))
 }
 
+/// Returns the pipeline of these settings.
 fn pipeline(converter: &str, payload: ColumnType, placement: &str, expands: &str, schemas: &str) -> Pipeline {
     let made = TableLayout::recommended().payload_type(payload).and_then(|layout| {
         let mut config = ConnectorConfig::recommended(&layout)

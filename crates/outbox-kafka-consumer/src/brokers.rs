@@ -35,7 +35,7 @@ struct Latest {
 impl Brokers {
     /// The time that a broker may take to answer.
     pub const PATIENCE: Duration = Duration::from_secs(10);
-    /// For how long a request is repeated that may soon succeed. Handlers run meanwhile.
+    /// The time for which a request is retried after a transient error. Handlers run meanwhile.
     pub const RETRY_FOR: Duration = Duration::from_secs(5);
     pub const CLIENT_ID: &str = "outbox-kafka-consumer";
 
@@ -52,12 +52,12 @@ impl Brokers {
         Self(Arc::new(Inner { settings, cluster, latest: Mutex::default(), reported: std::sync::Mutex::default() }))
     }
 
-    /// Returns what every connection of the consumer is made with.
+    /// Returns the settings of all connections of the consumer.
     pub fn settings(&self) -> &Settings {
         &self.0.settings
     }
 
-    /// Returns the connections for everything but fetches, which wait for records and would hold up other requests.
+    /// Returns the connections for all requests except fetches, which wait for records and would delay other requests.
     pub fn cluster(&self) -> &outbox_kafka::Cluster {
         &self.0.cluster
     }
@@ -78,7 +78,7 @@ impl Brokers {
         Ok(partitions.collect())
     }
 
-    /// Logs once what the brokers lack that matters to a consumer.
+    /// Logs each gap of the brokers that concerns a consumer once.
     fn report_gaps(&self, described: &Described) {
         let versions = self.0.cluster.capabilities().map(|capabilities| capabilities.gaps()).unwrap_or_default();
         let has_nil_id = described.values().flatten().flatten().any(|topic| topic.id().is_nil());
@@ -118,7 +118,7 @@ impl Brokers {
     }
 }
 
-/// Returns what follows for a consumer if brokers lack a feature; `None` if a consumer does not need it.
+/// Returns the consequence for a consumer if brokers lack a feature; `None` if a consumer does not need it.
 fn consequence(gap: Gap) -> Option<&'static str> {
     match gap {
         Gap::Fetch | Gap::ListOffsets => Some("no record can be read: use Kafka 0.11 or later"),

@@ -16,7 +16,7 @@ pub enum TokioPostgres {}
 #[non_exhaustive]
 pub enum Sqlx {}
 
-/// In place of the driver, for handlers outside of any transaction.
+/// The marker in place of the driver, for handlers outside of any transaction.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum NoTransaction {}
@@ -38,7 +38,7 @@ mod sealed {
     impl Sealed for super::Sqlx {}
 }
 
-/// Sets what lets the operating system close a connection to PostgreSQL that is lost without a word, within a lease.
+/// Sets timeouts, so that the operating system closes a dead connection to PostgreSQL within a lease.
 ///
 /// Call it before the pool is built. Every statement of the consumer has a deadline without it. A statement of a
 /// handler has none but [`handler_timeout`](crate::Builder::handler_timeout), which may be longer than the lease. With

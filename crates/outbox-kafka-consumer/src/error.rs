@@ -1,7 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// The reason why a consumer cannot be built, has stopped, or cannot do what was asked of it.
+/// The reason why a consumer cannot be built, has stopped, or rejects an operation.
 ///
 /// `Display` reports this layer only, with topic, partition and offset; [`source`](StdError::source) holds the rest.
 pub struct Error(Box<Inner>);
@@ -124,7 +124,8 @@ impl Error {
         matches!(self.0.kind, Kind::Setup(_))
     }
 
-    /// Returns whether it is about one record (or the position of it) that nobody can get past without a decision.
+    /// Returns whether the error is about a record, or its position, that stops the partition until an operator
+    /// decides.
     #[must_use]
     pub fn is_record(&self) -> bool {
         matches!(self.0.kind, Kind::Record { .. })
@@ -137,7 +138,7 @@ impl Error {
         matches!(self.0.kind, Kind::Session { .. })
     }
 
-    /// Returns whether what was asked of a [`Group`](crate::Group) was refused.
+    /// Returns whether a [`Group`](crate::Group) rejected an operation.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         matches!(self.0.kind, Kind::Refused(_))

@@ -47,7 +47,7 @@
 //! - The events of an aggregate are handled one after the other. Several aggregates' events share a transaction, and
 //!   several transactions run at a time.
 //! - An event that fails is tried again as the [`RetryPolicy`] says, and becomes a dead letter in the end. Meanwhile
-//!   the later events of its key wait, and others continue. [`Group`] shows what is held.
+//!   the later events of its key wait, and others continue. [`Group`] lists the held events.
 //! - A record that cannot be read at all stops its partition and is reported, unless a [`RecordPolicy`] says otherwise.
 //!
 //! The page `docs/consumer.md` of the repository says how, and what to do when something is stopped.

@@ -1,4 +1,4 @@
-//! The consumer's way from a partition to an event, for this workspace's own measurements. No part of the API: it may
+//! The consumer's steps from a partition to an event, for the benchmarks of this workspace. No part of the API: it may
 //! change or vanish at any time.
 
 use std::sync::Arc;
@@ -61,7 +61,7 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// Fetches in a task, and decodes in this one, all that was there when it was opened.
+    /// Fetches in a task, and decodes in the caller's, all records that the partition had when it was opened.
     pub async fn read(self, pipeline: &Pipeline, mut take: impl FnMut(Decoded<()>)) -> Result<usize, Error> {
         let Self { reader, topic, number, end } = self;
         let (sender, mut chunks) = mpsc::channel(1);

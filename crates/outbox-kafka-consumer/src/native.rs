@@ -12,9 +12,9 @@ use crate::Error;
 use crate::brokers::Brokers;
 use crate::source::{Fetched, Message, PartitionReader, RecordSource};
 
-/// Before an offset is fetched again that the leader did not know.
+/// The pause before an offset is fetched again that the leader did not know.
 const RANGE_PAUSE: Duration = Duration::from_millis(100);
-/// The memory that all partitions together have at least.
+/// The least memory for all partitions together.
 const LEAST_MEMORY: usize = 1 << 20;
 
 /// The brokers of a cluster. All partitions share its connections.
@@ -81,7 +81,7 @@ pub struct Reader {
     source: Source,
     topic: Arc<Topic>,
     partition: i32,
-    /// From the first fetch on.
+    /// The stream; `None` before the first fetch.
     stream: Option<PartitionStream>,
 }
 
@@ -125,7 +125,7 @@ impl PartitionReader for Reader {
             Ok(outbox_kafka::Fetched::OutOfRange) => {
                 let (earliest, end) = (self.earliest().await?, self.end().await?);
                 if (earliest..=end).contains(&offset) {
-                    // A new leader catches up.
+                    // A new leader is catching up.
                     sleep(RANGE_PAUSE).await;
                     self.stream = None;
                     return Ok(Fetched::Records { records: Vec::new(), next: offset, end });

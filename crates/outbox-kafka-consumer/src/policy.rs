@@ -13,8 +13,8 @@ pub enum DeadLetterMode {
     /// discarded. Other keys continue.
     #[default]
     BlockKey,
-    /// It becomes a dead letter, and the later events of its key continue without it: they may rest on an effect that
-    /// is not there, and a retry of it comes out of order.
+    /// It becomes a dead letter, and the later events of its key continue without it: they may depend on an effect that
+    /// did not happen, and a retry of the dead letter is out of order.
     ContinueKey,
 }
 
@@ -65,7 +65,7 @@ pub enum InitialOffset {
     /// At the first record that is there.
     #[default]
     Earliest,
-    /// Behind the last record, if the partition existed when the group first looked for its topic. The group begins at
+    /// After the last record, if the partition existed when the group first looked for its topic. The group begins at
     /// the first record of a topic or partition that appeared later.
     Latest,
 }
@@ -75,11 +75,11 @@ pub enum InitialOffset {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnOffsetOutOfRange {
-    /// The partition is stopped, with an error: going on would skip events without a word.
+    /// The partition is stopped, with an error: to continue would skip events silently.
     #[default]
     Stop,
-    /// The group begins again at the first record that is there, with a warning. What it has handled before stays
-    /// handled.
+    /// The group begins again at the first record that is there, with a warning. Events that it has handled are not
+    /// handled again.
     Earliest,
 }
 

@@ -1,6 +1,6 @@
 use outbox_core::record::DecodedEvent;
 
-/// An event as a handler gets it: the payload read as `E`, all that the record reported, and where it was.
+/// An event as a handler gets it: the payload as `E`, the envelope, and the place of the record.
 ///
 /// A raw handler gets a `Received<()>` and reads the payload from [`envelope`](Self::envelope). A clone of the record's
 /// topic is shared, so this is cheap to pass on.
@@ -20,7 +20,7 @@ pub(crate) struct RecordPosition {
     pub(crate) delivery: Delivery,
 }
 
-/// Which delivery of an event it is.
+/// The attempt of a delivery, and whether a handler may have had the event before.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Delivery {
     pub(crate) attempt: u32,
@@ -47,13 +47,13 @@ impl<E> Received<E> {
         &self.event
     }
 
-    /// Returns the payload, given away.
+    /// Returns the payload by value.
     #[must_use]
     pub fn into_event(self) -> E {
         self.event
     }
 
-    /// Returns what the record reported next to and with the payload: the event's id, type, headers, trace, time.
+    /// Returns the envelope of the event: its id, type, headers, trace and time.
     #[must_use]
     pub fn envelope(&self) -> &DecodedEvent {
         &self.envelope

@@ -11,7 +11,7 @@ use outbox_core::record::DecodedEvent;
 use crate::Error;
 use crate::handler::{HandlerPolicy, Kind, Registered};
 
-/// Which handlers are for which event.
+/// The handlers, by event.
 pub struct Registry {
     entries: Vec<Entry>,
     otherwise: Option<Arc<Route>>,
@@ -21,7 +21,7 @@ struct Entry {
     topic: String,
     aggregate_type: String,
     event_type: String,
-    /// The newest version that all of its handlers read; raw handlers read all.
+    /// The newest schema version that all of its handlers read; raw handlers read all.
     version: Option<u32>,
     route: Arc<Route>,
 }
@@ -45,16 +45,16 @@ pub enum Found<'a> {
     Nothing,
 }
 
-/// In place of an event type: a handler for all that have none.
+/// The event type of a handler for all events without a handler.
 pub const ALL_OTHERS: &str = "*";
 
-/// Returns how the group's members report each other that they have a handler for an event type of a topic.
+/// Returns the text by which members of the group announce that they have a handler for an event type of a topic.
 pub fn handled(topic: &str, event_type: &str) -> String {
     format!("{topic}/{event_type}")
 }
 
 impl Registry {
-    /// Returns all that this consumer has handlers for.
+    /// Returns the announcements of all handlers of this consumer.
     pub fn handles(&self) -> Vec<String> {
         let typed = self.entries.iter().map(|entry| handled(&entry.topic, &entry.event_type));
         let others =
@@ -124,7 +124,7 @@ pub struct Route {
     handlers: Vec<Registered>,
     /// [`Kind::Together`] if at least one of the handlers takes several events at once.
     kind: Kind,
-    /// A transaction has shown that no setting of the session remains changed.
+    /// Whether a transaction has shown that no setting of the session remains changed.
     is_checked: AtomicBool,
 }
 
@@ -133,7 +133,7 @@ impl Route {
         Self { kind: handler.kind(), handlers: vec![handler], is_checked: AtomicBool::new(false) }
     }
 
-    /// Adds a handler. Returns `false` if it cannot share the events with those that are there.
+    /// Adds a handler. Returns `false` if it cannot share the events with the registered handlers.
     pub fn add(&mut self, handler: Registered) -> bool {
         self.kind = match (self.kind, handler.kind()) {
             (Kind::Outside, _) | (_, Kind::Outside) => return false,

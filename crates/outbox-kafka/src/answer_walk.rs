@@ -1,8 +1,8 @@
-//! Walks an answer by its fields, so that the codec reads only lengths that the bytes bear out.
+//! Walks an answer by its fields, so that the codec reads only lengths that the bytes of the answer allow.
 //!
-//! The codec reserves memory for as many elements as an array says it has, before it reads them: four bytes of a broken
-//! answer may ask for hundreds of gigabytes, which ends the process. After the walk, an array has the elements that it
-//! says it has.
+//! The codec reserves memory for as many elements as an array says it has, before it reads them: four bytes of a
+//! malformed answer may request hundreds of gigabytes, which ends the process. After the walk, each array is known to
+//! have its stated number of elements.
 
 use crate::record_batch::Malformed;
 
@@ -114,7 +114,7 @@ impl<'a> Walk<'a> {
         self.skip(length)
     }
 
-    /// Takes a length off the answer, 0 for null; of that many bytes in the classic encoding.
+    /// Reads a length, 0 for null. `width` is its number of bytes in the classic encoding.
     fn length(&mut self, width: usize) -> Result<usize, Malformed> {
         if self.is_flexible {
             return Ok((self.varint()? as usize).saturating_sub(1));
@@ -125,7 +125,8 @@ impl<'a> Walk<'a> {
         Ok(if is_null { 0 } else { length })
     }
 
-    /// Takes an unsigned varint: seven bits a byte, least significant first, the eighth says that more follow.
+    /// Reads an unsigned varint: seven bits a byte, the least significant first. The eighth bit is set if more bytes
+    /// follow.
     fn varint(&mut self) -> Result<u32, Malformed> {
         let mut value = 0;
         for shift in (0..32).step_by(7) {

@@ -50,16 +50,16 @@ macro_rules! apis {
 
 apis! {
     ApiVersions: ApiVersionsRequest -> ApiVersionsResponse, 0..=3, API_VERSIONS;
-    // From 4 on the broker can be instructed not to create what is asked about.
+    // From 4 on, a request can prevent the broker from creating the topics that it names.
     Metadata: MetadataRequest -> MetadataResponse, 4..=13, METADATA, throttle_time_ms;
-    // From 4 on partitions and replication can be left to the broker.
+    // From 4 on, the numbers of partitions and replicas can be left to the broker.
     CreateTopics: CreateTopicsRequest -> CreateTopicsResponse, 4..=7, CREATE_TOPICS, throttle_time_ms;
     DescribeConfigs: DescribeConfigsRequest -> DescribeConfigsResponse, 1..=4, DESCRIBE_CONFIGS, throttle_time_ms;
     InitProducerId: InitProducerIdRequest -> InitProducerIdResponse, 0..=5, INIT_PRODUCER_ID, throttle_time_ms;
     Produce: ProduceRequest -> ProduceResponse, 5..=13, PRODUCE, throttle_time_ms;
     Fetch: FetchRequest -> FetchResponse, 4..=17, FETCH, throttle_time_ms;
     ListOffsets: ListOffsetsRequest -> ListOffsetsResponse, 1..=10, LIST_OFFSETS, throttle_time_ms;
-    // From 4 on several groups are asked for at a time.
+    // From 4 on, a request names several groups.
     FindCoordinator: FindCoordinatorRequest -> FindCoordinatorResponse, 1..=3, FIND_COORDINATOR, throttle_time_ms;
     // From 10 on topics are named by their ids.
     OffsetCommit: OffsetCommitRequest -> OffsetCommitResponse, 2..=9, OFFSET_COMMIT, throttle_time_ms;
@@ -72,7 +72,7 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// The place of the correlation id in a frame: after length, API and version.
 const CORRELATION: std::ops::Range<usize> = 8..12;
 
-/// Returns a whole frame, but for the correlation id.
+/// Returns a whole frame, without the correlation id.
 pub(super) fn encode<A: Api>(request: &A, version: i16, client: &StrBytes, room: usize) -> Result<BytesMut, Error> {
     let failed = |cause: Cause| Error::new(Kind::Encode).because(cause).by(A::NAME);
     let header = RequestHeader::default()
@@ -102,7 +102,7 @@ pub(super) fn correlation_of(mut answer: &[u8]) -> Option<i32> {
     answer.try_get_i32().ok()
 }
 
-/// Returns an answer's contents. What follows them is let be: a broker may know more.
+/// Returns an answer's contents. Bytes after them are ignored, because a newer broker may send more.
 pub(super) fn decode<A: Api>(mut answer: Bytes, version: i16) -> Result<A::Response, Error> {
     let malformed = || Error::new(Kind::Malformed).by(A::NAME);
     ResponseHeader::decode(&mut answer, A::Response::header_version(version)).map_err(|e| malformed().because(e))?;
@@ -115,7 +115,8 @@ pub(super) fn decode<A: Api>(mut answer: Bytes, version: i16) -> Result<A::Respo
 fn walk<A: Api>(contents: &[u8], version: i16) -> Walk<'_> {
     /// The version of the request's header that flexible requests have.
     const FLEXIBLE: i16 = 2;
-    // ApiVersions is answered with the oldest header in all versions, so the answer's does not say it.
+    // The answer to ApiVersions has the oldest header in all versions, so the header of an answer does not show the
+    // version of the request's header.
     if A::header_version(version) >= FLEXIBLE {
         Walk::flexible(contents, version)
     } else {

@@ -29,7 +29,7 @@ impl Capabilities {
         Self { versions: versions.into_iter().collect() }
     }
 
-    /// Returns what both brokers can do.
+    /// Returns the capabilities that both brokers have.
     pub(super) fn common(&self, other: &Self) -> Self {
         Self::new(self.versions.iter().filter_map(|(key, (oldest, newest))| {
             let (from, to) = other.versions.get(key)?;
@@ -45,7 +45,7 @@ impl Capabilities {
         if version < *oldest.max(A::VERSIONS.start()) { Err(unsupported()) } else { Ok(version) }
     }
 
-    /// Returns what the broker lacks, as far as its versions show it, the needed things first.
+    /// Returns the gaps of the broker that its versions show, the required abilities first.
     pub fn gaps(&self) -> Vec<Gap> {
         let lacks = |gap: &Gap| match gap {
             Gap::InitProducerId => !self.has::<InitProducerIdRequest>(0),

@@ -25,10 +25,10 @@ impl SecuritySettings {
     }
 }
 
-/// A property of this project: a command line that prints a token for `OAUTHBEARER`.
+/// A property of this project only: a command line that prints a token for `OAUTHBEARER`.
 const TOKEN_COMMAND: &str = "outbox.sasl.oauthbearer.token.command";
 
-/// Every property that is read here, or that has nothing to set: its default is what happens.
+/// Every property that is read here, or whose default is the only supported behaviour.
 const USED: [&str; 24] = [
     "security.protocol",
     "sasl.mechanism",
@@ -142,6 +142,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads the login from `sasl.mechanism` and `sasl.jaas.config`.
     fn sasl(&self) -> Result<Sasl, Error> {
         let mechanism = match self.get("sasl.mechanism").unwrap_or("GSSAPI") {
             "PLAIN" => Mechanism::Plain,

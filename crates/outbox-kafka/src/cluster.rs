@@ -24,7 +24,8 @@ use super::{Capabilities, ErrorCode, Settings, Topic};
 pub struct Cluster {
     settings: Settings,
     known: Mutex<Known>,
-    /// One caller at a time asks about topics. The others mostly find their answer after that.
+    /// Held by the one caller that requests metadata of topics. In most cases, the others find their topic in its
+    /// answer.
     asking: tokio::sync::Mutex<()>,
     has_answered: AtomicBool,
     /// The largest produce request with several batches, in bytes.
@@ -43,19 +44,19 @@ struct Known {
     wanted: BTreeSet<Box<str>>,
     /// Addresses that failed or were slow, until when they are asked last.
     avoided: HashMap<Arc<str>, Instant>,
-    /// Which of equally good brokers is asked next.
+    /// The index of the next broker among equally good ones.
     turn: usize,
 }
 
 /// A topic as a metadata answer describes it; `None` if there is none of that name.
 type Description = Result<Option<Arc<Topic>>, Error>;
 
-/// Locked while a connection is made, so that there is one to each address.
+/// Locked while a connection is opened, so that each address has one connection.
 type Slot = Arc<tokio::sync::Mutex<Option<Connection>>>;
 
-/// After this time without an answer, the next broker is asked as well.
+/// The time without an answer after which the next broker is asked as well.
 const HEDGE: Duration = Duration::from_millis(500);
-/// For this time after a failure, an address is asked after all others.
+/// The time after a failure during which an address is asked after all others.
 const AVOID: Duration = Duration::from_secs(30);
 
 /// The largest produce request that every known broker reads, in bytes. Kafka's producer sends up to 1 MiB by default,
@@ -78,12 +79,13 @@ impl Cluster {
         &self.settings
     }
 
-    /// Returns whether a broker has ever answered a metadata request: the settings were right at that time.
+    /// Returns whether a broker has ever answered a metadata request, which shows that the settings were right at that
+    /// time.
     pub fn has_answered(&self) -> bool {
         self.has_answered.load(Ordering::Relaxed)
     }
 
-    /// Asks any broker which brokers there are.
+    /// Asks any broker for the list of brokers.
     ///
     /// # Errors
     /// No broker answers. [`Error::is_configuration`] if all of them reject the settings.
@@ -91,7 +93,8 @@ impl Cluster {
         self.metadata(Some(Vec::new())).await.map(|_| ())
     }
 
-    /// Returns what all brokers can do that were connected to; `None` before the first connection.
+    /// Returns the capabilities that all brokers share to which a connection was opened; `None` before the first
+    /// connection.
     pub fn capabilities(&self) -> Option<Capabilities> {
         let known = self.lock();
         let mut brokers = known.capabilities.values();
@@ -99,8 +102,8 @@ impl Cluster {
         Some(brokers.fold(first, |common, broker| common.common(broker)))
     }
 
-    /// Checks that the brokers serve what idempotent produce and reading logs need. Call it after a success of
-    /// [`probe`](Self::probe).
+    /// Checks that the brokers serve the requests for idempotent produce and for reading logs. Call it after a success
+    /// of [`probe`](Self::probe).
     ///
     /// # Errors
     /// A broker lacks a request: the error names both, and [`Error::is_unsupported`].
@@ -127,7 +130,7 @@ impl Cluster {
         }
     }
 
-    /// Returns a topic as last described, or asks for it; `None` if there is none of that name.
+    /// Returns a topic's last description, or requests one; `None` if there is none of that name.
     pub async fn topic(&self, name: &str) -> Result<Option<Arc<Topic>>, Error> {
         let mut retries = Retries::within(self.settings.retry_timeout);
         loop {
@@ -141,7 +144,7 @@ impl Cluster {
         }
     }
 
-    /// Asks for a topic as it is now; `None` if there is none of that name.
+    /// Requests a topic's present description; `None` if there is none of that name.
     pub async fn refreshed(&self, name: &str) -> Result<Option<Arc<Topic>>, Error> {
         let mut retries = Retries::within(self.settings.retry_timeout);
         loop {
@@ -154,7 +157,8 @@ impl Cluster {
         }
     }
 
-    /// Asks for several topics as they are now, with one request. The answers are in the order of the names.
+    /// Requests the present descriptions of several topics, with one request. The answers are in the order of the
+    /// names.
     ///
     /// # Errors
     /// No broker answers. Errors of single topics are among the answers.
@@ -186,7 +190,7 @@ impl Cluster {
         }
     }
 
-    /// Asks for a topic, together with those that others wait for.
+    /// Requests a topic's description, together with those that other callers wait for.
     async fn asked(&self, name: &str) -> Description {
         self.lock().wanted.insert(name.into());
         let _asking = self.asking.lock().await;
@@ -225,7 +229,7 @@ impl Cluster {
         Ok(described.collect())
     }
 
-    /// Asks any broker, and remembers which brokers there are.
+    /// Asks any broker, and stores the list of brokers.
     async fn metadata(&self, topics: Option<Vec<MetadataRequestTopic>>) -> Result<MetadataResponse, Error> {
         let request = MetadataRequest::default().with_topics(topics).with_allow_auto_topic_creation(false);
         let answer = self.any(&request).await?;
@@ -248,7 +252,7 @@ impl Cluster {
 
     /// Sends a request that any broker can answer, and returns the first answer.
     ///
-    /// A broker that does not answer soon keeps its time, but the next one is asked meanwhile.
+    /// If a broker does not answer soon, the next one is asked as well, and the first one keeps its full time.
     pub(super) async fn any<A: Api>(&self, request: &A) -> Result<A::Response, Error> {
         let mut rest = self.candidates().into_iter();
         let mut attempts = FuturesUnordered::new();
@@ -275,7 +279,7 @@ impl Cluster {
             }
         }
 
-        // A rejected login says more than a broker that is unreachable.
+        // The error of a rejected login is more useful than that of an unreachable broker.
         let is_single = failures.len() == 1;
         let place = failures.iter().position(Error::is_authentication);
         let place = place.or_else(|| failures.iter().position(Error::is_transient)).unwrap_or_default();
@@ -303,7 +307,7 @@ impl Cluster {
         self.lock().avoided.insert(Arc::clone(address), Instant::now() + AVOID);
     }
 
-    /// Returns all addresses: the promising ones first, equally good ones in turn.
+    /// Returns all addresses: those without a recent failure first, and equally good ones in turn.
     fn candidates(&self) -> Vec<Arc<str>> {
         let mut known = self.lock();
         known.turn = known.turn.wrapping_add(1);
@@ -358,7 +362,7 @@ impl Cluster {
 
     /// Returns the broker that creates topics.
     pub(super) async fn controller(&self) -> Result<Connection, Error> {
-        // Asked each time: it is needed seldom, and out of date after each failure.
+        // The controller is looked up each time: it is needed rarely, and may change after a failure.
         self.metadata(Some(Vec::new())).await?;
         let address = {
             let known = self.lock();
@@ -381,7 +385,7 @@ impl Cluster {
 
         let connection = match (connect(address, &self.settings).await, old) {
             (Ok(connection), _) => connection,
-            // The old login still holds for a while; another attempt may do better.
+            // The old login is valid for a while, so another attempt may succeed.
             (Err(e), Some(old)) if old.is_usable() => {
                 tracing::warn!(target: "outbox.kafka", error = %ErrorChain::new(&e), "new login to Kafka failed before the old one ends");
                 old.put_off();

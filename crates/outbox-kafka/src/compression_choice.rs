@@ -4,8 +4,8 @@ use super::{Capabilities, Compression, ErrorCode};
 
 /// The compression for each topic: the preferred one, or the strongest that the brokers accept.
 ///
-/// The order is zstd, lz4 or snappy, then gzip, then none. It holds no connection: the caller reports what brokers
-/// answer. A batch that was rejected for its compression can be encoded again under the same sequence numbers, because
+/// The order is zstd, lz4 or snappy, then gzip, then none. It holds no connection: the caller reports the brokers'
+/// answers. A batch that was rejected for its compression can be encoded again under the same sequence numbers, because
 /// a broker that rejects a batch appends nothing of it.
 #[derive(Debug)]
 pub struct CompressionChoice {
@@ -49,7 +49,8 @@ impl CompressionChoice {
     /// that had another reason costs no record.
     pub fn rejected(&mut self, topic: &str, partition: i32, sent: Compression, reason: ErrorCode) -> bool {
         if reason.may_reject_compression() {
-            // Not even an uncompressed batch is accepted: something else is wrong, and may be so only for a while.
+            // Even an uncompressed batch is rejected, so the compression is not the reason. The reason may be
+            // temporary.
             let Some(next) = next(sent) else {
                 self.topics.remove(topic);
                 return false;
@@ -68,7 +69,7 @@ impl CompressionChoice {
     }
 
     /// Records that a broker accepted a batch. Returns why the topic's compression is weaker than the preferred one, if
-    /// this is news: other topics then start with the accepted compression.
+    /// this was not reported before. Other topics then start with the accepted compression.
     pub fn accepted(&mut self, topic: &str, partition: i32, sent: Compression) -> Option<ErrorCode> {
         if !self.too_large.is_empty() {
             self.too_large.remove(&(Box::from(topic), partition));
@@ -82,7 +83,7 @@ impl CompressionChoice {
     }
 }
 
-/// Returns the strength of a compression. Those of the same rank replace each other by gzip, never by one another.
+/// Returns the strength of a compression. A compression is never replaced by another one of the same rank, but by gzip.
 const fn rank(compression: Compression) -> u8 {
     match compression {
         Compression::None => 0,
@@ -140,7 +141,7 @@ mod tests {
             let mut choice = CompressionChoice::new(preferred);
             let sent = send(&mut choice, "a", only(Compression::None));
             assert_eq!(sent, [preferred, Compression::Gzip, Compression::None]);
-            // Other topics start with what was accepted.
+            // Other topics start with the accepted compression.
             assert_eq!(choice.of("b"), Compression::None);
             assert_eq!(send(&mut choice, "b", only(Compression::None)), [Compression::None]);
         }
@@ -182,7 +183,7 @@ mod tests {
         let large = |sent| if sent == Compression::None { ErrorCode::MESSAGE_TOO_LARGE } else { REJECTED };
         let round = [Compression::None, Compression::Zstd, Compression::Gzip, Compression::None];
         assert_eq!(send(&mut choice, "a", large), round);
-        // Its half is not asked about again.
+        // The stronger compressions are not tried again for its half.
         assert_eq!(send(&mut choice, "a", large), [Compression::None]);
 
         // Batches of another partition do not make it start again.

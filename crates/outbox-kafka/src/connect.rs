@@ -20,11 +20,12 @@ pub(crate) async fn connect(broker: &str, settings: &Settings) -> Result<Connect
         .map_err(|e| e.at(broker))
 }
 
+/// Connects as [`connect`] does, without a limit for the whole.
 async fn establish(broker: &str, settings: &Settings) -> Result<Connection, Error> {
     let security = settings.security.current()?;
     let tls = security.client_config().await?;
     let (host, port) = outbox_net::host_and_port(broker).ok_or_else(|| Error::new(Kind::Address))?;
-    // The rest of the time is for TLS and the login.
+    // The remaining time is for TLS and the login.
     let stream = outbox_net::connect(host, port, settings.connect_timeout * 3 / 4)
         .await
         .map_err(|e| Error::new(Kind::Connect).because(e))?;
@@ -43,7 +44,7 @@ async fn establish(broker: &str, settings: &Settings) -> Result<Connection, Erro
             Connection::over(reader, writer, broker, settings)
         }
     };
-    // By TLS 1.3 a broker rejects the client's certificate after the client's side of the handshake.
+    // In TLS 1.3, a broker rejects the client's certificate after the client has finished its handshake.
     connection.negotiate().await.map_err(|e| first_answer_failed(&security, e))?;
 
     if let Some(sasl) = &security.sasl {

@@ -18,7 +18,7 @@ use super::error::{Error, Kind};
 use super::pending::{self, Pending};
 use super::{Capabilities, ErrorCode, Settings, frames};
 
-/// A connection to one broker, which many may use at once. It is closed when the last clone is dropped.
+/// A connection to one broker, for concurrent requests. It is closed when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection(Arc<Inner>);
 
@@ -30,11 +30,11 @@ struct Inner {
     pending: Arc<Pending>,
     task: AbortHandle,
     capabilities: OnceLock<Arc<Capabilities>>,
-    /// Whether the broker has answered anything but which versions it has.
+    /// Whether the broker has answered a request other than ApiVersions.
     has_worked: AtomicBool,
-    /// Until when the broker reads nothing from this connection, because a quota is exceeded.
+    /// The time until which the broker reads nothing from this connection, because a quota is exceeded.
     throttled: Mutex<Option<Instant>>,
-    /// The login, if its time is limited.
+    /// The lifetime of the login, if it is limited.
     session: OnceLock<Mutex<Session>>,
 }
 
@@ -78,7 +78,7 @@ impl Connection {
         }))
     }
 
-    /// Notes how long the broker accepts the login.
+    /// Records how long the broker accepts the login.
     pub(super) fn limit_session(&self, lifetime: Duration) {
         let _ = self.0.session.set(Mutex::new(Session::new(lifetime)));
     }
@@ -88,7 +88,7 @@ impl Connection {
         let request = ApiVersionsRequest::default()
             .with_client_software_name(StrBytes::from_static_str("outbox-relay"))
             .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
-        // A broker that does not know the version answers in the oldest form.
+        // A broker that does not know the version answers in version 0.
         let mut answer = self.negotiate_by(&request, 3).await;
         if answer.as_ref().is_err_and(|e| e.code() == Some(ErrorCode::UNSUPPORTED_VERSION)) {
             answer = self.negotiate_by(&request, 0).await;
@@ -107,7 +107,7 @@ impl Connection {
         Ok(Capabilities::new(response.api_keys.iter().map(|api| (api.api_key, (api.min_version, api.max_version)))))
     }
 
-    /// Returns what the broker can do; nothing before the negotiation.
+    /// Returns the capabilities of the broker. They are empty before the negotiation.
     pub(crate) fn capabilities(&self) -> Arc<Capabilities> {
         self.0.capabilities.get().cloned().unwrap_or_default()
     }
@@ -123,7 +123,7 @@ impl Connection {
         self.send_as(request, self.version_of::<A>()?, 0)?.wait().await
     }
 
-    /// Queues a request of a certain version, without waiting for anything. After an error it was not sent.
+    /// Queues a request in a given version, without waiting. If it fails, the request was not sent.
     pub(crate) fn send_as<A: Api>(&self, request: &A, version: i16, room: usize) -> Result<Sent<A>, Error> {
         let here = |e: Error| e.by(A::NAME).at(&self.0.broker);
         let frame = api::encode(request, version, &self.0.client, 256 + room).map_err(here)?;
@@ -132,8 +132,8 @@ impl Connection {
         Ok(Sent { connection: self.clone(), answer, version, deadline, api: PhantomData })
     }
 
-    /// Waits until the broker reads requests again, if it said that a quota is exceeded. A request that is sent earlier
-    /// would use up its time in the socket.
+    /// Waits until the broker reads requests again, if it said that a quota is exceeded. The timeout of a request that
+    /// is sent earlier would expire in the socket.
     pub(crate) async fn unthrottled(&self) {
         let until = *self.0.throttled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(until) = until {
@@ -179,14 +179,14 @@ impl Connection {
     }
 }
 
-/// The time of a login after which the broker ends its connection (KIP-368).
+/// The lifetime of a login, after which the broker closes the connection (KIP-368).
 #[derive(Debug)]
 struct Session {
-    /// The time for a new connection with a new login, so that no request is lost with the old one.
+    /// The time at which a new connection with a new login is opened, so that no request is lost with the old one.
     renew: Instant,
     /// The pause after a login that failed.
     retry: Duration,
-    /// The time after which no request is sent any more.
+    /// The time after which no more request is sent.
     expires: Instant,
 }
 
@@ -201,7 +201,7 @@ impl Session {
     }
 }
 
-/// A request that was sent: from here on it may have been carried out, whatever happens.
+/// A request that was sent. The broker may have carried it out, even if no answer arrives.
 #[derive(Debug)]
 pub(crate) struct Sent<A> {
     connection: Connection,
@@ -227,7 +227,7 @@ impl<A: Api> Sent<A> {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(Error::new(Kind::Closed)),
             Err(_) => {
-                // What is sent after it would wait behind it.
+                // Later requests would wait behind this one.
                 inner.pending.close(io::Error::new(io::ErrorKind::TimedOut, "an earlier request had no answer"));
                 inner.task.abort();
                 Err(Error::new(Kind::Timeout(inner.request_timeout)))

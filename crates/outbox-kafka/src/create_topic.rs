@@ -11,7 +11,7 @@ use super::error::{Error, Kind};
 use super::retries::Retries;
 use super::{Cluster, ErrorCode, OffsetAt, Topic};
 
-/// The way in which a topic is made. What is `None` is left to the broker.
+/// The way in which a topic is made. The broker decides the parts that are `None`.
 #[derive(Clone, Debug, Default)]
 pub struct NewTopic {
     /// The topic's name.
@@ -49,7 +49,7 @@ impl Cluster {
             };
             let failure = match result {
                 Ok(Some(topic)) if topic.is_led() => {
-                    // Brokers describe a topic some time before they serve it.
+                    // Brokers list a topic in metadata some time before they serve it.
                     let served = (0..topic.partitions()).map(|it| self.list_offsets(&topic, it, OffsetAt::Latest));
                     return try_join_all(served).await.map(|_| topic);
                 }

@@ -160,7 +160,7 @@ impl Error {
             Kind::Login(_) | Kind::TokenExpired(_) | Kind::Mechanism { .. } | Kind::NoLoginHere => "login",
             Kind::Security | Kind::Token | Kind::Property(..) | Kind::File(_) | Kind::Address => "settings",
             Kind::NoBroker => {
-                // The brokers were asked in turn; this is what the last one said.
+                // The brokers were asked in turn; this is the error of the last one.
                 let last = self.0.source.as_ref().and_then(|source| source.downcast_ref::<Self>());
                 return last.map_or_else(|| "no_broker".to_owned(), Self::name);
             }
@@ -232,7 +232,7 @@ impl Error {
             | Kind::Token
             | Kind::Property(..)
             | Kind::File(_) => true,
-            // The brokers were asked in turn; this is what the last one said.
+            // The brokers were asked in turn; this is the error of the last one.
             Kind::NoBroker => {
                 self.0.source.as_ref().and_then(|e| e.downcast_ref::<Self>()).is_some_and(Self::is_authentication)
             }

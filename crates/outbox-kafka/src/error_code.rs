@@ -113,7 +113,7 @@ impl ErrorCode {
         if code == 0 { None } else { Some(Self(code)) }
     }
 
-    /// Returns whether metadata is out of date: another broker leads by now, or none does, or a topic is not known
+    /// Returns whether metadata is out of date: another broker is the leader, or none is, or a topic is not known
     /// everywhere yet.
     pub const fn is_stale_metadata(self) -> bool {
         matches!(
@@ -129,8 +129,8 @@ impl ErrorCode {
         )
     }
 
-    /// Returns whether a broker answers so to a batch whose compression it does not accept. Uncompressed batches can
-    /// have the same answer for other reasons.
+    /// Returns whether this code may mean that the broker does not accept the batch's compression. Uncompressed batches
+    /// can have the same answer for other reasons.
     ///
     /// Kafka answers UNSUPPORTED_COMPRESSION_TYPE. Event Hubs is reported to answer UNSUPPORTED_FOR_MESSAGE_FORMAT or
     /// INVALID_REQUEST.

@@ -13,7 +13,7 @@ use super::{Cluster, ErrorCode, Topic};
 
 /// The first version that names topics by their ids.
 const BY_TOPIC_ID: i16 = 13;
-/// For how long a broker may wait for something to answer with. Other requests to it wait behind it.
+/// The time that a broker may wait for records before it answers. Other requests to it wait behind this one.
 const MAX_WAIT_MS: i32 = 50;
 
 /// Which batches a broker sends (`isolation_level`).
@@ -67,13 +67,14 @@ impl Cluster {
     /// # Errors
     /// The right is missing, or it cannot be checked at present.
     pub async fn check_read(&self, topic: &Topic) -> Result<(), Error> {
-        // No log is as long as this, and brokers check the right before the offset.
+        // No log has this offset, and brokers check the privilege before the offset.
         match self.try_fetch(topic, 0, i64::MAX, 1, Isolation::ReadUncommitted).await {
             Err(e) if e.code() == Some(ErrorCode::OFFSET_OUT_OF_RANGE) => Ok(()),
             result => result.map(|_| ()).map_err(|e| e.of_topic(topic.name())),
         }
     }
 
+    /// Fetches once from the leader of a partition, without a retry.
     async fn try_fetch(
         &self,
         topic: &Topic,
@@ -96,6 +97,7 @@ impl Cluster {
             BY_TOPIC_ID.. => wanted.with_topic_id(topic.id()),
             _ => wanted.with_topic(topic_name(topic.name())),
         };
+
         let request = FetchRequest::default()
             .with_replica_id(BrokerId(-1))
             .with_max_wait_ms(MAX_WAIT_MS)
@@ -124,7 +126,7 @@ impl Cluster {
 
         match (fetched, u64::try_from(answer.throttle_time_ms)) {
             (Some(fetched), _) => Ok(fetched),
-            // Over its quota, a client is sent nothing but the time to wait.
+            // If a client exceeds its quota, the broker answers only with the time to wait.
             (None, Ok(pause @ 1..)) => {
                 tokio::time::sleep(Duration::from_millis(pause).min(self.settings().request_timeout)).await;
                 Err(here(Error::code_of(ErrorCode::THROTTLING_QUOTA_EXCEEDED, None)))

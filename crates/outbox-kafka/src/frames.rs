@@ -30,7 +30,7 @@ pub(super) fn is_tls(error: &Error) -> bool {
     false
 }
 
-/// Hands answers on until the stream ends, and reports why it did.
+/// Passes answers on until the stream ends, and reports why it ended.
 pub(super) async fn receive(reader: impl AsyncRead + Unpin, max: usize, pending: &Pending) -> io::Error {
     let mut reader = BufReader::new(reader);
     loop {
@@ -60,7 +60,7 @@ async fn frame(reader: &mut (impl AsyncRead + Unpin), max: usize) -> io::Result<
     Ok(frame.freeze())
 }
 
-/// Writes requests until the stream breaks, and reports why it did.
+/// Writes requests until the stream fails, and reports why it failed.
 pub(super) async fn send(mut writer: impl AsyncWrite + Unpin, mut frames: mpsc::UnboundedReceiver<Bytes>) -> io::Error {
     while let Some(frame) = frames.recv().await {
         let mut written = writer.write_all(&frame).await;

@@ -41,7 +41,7 @@ impl Gap {
         Self::RepeatTimestamps,
     ];
 
-    /// Returns what is missing, by its name in Kafka's protocol.
+    /// Returns the missing ability, by its name in Kafka's protocol.
     pub const fn name(self) -> &'static str {
         match self {
             Self::InitProducerId => "InitProducerId",

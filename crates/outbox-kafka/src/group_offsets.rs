@@ -45,6 +45,7 @@ impl Cluster {
         }
     }
 
+    /// Commits offsets once by the coordinator, without a retry.
     async fn try_commit_offsets(&self, group: &str, offsets: &[GroupOffset]) -> Result<(), Error> {
         let coordinator = self.coordinator(group).await?;
         let mut topics: Vec<OffsetCommitRequestTopic> = Vec::new();
@@ -61,6 +62,7 @@ impl Cluster {
                 ),
             }
         }
+
         let request = OffsetCommitRequest::default()
             .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
             .with_generation_id_or_member_epoch(NO_GENERATION)

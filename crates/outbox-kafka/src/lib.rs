@@ -6,7 +6,7 @@
 //! - [`Cluster`] finds brokers, topics and leaders, keeps one connection to each broker, creates topics, looks up
 //!   offsets and gives out producer ids.
 //! - [`BatchBuilder`] encodes records into a batch of an idempotent producer; [`Cluster`] sends the batches of many
-//!   partitions in one request for each broker, and [`Produced`] says what became of each.
+//!   partitions in one request for each broker, and [`Produced`] is the outcome of each.
 //! - [`Fetcher`] reads partitions, over one connection for each broker: only records of committed transactions, every
 //!   codec, compacted logs, null header values and repeated header names.
 //! - [`Cluster::commit_offsets`] shows a program's positions to Kafka's tools, as those of a consumer group.
@@ -37,8 +37,8 @@
 //!
 //! # Cancellation
 //!
-//! Dropping a future gives up its answer, not its request: the broker may have carried it out. A connection stays usable
-//! for other requests.
+//! Dropping a future gives up its answer, not its request: the broker may have carried it out. A connection stays
+//! usable for other requests.
 #![allow(
     clippy::exhaustive_enums,
     clippy::exhaustive_structs,

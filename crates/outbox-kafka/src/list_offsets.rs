@@ -35,6 +35,7 @@ impl Cluster {
         }
     }
 
+    /// Asks the leader of a partition once for an offset.
     async fn try_list_offsets(&self, topic: &Topic, partition: i32, at: OffsetAt) -> Result<i64, Error> {
         let (leader, described) = self.leader(topic, partition).await?;
         let wanted = ListOffsetsPartition::default()

@@ -1,6 +1,6 @@
 //! The choice of a partition as Kafka's own producer makes it for a record with a key.
 
-/// Returns the partition of a key among that many; 0 where there is none at all.
+/// Returns the partition of a key among this number of partitions; 0 if there are none.
 pub fn partition(key: &[u8], partitions: i32) -> i32 {
     // Java's `toPositive` takes the sign bit off, which is not the absolute value.
     (murmur2(key) & i32::MAX).checked_rem(partitions).unwrap_or_default()
@@ -11,7 +11,7 @@ fn murmur2(bytes: &[u8]) -> i32 {
     const M: u32 = 0x5bd1_e995;
     const R: u32 = 24;
 
-    // Java's length is an int; a key of 4 GiB does not exist.
+    // Java's length is an int, so no key has 4 GiB.
     let mut hash = SEED ^ bytes.len() as u32;
     let (words, rest) = bytes.as_chunks::<4>();
     for word in words {
@@ -19,6 +19,7 @@ fn murmur2(bytes: &[u8]) -> i32 {
         k ^= k >> R;
         hash = hash.wrapping_mul(M) ^ k.wrapping_mul(M);
     }
+
     if !rest.is_empty() {
         for (place, byte) in rest.iter().enumerate() {
             hash ^= u32::from(*byte) << (8 * place);

@@ -10,8 +10,8 @@ use super::error::{Error, Kind};
 
 /// The requests of a connection that wait for an answer. Brokers answer them in their order.
 ///
-/// A caller may stop waiting at any time: the answer is then read and dropped, and the next one still meets its
-/// request.
+/// A caller may stop waiting at any time. The answer is then read and discarded, and later answers still reach their
+/// requests.
 #[derive(Debug)]
 pub(super) struct Pending(Mutex<State>);
 
@@ -34,7 +34,7 @@ impl Pending {
         Self(Mutex::new(State::Open { frames, next: 0, waiting: VecDeque::new() }))
     }
 
-    /// Queues a request. After an error it was not sent, and never will be.
+    /// Queues a request. If it fails, the request is never sent.
     pub(super) fn send(&self, mut frame: BytesMut) -> Result<Answer, Error> {
         match &mut *self.lock() {
             State::Closed(error) => Err(error.clone()),
@@ -66,7 +66,7 @@ impl Pending {
         }
     }
 
-    /// Ends all waiting. The first cause stays.
+    /// Fails all waiting requests. The first cause is kept.
     pub(super) fn close(&self, cause: io::Error) {
         let error = Error::new(Kind::Closed).because(cause);
         let mut state = self.lock();

@@ -15,7 +15,7 @@ use super::{Cluster, Produced, Topic};
 /// The first version that names topics by their ids.
 const BY_TOPIC_ID: i16 = 13;
 
-/// A batch, and where it goes. It goes nowhere when the topic was created again since it was described.
+/// A batch with its partition. It is not sent if the topic was re-created after it was described.
 #[derive(Clone, Debug)]
 pub struct ToProduce {
     /// The topic, as last described.
@@ -43,7 +43,7 @@ struct Request<'a> {
 impl Cluster {
     /// Writes a batch, and waits for all in-sync replicas to have it.
     ///
-    /// When this is dropped before its end, the batch may be appended all the same.
+    /// If the future is dropped, the batch may still be appended.
     pub async fn produce(&self, batch: ToProduce) -> Produced {
         let mut produced = self.produce_many(std::slice::from_ref(&batch)).await;
         produced.pop().unwrap_or_else(|| Produced::Unknown(Error::new(Kind::Malformed)))
@@ -122,7 +122,7 @@ impl Cluster {
                 .push(PartitionProduceData::default().with_index(batch.partition).with_records(records));
         }
 
-        // The broker gives up before we do: its answer says more than none.
+        // The broker's timeout is shorter than the client's, because an error code says more than a missing answer.
         let timeout = i32::try_from(self.settings().request_timeout.mul_f32(0.8).as_millis()).unwrap_or(i32::MAX);
         let message = ProduceRequest::default()
             .with_transactional_id(None)
@@ -155,7 +155,7 @@ impl Request<'_> {
         let mut answers = HashMap::new();
         for topic in &answer.responses {
             for partition in &topic.partition_responses {
-                // Only one of the two is in the answer.
+                // An answer has only one of the two.
                 answers.insert((topic.name.as_str(), topic.topic_id, partition.index), partition);
             }
         }

@@ -8,12 +8,12 @@ use super::{ErrorCode, Topic};
 /// The outcome of a batch.
 #[derive(Clone, Debug)]
 pub enum Produced {
-    /// It is in the log once, at this offset. A broker that had it already answers in the very same way, and it
-    /// looks at the sequences alone: that these records are there is only sure where the same sequences of a producer
-    /// always stand for the same records.
+    /// It is in the log once, at this offset. A broker that already has the batch answers in the same way, and compares
+    /// only the sequences. So the records are certainly there only if the same sequences of a producer always belong to
+    /// the same records.
     ///
-    /// Kafka distinguishes the two, though its protocol does not promise it: of a batch that it appends to a topic that
-    /// keeps the producer's timestamps it reports no time, of one that it had already the newest of its timestamps.
+    /// Kafka distinguishes the two, though its protocol does not promise it: if a topic keeps the producer's
+    /// timestamps, Kafka reports no time for an appended batch, and the newest timestamp for a repeated one.
     Appended {
         /// The offset of the batch's first record.
         base_offset: i64,
@@ -22,8 +22,9 @@ pub enum Produced {
     },
     /// It was in the log already, too long ago for the broker to report where. Kafka 4.3 was never seen to answer so.
     Duplicate,
-    /// It does not follow what the partition has of this producer; nothing was appended. It may be a part of what is
-    /// there: the log must be read. Brokers before Kafka 2.5 say the same of a producer that they have forgotten.
+    /// Its sequence does not continue the producer's last one in the partition; nothing was appended. A part of the
+    /// batch may be in the log, so the log must be read. Brokers before Kafka 2.5 answer the same for a producer that
+    /// they have forgotten.
     OutOfOrderSequence,
     /// The producer's id continues with a larger epoch elsewhere; nothing was appended.
     InvalidEpoch,
@@ -34,13 +35,14 @@ pub enum Produced {
         /// The records at fault, if the broker named them.
         records: Vec<RejectedRecord>,
     },
-    /// This attempt appended nothing, as it was not sent at all or the broker says so. An earlier one may have.
+    /// This attempt appended nothing: it was not sent, or the broker reports so. An earlier attempt may have appended
+    /// the batch.
     Retriable(Error),
-    /// It may or may not have been appended, or may yet be. Only the same batch again can know, or the log.
+    /// The outcome is unknown: the batch may be appended, also later. Send the same batch again, or read the log.
     Unknown(Error),
 }
 
-/// A record for whose sake its batch was rejected.
+/// A record that caused the rejection of its batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedRecord {
     /// Its place in the batch, from 0.
@@ -71,8 +73,8 @@ impl Meaning {
             | ErrorCode::INVALID_TOPIC_EXCEPTION
             | ErrorCode::INVALID_TIMESTAMP
             | ErrorCode::INVALID_RECORD => Self::Rejected,
-            // A leader that steps down while it waits for its followers says the same of a batch that it has
-            // appended, which may live on with the next leader. It then reports the offset.
+            // A leader that steps down while it waits for its followers answers the same for a batch that it has
+            // appended, and that the next leader may have. It then reports the offset.
             _ if base_offset >= 0 => Self::Unknown,
             ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
             | ErrorCode::LEADER_NOT_AVAILABLE
@@ -85,7 +87,7 @@ impl Meaning {
             | ErrorCode::THROTTLING_QUOTA_EXCEEDED
             | ErrorCode::UNKNOWN_TOPIC_ID
             | ErrorCode::INCONSISTENT_TOPIC_ID
-            // Privileges, policies and settings of the broker: they say nothing of the records.
+            // Privileges, policies and settings of the broker: the records are not at fault.
             | ErrorCode::TOPIC_AUTHORIZATION_FAILED
             | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
             | ErrorCode::UNSUPPORTED_VERSION
@@ -93,7 +95,7 @@ impl Meaning {
             | ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT
             | ErrorCode::POLICY_VIOLATION
             | ErrorCode::UNSUPPORTED_COMPRESSION_TYPE => Self::Retriable,
-            // NOT_ENOUGH_REPLICAS_AFTER_APPEND, REQUEST_TIMED_OUT, KAFKA_STORAGE_ERROR, and what is yet to be invented.
+            // NOT_ENOUGH_REPLICAS_AFTER_APPEND, REQUEST_TIMED_OUT, KAFKA_STORAGE_ERROR, and unknown codes.
             _ => Self::Unknown,
         }
     }
@@ -135,7 +137,7 @@ impl Produced {
         if rejected { Self::Rejected { error, records: Vec::new() } } else { Self::Retriable(error) }
     }
 
-    /// Returns whether another broker may lead the partition by now.
+    /// Returns whether another broker may have become the leader of the partition.
     pub(super) fn is_stale_metadata(&self) -> bool {
         match self {
             Self::Retriable(error) | Self::Unknown(error) => error.code().is_none_or(ErrorCode::is_stale_metadata),

@@ -7,7 +7,7 @@ use super::retries::Retries;
 use super::{Cluster, ErrorCode};
 
 impl Cluster {
-    /// Returns a producer that nobody was before, at its first sequence.
+    /// Returns a producer with a new id, at its first sequence.
     pub async fn init_producer_id(&self) -> Result<Producer, Error> {
         let request = InitProducerIdRequest::default()
             .with_transactional_id(None)
@@ -21,7 +21,7 @@ impl Cluster {
                 Some(code) => Err(Error::code_of(code, None).by(InitProducerIdRequest::NAME)),
             });
             match result {
-                // The first call of all on a fresh cluster is answered by COORDINATOR_LOAD_IN_PROGRESS.
+                // A new cluster answers the first request with COORDINATOR_LOAD_IN_PROGRESS.
                 Err(e) if e.is_transient() && retries.pause().await => {}
                 result => return result,
             }

@@ -110,7 +110,7 @@ impl Sasl {
         }
     }
 
-    /// Returns the credentials as they are now.
+    /// Returns the present credentials.
     pub(crate) async fn credentials(&self) -> Result<Credentials, Error> {
         let mechanism = self.mechanism();
         Ok(match &self.method {

@@ -8,9 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use ring::rand::SecureRandom;
 use ring::{digest, hmac, pbkdf2, rand};
 
-/// A broker could make us compute for as long as it likes otherwise.
+/// The most iterations: without a limit, a broker could make the client compute for any time.
 const MAX_ITERATIONS: u32 = 1_000_000;
-/// Kafka's smallest, and that of the RFC.
+/// The fewest iterations that Kafka and the RFC allow.
 const MIN_ITERATIONS: u32 = 4096;
 
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +90,7 @@ impl<'a> Scram<'a> {
         if !nonce.starts_with(&self.nonce) || nonce.len() == self.nonce.len() {
             return Err("the broker's challenge is not for us");
         }
+
         let iterations = Some(iterations)
             .filter(|iterations| (MIN_ITERATIONS..=MAX_ITERATIONS).contains(iterations))
             .and_then(NonZeroU32::new)

@@ -90,7 +90,7 @@ impl Security {
         let properties = read()?;
         client_properties::warn_of_unused(&properties);
 
-        // While nothing has changed the settings stay the same, with the tokens that they keep.
+        // If nothing has changed, the settings are reused with their tokens.
         let last = Mutex::new((client_properties::settings(&properties)?, properties));
 
         Ok(Self(Source::Reloaded(Arc::new(move || {

@@ -9,13 +9,13 @@ pub struct Settings {
     pub bootstrap: Vec<String>,
     /// The `client.id` that brokers log.
     pub client_id: String,
-    /// For a connection up to the point where requests can be sent.
+    /// The limit for opening a connection, until requests can be sent.
     pub connect_timeout: Duration,
-    /// For an answer.
+    /// The limit for an answer.
     pub request_timeout: Duration,
-    /// For all attempts together of a request that changes nothing and fails; then the call returns the last error.
+    /// The limit for all attempts of a request that changes nothing. After it, the call returns the last error.
     pub retry_timeout: Duration,
-    /// A larger answer ends its connection.
+    /// The largest answer in bytes. A larger one closes its connection.
     pub max_answer: usize,
     /// The most bytes of one produce request; a larger batch goes alone.
     pub max_request: usize,
@@ -33,7 +33,7 @@ impl Settings {
             // That of Kafka's own clients.
             request_timeout: Duration::from_secs(30),
             retry_timeout: Duration::from_secs(30),
-            // A fetch has at least one whole batch: the broker's `message.max.bytes` must be below it.
+            // A fetch returns at least one whole batch, so this must be above the broker's `message.max.bytes`.
             max_answer: 128 * 1024 * 1024,
             // Below the broker's `socket.request.max.bytes`, 100 MiB by default.
             max_request: 8 * 1024 * 1024,

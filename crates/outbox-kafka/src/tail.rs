@@ -5,7 +5,7 @@ use super::{Cluster, Error, ErrorCode, OffsetAt, Topic};
 
 /// The bytes that are requested at first; a larger batch makes it more.
 const ROOM: i32 = 1024 * 1024;
-/// The number of times that the broker may return nothing where there are records.
+/// The number of empty answers that are accepted although there are records.
 const MAX_EMPTY: u32 = 3;
 
 /// The beginning of the tail of a log.
@@ -18,11 +18,11 @@ pub enum TailStart {
     Offset(i64),
 }
 
-/// One thing in the log, in its order.
+/// An entry of the log, in the order of the log.
 #[derive(Clone, Copy, Debug)]
 pub enum Entry<'a> {
-    /// A batch, before its records; the first one may have begun before the tail. It may have no records, be it that
-    /// it ends a transaction, that compaction left none, or that it is older than the format.
+    /// A batch, before its records; the first one may have begun before the tail. It has no records if it ends a
+    /// transaction, if compaction has removed all of them, or if it is in an older format.
     Batch(&'a BatchHeader),
     /// A record of the last batch.
     Record(&'a BatchHeader, RecordView<'a>),
@@ -33,16 +33,16 @@ pub enum Entry<'a> {
 pub struct Tail {
     /// The beginning of the log.
     pub log_start: i64,
-    /// The beginning of the tail: later than was asked for where the log, or the limit, begins later.
+    /// The beginning of the tail. It is later than requested if the log or the limit begins later.
     pub start: i64,
-    /// The end of the log when the reading began, and the reading with it.
+    /// The end of the log when the read began, which is the end of the read.
     pub end: i64,
-    /// The first offset that was not read: the end, but for a visitor that stopped, or a log that was cut back.
+    /// The first offset that was not read. It is the end, unless the visitor stopped or the log was truncated.
     pub next: i64,
 }
 
 impl Cluster {
-    /// Shows the newest part of a partition to a visitor, in order, but not more than the `limit` newest offsets.
+    /// Calls a visitor with the newest part of a partition, in order: at most the `limit` newest offsets.
     ///
     /// Memory holds one answer of a broker, and one record of it.
     pub async fn read_tail(
@@ -64,7 +64,7 @@ impl Cluster {
         self.read_to_end(topic, partition, Tail { log_start, start, end, next: start }, visitor).await
     }
 
-    /// Shows the offsets of a range to a visitor, in order. The range must end at or before the end of the log.
+    /// Calls a visitor with the offsets of a range, in order. The range must end at or before the end of the log.
     ///
     /// The returned tail begins later than the range if the log does.
     pub async fn read_range(
@@ -78,6 +78,7 @@ impl Cluster {
         self.read_to_end(topic, partition, Tail { log_start: start, start, end, next: start }, visitor).await
     }
 
+    /// Calls the visitor with the entries up to the end of the tail, or until the visitor stops.
     async fn read_to_end(
         &self,
         topic: &Topic,

@@ -69,8 +69,8 @@ fn expiry_of_jwt(text: &str) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(seconds)
 }
 
-/// The place that tokens come from. It returns the last token as long as less than 80 % of the token's time are over,
-/// as Kafka's own clients do (`sasl.login.refresh.window.factor`); a file is read each time.
+/// A source of tokens. It returns the last token as long as less than 80 % of the token's time are over, as Kafka's own
+/// clients do (`sasl.login.refresh.window.factor`); a file is read each time.
 #[derive(Clone)]
 pub struct TokenSource(Arc<Inner>);
 
@@ -146,7 +146,7 @@ impl TokenSource {
         Ok(token)
     }
 
-    /// Forgets the last token, which a broker has rejected.
+    /// Discards the last token, because a broker has rejected it.
     pub(crate) async fn forget(&self) {
         *self.0.last.lock().await = None;
     }

@@ -3,7 +3,7 @@ use std::fmt;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use uuid::Uuid;
 
-/// A topic as the cluster described it at some time. Its id is another one after the topic was created again.
+/// A topic as the cluster described it at some time. A topic that is created again has another id.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Topic {
     name: Box<str>,

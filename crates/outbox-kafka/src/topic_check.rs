@@ -23,7 +23,7 @@ pub struct TopicRights {
 const READ: u8 = 3;
 const WRITE: u8 = 4;
 
-/// The set that says nothing.
+/// The value of an unknown set.
 const UNSAID: i32 = i32::MIN;
 
 /// The code of a topic as a resource (Kafka, `ConfigResource.Type`).
@@ -48,8 +48,8 @@ impl TopicRights {
 }
 
 impl Cluster {
-    /// Asks what the client may do with a topic; `None` if there is none of that name. Brokers answer this from Kafka
-    /// 2.3 on.
+    /// Requests the client's permissions for a topic; `None` if there is none of that name. Brokers answer this from
+    /// Kafka 2.3 on.
     ///
     /// # Errors
     /// No broker answers, or the client may not describe the topic.

@@ -3,9 +3,9 @@ use std::fmt;
 
 /// An error with its causes on one line, separated by `: `, for logs and for reasons that are stored.
 ///
-/// It leaves out what servers and parsers quote of rows and payloads: the DETAIL of an error of PostgreSQL and the
-/// value at the end of a message about data (with the feature `tokio-postgres`), and the value that `serde_json`
-/// quotes. It keeps what the other errors say themselves.
+/// It omits the values of rows and payloads that servers and parsers quote: the DETAIL of an error of PostgreSQL and
+/// the value at the end of a message about data (with the feature `tokio-postgres`), and the value that `serde_json`
+/// quotes. It keeps the texts of other errors.
 ///
 /// ```
 /// use outbox_net::ErrorChain;
@@ -41,7 +41,7 @@ impl fmt::Display for ErrorChain<'_> {
     }
 }
 
-/// Writes what one error says, without its causes.
+/// Writes the text of one error, without its causes.
 fn layer(error: &(dyn Error + 'static), f: &mut fmt::Formatter<'_>) -> fmt::Result {
     #[cfg(feature = "tokio-postgres")]
     if let Some(error) = error.downcast_ref::<tokio_postgres::error::DbError>() {

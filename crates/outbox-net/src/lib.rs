@@ -31,14 +31,14 @@
 //! assert_eq!(ErrorChain::new(&error).to_string(), "connection to the broker lost: reset by peer");
 //! ```
 //!
-//! The crate is a part of the outbox toolkit. Programs use `outbox-pg`, `outbox-relay` or `outbox-kafka-consumer`, which
-//! export what their settings need of it.
+//! The crate is a part of the outbox toolkit. Programs use `outbox-pg`, `outbox-relay` or `outbox-kafka-consumer`,
+//! which export what their settings need of it.
 //!
 //! # Features
 //!
 //! - `client`: connections, TLS, secrets and properties files. Without it, the crate does no I/O.
-//! - `tokio-postgres`, `sqlx`: an error chain leaves out what PostgreSQL quotes of rows, in errors of these drivers. With
-//!   both, `SqlxParam` and `sqlx_value` let statements that are written for tokio-postgres run on sqlx.
+//! - `tokio-postgres`, `sqlx`: an error chain omits the values that PostgreSQL quotes from rows, in errors of these
+//!   drivers. With both, `SqlxParam` and `sqlx_value` let statements that are written for tokio-postgres run on sqlx.
 
 mod backoff;
 #[cfg(feature = "client")]

@@ -50,8 +50,8 @@ use crate::{PartitionRange, PgTransaction};
 /// # After an error
 /// An error of [`is_invalid_event`](Error::is_invalid_event) was found before anything was sent, and the transaction
 /// continues, as it does after one of [`is_already_enqueued`](Error::is_already_enqueued). After any other error
-/// PostgreSQL has aborted the transaction; no ROLLBACK is sent here, since the transaction is the caller's. Mind that
-/// tokio-postgres' `commit()` answers `Ok` for an aborted transaction, which PostgreSQL then rolls back: return the
+/// PostgreSQL has aborted the transaction; no ROLLBACK is sent here, because the transaction belongs to the caller.
+/// tokio-postgres' `commit()` returns `Ok` for an aborted transaction, which PostgreSQL then rolls back: return the
 /// error instead of committing.
 #[derive(Clone, Debug)]
 pub struct PgOutbox {
@@ -81,8 +81,8 @@ impl PgOutbox {
     }
 
     /// Refuses an event that a table in partitions has no place for, as an error of
-    /// [`is_invalid_event`](Error::is_invalid_event), where its INSERT would fail the transaction. If the range has no
-    /// place for an event, it is read again first.
+    /// [`is_invalid_event`](Error::is_invalid_event), instead of letting its INSERT abort the transaction. If the range
+    /// has no place for an event, it is read again first.
     #[must_use]
     pub fn with_partition_range(self, range: PartitionRange) -> Self {
         Self { partitions: Some(range), ..self }
@@ -123,6 +123,7 @@ impl PgOutbox {
         self.execute(tx, sql, &params, &self.insert.types).await
     }
 
+    /// Sends an INSERT for each batch of events, and returns the number of added rows.
     pub(crate) async fn insert_many(
         &self,
         tx: &impl PgTransaction,
@@ -174,7 +175,8 @@ impl PgOutbox {
         self.pipeline.row(event).map(|row| self.insert.sql.sent(row))
     }
 
-    /// Checks that the table has partitions for the events. What is known of them may be older than the partition.
+    /// Checks that the table has partitions for the events. If the known range does not include an event, it may be
+    /// outdated, and is read again.
     async fn expect_partitions(&self, tx: &impl PgTransaction, events: &[OutboxEvent]) -> Result<(), Error> {
         let Some(range) = &self.partitions else { return Ok(()) };
         if events.iter().all(|event| range.admit(event).is_ok()) {
@@ -189,8 +191,8 @@ impl PgOutbox {
     }
 }
 
-/// Checks that the row was added. A trigger of the table may leave out a row, as that of kept ids does: no event is
-/// lost in silence.
+/// Checks that the row was added. A trigger of the table, such as that of kept ids, may skip a row, which must not pass
+/// without an error.
 fn expect_added(added: u64, events: usize) -> Result<(), Error> {
     OnDuplicate::Error.resolve_all(added, events).map(drop)
 }

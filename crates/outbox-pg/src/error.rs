@@ -9,7 +9,7 @@ use crate::session::DriverError;
 
 /// A failure of the outbox's table, publication or slot.
 ///
-/// `Display` reports this layer only; [`source`](StdError::source) holds what PostgreSQL said.
+/// `Display` reports this layer only; [`source`](StdError::source) holds the error of PostgreSQL.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -92,13 +92,13 @@ impl Error {
         matches!(self.0.kind, Kind::NotReady(_))
     }
 
-    /// Returns whether what was asked for cannot be had with this pipeline.
+    /// Returns whether this pipeline does not support the operation.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         matches!(self.0.kind, Kind::Configuration(_))
     }
 
-    /// Returns whether applied migrations and those of this library are at odds.
+    /// Returns whether applied migrations conflict with those of this library.
     #[must_use]
     pub fn is_migration_conflict(&self) -> bool {
         matches!(self.0.kind, Kind::Migration { .. })

@@ -1,5 +1,5 @@
-//! Which slots a pipeline has had, and what each has confirmed: the table `<table>_slots`. PostgreSQL forgets a slot
-//! that is dropped, and a slot that is created again looks like one that has confirmed everything.
+//! The history of a pipeline's slots and their confirmed positions, in the table `<table>_slots`. PostgreSQL forgets a
+//! slot that is dropped, and a slot that is created again looks like one that has confirmed everything.
 
 use outbox_core::Pipeline;
 
@@ -39,13 +39,13 @@ const THIS_CLUSTER: &str = "cluster = (pg_control_system()).system_identifier::t
 /// The history of the latest slot of the pipeline's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Latest {
-    /// There was none.
+    /// No slot was recorded.
     None,
     /// One is being created, or its creator died.
     Pending,
-    /// There is one, as far as is known.
+    /// It exists, as far as is known.
     Open,
-    /// It is gone.
+    /// It was dropped.
     Ended,
 }
 
@@ -60,7 +60,7 @@ impl<'a, 'c> History<'a, 'c> {
     /// Opens the record.
     ///
     /// # Errors
-    /// The table is missing, or belongs to somebody else, or the catalogs could not be read.
+    /// The table is missing, belongs to another role, or the catalogs could not be read.
     pub(crate) async fn open(client: &'a Session<'c>, pipeline: &Pipeline) -> Result<Self, Error> {
         let table = companion(pipeline.layout(), "_slots");
         let row = client.query_one("SELECT to_regclass($1) IS NULL", &[&table]).await;
@@ -72,7 +72,7 @@ impl<'a, 'c> History<'a, 'c> {
     }
 
     pub(crate) async fn latest(&self) -> Result<Latest, Error> {
-        // The slot of another cluster, from which this one was restored or upgraded, is not here.
+        // A slot of another cluster, from which this one was restored or upgraded, does not exist here.
         let sql = format!(
             "SELECT created_at IS NULL AND {THIS_CLUSTER}, ended_at IS NULL AND {THIS_CLUSTER} FROM {} WHERE slot = $1
              ORDER BY incarnation DESC LIMIT 1",
@@ -105,7 +105,7 @@ impl<'a, 'c> History<'a, 'c> {
         .await
     }
 
-    /// Records a slot that was there before anything was recorded.
+    /// Records a slot that existed before the record was begun.
     pub(crate) async fn adopt(&self) -> Result<(), Error> {
         self.insert("clock_timestamp()", "NULL").await
     }
@@ -115,7 +115,8 @@ impl<'a, 'c> History<'a, 'c> {
         self.update("ended_at = clock_timestamp()", "created_at IS NOT NULL AND ended_at IS NULL").await
     }
 
-    /// Brings the record up to date with the slot, and returns what the slot has confirmed; `None` if there is no slot.
+    /// Brings the record up to date with the slot, and returns the slot's confirmed position; `None` if there is no
+    /// slot.
     pub(crate) async fn observe(&self) -> Result<Option<Confirmed>, Error> {
         let latest = self.latest().await?;
         let sql = "SELECT FROM pg_replication_slots
@@ -129,7 +130,7 @@ impl<'a, 'c> History<'a, 'c> {
             }
             (Latest::None, true) => self.adopt().await?,
             (Latest::Pending, true) => self.created().await?,
-            // Somebody else has created it, at an unknown time.
+            // Another program has created it, at an unknown time.
             (Latest::Ended, true) => {
                 self.begin().await?;
                 self.created().await?;
@@ -142,8 +143,9 @@ impl<'a, 'c> History<'a, 'c> {
         Ok(Some(Confirmed { slots: vec![slot], gaps: self.gaps().await?, gone: Vec::new() }))
     }
 
-    /// Brings the records of all slots of the table up to date, and returns what all of them have confirmed; `None` if
-    /// the pipeline's own is not there. Another pipeline may publish the same rows through another slot.
+    /// Brings the records of all slots of the table up to date, and returns the positions that all of them have
+    /// confirmed; `None` if the pipeline's own is not there. Another pipeline may publish the same rows through another
+    /// slot.
     pub(crate) async fn observe_all(&self) -> Result<Option<Confirmed>, Error> {
         let Some(mut confirmed) = self.observe().await? else { return Ok(None) };
         for slot in self.others().await? {
@@ -177,8 +179,8 @@ impl<'a, 'c> History<'a, 'c> {
         Ok(self.client.execute(&sql, &[&slot]).await.map_err(|e| self.failed(e))? > 0)
     }
 
-    /// Notes what is confirmed. All transactions before a snapshot's oldest have ended, and so have their commits in
-    /// the WAL. Once the slot has confirmed that position, they are confirmed.
+    /// Records the confirmed position. All transactions before a snapshot's oldest have ended, and so have their
+    /// commits in the WAL. Once the slot has confirmed that position, they are confirmed.
     async fn sample(&self) -> Result<(), Error> {
         let confirmed = "confirmed_xid = sampled_xid, sampled_xid = NULL, sampled_position = NULL";
         let is_passed = "ended_at IS NULL AND sampled_position <= (
@@ -199,8 +201,8 @@ impl<'a, 'c> History<'a, 'c> {
         Ok(row.and_then(|row| row.get(0)))
     }
 
-    /// Returns the transactions that were committed between what one slot confirmed and what the next one publishes,
-    /// without those that are released.
+    /// Returns the transactions that were committed after the last confirmed position of one slot and before the first
+    /// one that the next slot publishes, without those that are released.
     pub(crate) async fn gaps(&self) -> Result<Vec<Gap>, Error> {
         let sql = format!(
             "SELECT incarnation, previous::xid::text, created_xid::xid::text FROM (
@@ -216,7 +218,7 @@ impl<'a, 'c> History<'a, 'c> {
         Ok(rows.iter().map(gap).collect())
     }
 
-    /// Lets rows of a gap be removed.
+    /// Allows the removal of rows of a gap.
     pub(crate) async fn release(&self, gap: &Gap) -> Result<(), Error> {
         let history = History { client: self.client, slot: gap.slot.clone(), table: self.table.clone() };
         history.update("released_at = clock_timestamp()", &format!("incarnation = {}", gap.incarnation)).await

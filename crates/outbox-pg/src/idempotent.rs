@@ -6,10 +6,10 @@ use outbox_core::{Enqueued, Error, OnDuplicate, Outbox, OutboxEvent};
 use crate::store_failure::stored;
 use crate::{PgOutbox, PgTransaction};
 
-/// An outbox that knows an event that it has already, by its id: enqueue may be run again.
+/// An outbox that recognises a repeated event by its id, so that enqueue may be repeated.
 ///
-/// The INSERT ends in a bare `ON CONFLICT DO NOTHING`, so that the caller's transaction lives on and no privilege beyond
-/// INSERT is needed. An id is known as long as its row is kept, in
+/// The INSERT ends in a bare `ON CONFLICT DO NOTHING`, so that the caller's transaction continues and no privilege
+/// beyond INSERT is needed. An id is recognised as long as its row is kept, in
 /// [`DeleteOnInsertKeepIds`](outbox_core::RowLife::DeleteOnInsertKeepIds) as long as the id is.
 #[derive(Clone, Debug)]
 pub struct IdempotentOutbox {
@@ -20,11 +20,12 @@ pub struct IdempotentOutbox {
 }
 
 impl PgOutbox {
-    /// Returns the same outbox, which knows events that it has already.
+    /// Returns the same outbox, which recognises repeated events.
     ///
     /// # Errors
-    /// [`is_configuration`](Error::is_configuration): in [`RowLife::DeleteOnInsert`](outbox_core::RowLife::DeleteOnInsert) no id
-    /// is kept to know an event by.
+    /// [`is_configuration`](Error::is_configuration): in
+    /// [`RowLife::DeleteOnInsert`](outbox_core::RowLife::DeleteOnInsert) no id is kept by which an event could be
+    /// recognised.
     pub fn idempotent(self, repeated: OnDuplicate) -> Result<IdempotentOutbox, Error> {
         self.pipeline().layout().remembers_ids()?;
         Ok(IdempotentOutbox { outbox: self, repeated, is_unique: Arc::default() })
@@ -45,17 +46,18 @@ impl IdempotentOutbox {
         self.repeated.resolve(added)
     }
 
-    /// Adds those events that are not there already, in their order; says how many these were.
+    /// Adds the events that the outbox does not have, in their order, and returns their number.
     ///
     /// # Errors
-    /// See [`PgOutbox`]. Where repeated events are refused, the others are part of the transaction.
+    /// See [`PgOutbox`]. If repeated events are refused, the others are part of the transaction.
     pub async fn enqueue_all(&self, tx: &impl PgTransaction, events: &[OutboxEvent]) -> Result<usize, Error> {
         self.expect_unique_id(tx).await?;
         let added = self.outbox.insert_many(tx, self.outbox.insert().sql.many_if_new(), events).await?;
         self.repeated.resolve_all(added, events.len())
     }
 
-    /// Checks that ids are unique. Without an index, `ON CONFLICT DO NOTHING` stores an event twice and says nothing.
+    /// Checks that ids are unique. Without an index, `ON CONFLICT DO NOTHING` would store an event twice without an
+    /// error.
     async fn expect_unique_id(&self, tx: &impl PgTransaction) -> Result<(), Error> {
         if !self.is_unique.load(Ordering::Relaxed) {
             let row = tx.driver().query_typed(self.outbox.insert().sql.has_unique_id(), &[]).await.map_err(stored)?;

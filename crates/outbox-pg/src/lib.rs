@@ -20,13 +20,15 @@
 //! ```
 //!
 //! - [`PgOutbox`] puts events into the caller's transaction, [`IdempotentOutbox`] at most once.
-//! - [`RetriedTransaction`] runs a transaction again where PostgreSQL asks for it, and reports what was committed.
+//! - [`RetriedTransaction`] repeats a transaction after a serialization failure or a deadlock, and reports whether it
+//!   was committed.
 //! - [`Migrations`] makes and keeps the table and the publication, [`create_slot`] the replication slot.
 //! - [`Republish`] publishes rows of a kept table again, such as those that a lost slot has left out.
 //! - [`OutboxWorker`] runs maintenance and monitoring in the background of a service.
-//! - [`Maintenance`] keeps the table bounded, and [`PartitionRange`] keeps a table in partitions from failing a transaction.
-//! - [`Readiness`] reports what is missing before the first event is written, [`PipelineMonitor`] how the pipeline is while it
-//!   runs.
+//! - [`Maintenance`] keeps the table bounded, and [`PartitionRange`] keeps a table in partitions from failing a
+//!   transaction.
+//! - [`Readiness`] reports what is missing before the first event is written, [`PipelineMonitor`] reports the state of
+//!   the running pipeline.
 //! - [`connector_role_sql`], [`application_role_sql`] and [`maintainer_role_sql`] are the SQL of three roles with no
 //!   privilege too many, [`connector_role_sql_on`] has it for managed servers, and [`Privileges`] checks them.
 //!   [`uninstall_sql`] removes an outbox.

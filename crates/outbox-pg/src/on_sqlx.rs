@@ -13,7 +13,7 @@ use crate::{
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 impl Migrations {
-    /// Applies what is missing, as [`apply`](Self::apply) does, on a connection of sqlx.
+    /// Applies the missing steps, as [`apply`](Self::apply) does, on a connection of sqlx.
     ///
     /// ```no_run
     /// # use outbox_core::Pipeline;
@@ -59,7 +59,7 @@ impl SlotOptions {
 }
 
 impl Readiness {
-    /// Checks what [`check`](Self::check) does, on a connection of sqlx.
+    /// Checks the same as [`check`](Self::check), on a connection of sqlx.
     ///
     /// # Errors
     /// As [`check`](Self::check).
@@ -69,7 +69,7 @@ impl Readiness {
 }
 
 impl Privileges {
-    /// Checks what [`check`](Self::check) does, on a connection of sqlx.
+    /// Checks the same as [`check`](Self::check), on a connection of sqlx.
     ///
     /// # Errors
     /// As [`check`](Self::check).
@@ -89,7 +89,7 @@ impl PipelineMonitor {
 }
 
 impl Maintenance {
-    /// Does what is due, as [`run`](Self::run) does, on a connection of sqlx.
+    /// Does the work that is due, as [`run`](Self::run) does, on a connection of sqlx.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -101,7 +101,7 @@ impl Maintenance {
         self.run_on(&connection.into()).await
     }
 
-    /// Lets rows be removed that no slot has published, as [`release_missed`](Self::release_missed) does, on a
+    /// Allows the removal of rows that no slot has published, as [`release_missed`](Self::release_missed) does, on a
     /// connection of sqlx.
     ///
     /// # Errors

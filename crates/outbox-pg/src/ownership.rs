@@ -15,14 +15,14 @@ const TRUSTED: &str = "SELECT oid FROM pg_roles WHERE rolsuper
      UNION SELECT nspowner FROM pg_namespace WHERE oid = to_regnamespace($1)
      UNION SELECT relowner FROM pg_class WHERE oid = to_regclass($2)";
 
-/// Finds tables, functions and triggers that belong to somebody else.
+/// Finds tables, functions and triggers that belong to another role.
 pub(crate) async fn problems(client: &Session<'_>, layout: &TableLayout) -> Result<Vec<Problem>, Error> {
     let names = Names::of(layout);
     let params: [&(dyn ToSql + Sync); 4] = [&names.schema, &names.table, &names.tables, &names.functions];
     found(client, layout, &foreign(), &params).await
 }
 
-/// Checks that nothing belongs to somebody else.
+/// Checks that no object belongs to another role.
 ///
 /// # Errors
 /// [`Error::is_not_ready`], with the [`problems`].
@@ -33,7 +33,7 @@ pub(crate) async fn expect_trusted(client: &Session<'_>, layout: &TableLayout) -
     }
 }
 
-/// Checks, in addition, that no detached partition was replaced by something of the same name.
+/// Checks, in addition, that no detached partition was replaced by another object of the same name.
 ///
 /// # Errors
 /// As [`expect_trusted`].
@@ -48,7 +48,7 @@ pub(crate) async fn expect_trusted_by_maintenance(client: &Session<'_>, layout: 
     }
 }
 
-/// Finds, in addition, what migrations write to, and belongs to a role that the present one is no member of.
+/// Finds, in addition, objects that migrations write to, and whose owner the present role is no member of.
 pub(crate) async fn problems_of_migration(client: &Session<'_>, layout: &TableLayout) -> Result<Vec<Problem>, Error> {
     let names = Names::of(layout);
     let params: [&(dyn ToSql + Sync); 5] =
@@ -56,8 +56,8 @@ pub(crate) async fn problems_of_migration(client: &Session<'_>, layout: &TableLa
     found(client, layout, &foreign_to_migration(), &params).await
 }
 
-/// Returns the statements of PL/pgSQL that raise an exception for what [`problems_of_migration`] finds; `item` is a
-/// record.
+/// Returns the statements of PL/pgSQL that raise an exception for each problem that [`problems_of_migration`] finds;
+/// `item` is a record.
 pub(crate) fn refuse(layout: &TableLayout) -> String {
     let names = Names::of(layout);
     let array = |names: &[String]| names.iter().map(|name| literal(name)).collect::<Vec<_>>().join(", ");
@@ -120,7 +120,7 @@ fn foreign() -> String {
 }
 
 /// Returns the query for relations that took a detached partition's name. A view could run functions when its rows are
-/// read, and a table of somebody else has their triggers.
+/// read, and a table of another role has the triggers of that role.
 fn replaced(layout: &TableLayout) -> String {
     format!(
         "SELECT format('%s, recorded as a detached partition,', oid::regclass), pg_get_userbyid(relowner)::text

@@ -9,12 +9,12 @@ use crate::Error;
 use crate::maintenance::{now_millis, partitions, time_of};
 use crate::session::Session;
 
-/// The times that the partitions of an outbox table have a place for. Clones share what is known.
+/// The times that the partitions of an outbox table have a place for. Clones share the known range.
 ///
-/// [`PgOutbox::with_partition_range`](crate::PgOutbox::with_partition_range) refuses an event whose id is outside before its INSERT would fail, and
-/// with it the business transaction. What is known ages: enqueue then reads the partitions once more, which takes a round
-/// trip for each such event. To save it, [`refresh`](Self::refresh) the range well within the time that
-/// [`Maintenance::ahead`](crate::Maintenance::ahead) says, such as every hour.
+/// [`PgOutbox::with_partition_range`](crate::PgOutbox::with_partition_range) refuses an event whose id is outside
+/// before its INSERT would fail, and with it the business transaction. The known range becomes outdated: enqueue then
+/// reads the partitions again, which takes a round trip for each such event. To save it, [`refresh`](Self::refresh) the
+/// range well within the time that [`Maintenance::ahead`](crate::Maintenance::ahead) says, such as every hour.
 #[derive(Clone, Debug)]
 pub struct PartitionRange(Arc<[AtomicU64; 2]>);
 
@@ -32,7 +32,7 @@ impl PartitionRange {
     /// Reads the partitions again, for all clones.
     ///
     /// # Errors
-    /// The catalogs could not be read, and what was known stays.
+    /// The catalogs could not be read. The known range is kept.
     pub async fn refresh(&self, client: &Client, pipeline: &Pipeline) -> Result<(), Error> {
         self.refresh_on(&client.into(), pipeline).await
     }

@@ -63,7 +63,7 @@ pub struct ReplayProgress {
     pub events: u64,
     /// The id of the last one.
     pub last_id: Option<EventId>,
-    /// Whether there is none left.
+    /// Whether no event is left.
     pub is_finished: bool,
 }
 
@@ -71,7 +71,7 @@ pub struct ReplayProgress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Replay {
-    /// The name, which continues it.
+    /// The name by which the replay is continued.
     pub name: String,
     /// Its progress.
     pub progress: ReplayProgress,
@@ -103,9 +103,9 @@ impl Republish {
         }
     }
 
-    /// Publishes the rows that no slot has published, as far as is known: those committed between what a slot had
-    /// confirmed and the creation of the next one, and those that were in the table before the first slot. Some may
-    /// have been published.
+    /// Publishes the rows that no slot has published, as far as is known: those committed after the last confirmed
+    /// position of a slot and before the creation of the next one, and those that were in the table before the first
+    /// slot. Some may have been published.
     #[must_use]
     pub fn missed(pipeline: Pipeline) -> Self {
         Self { rows: Rows::Missed, ..Self::rows(pipeline) }
@@ -207,7 +207,7 @@ impl Republish {
 
         let started = Started { before: row.get(1), last_id: row.get(2) };
         let start = self.start(&started);
-        // `$2` is the name, where rows are published.
+        // `$2` is the name, if rows are published.
         let sql = format!(
             "SELECT count(*) FROM {} WHERE {} AND $2::text IS NOT NULL",
             self.pipeline.layout().qualified_name(),
@@ -242,9 +242,9 @@ impl Republish {
     /// Publishes one batch again, and returns how far the replay is.
     ///
     /// # Errors
-    /// [`Error::is_configuration`]: no table keeps the events, the name is not 1 to 100 characters long, or it belongs to a
-    /// replay of other rows. [`Error::is_not_ready`]: the slot or the table of replays is missing. Or PostgreSQL refused, and
-    /// nothing of this batch is published.
+    /// [`Error::is_configuration`]: no table keeps the events, the name is not 1 to 100 characters long, or it belongs
+    /// to a replay of other rows. [`Error::is_not_ready`]: the slot or the table of replays is missing. Or PostgreSQL
+    /// refused, and nothing of this batch is published.
     pub async fn step(&self, client: &mut Client, name: &str) -> Result<ReplayProgress, Error> {
         let condition = self.condition(&(&*client).into(), name).await?;
         let failed = |e| self.failed(DriverError::from(e));
@@ -325,7 +325,7 @@ impl Republish {
         })
     }
 
-    /// Describes what the replay chooses, to distinguish two of one name.
+    /// Describes the selection of the replay, to distinguish two of the same name.
     fn selection(&self) -> String {
         format!("{:?} {:?}..{:?} {:?} {:?}", self.rows, self.from, self.to, self.equal, self.ids)
     }
@@ -350,8 +350,8 @@ impl Republish {
         [start as &(dyn ToSql + Sync), name].into_iter().chain(values).collect()
     }
 
-    /// Returns the condition of the rows that are still to be published. Rows of the replay itself are newer than its first
-    /// run, so they are not chosen again.
+    /// Returns the condition of the rows that are still to be published. Rows of the replay itself are newer than its
+    /// first run, so they are not chosen again.
     fn conditions(&self, condition: &str, started: &Started) -> String {
         let layout = self.pipeline.layout();
         let id = id(layout);
@@ -378,6 +378,7 @@ impl Republish {
         let columns = "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute
                        WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
                        ORDER BY attnum";
+
         let columns = tx.query(columns, &[&table]).await;
         let columns = columns.map_err(|e| Error::database(format!("read the columns of {table}"), e))?;
         let columns: Vec<(String, String)> = columns.iter().map(|row| (row.get(0), row.get(1))).collect();
@@ -395,7 +396,7 @@ impl Republish {
             })
             .collect();
 
-        // `$2` is the name, also where no column holds it.
+        // `$2` is the name, even if no column holds it.
         Ok(format!(
             "WITH due AS MATERIALIZED (
                  SELECT {id} AS due_id FROM {table} WHERE {conditions} ORDER BY {id} LIMIT {batch}),

@@ -19,12 +19,12 @@ const POLL: Duration = Duration::from_millis(20);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlotCreation {
-    /// The slot is new: events that commit from now on will be published.
+    /// The slot was created: events that commit from now on are published.
     Created,
-    /// The slot was there, and fits.
+    /// The slot existed, and fits.
     Exists,
-    /// The slot was there once, and is created again: [`Republish::missed`](crate::Republish::missed) publishes what
-    /// was committed between.
+    /// The slot had existed, and was created again: [`Republish::missed`](crate::Republish::missed) publishes the
+    /// events that were committed in between.
     Recreated,
 }
 
@@ -35,8 +35,8 @@ pub enum SlotCreation {
 /// has not confirmed, so create it when the connector is about to run. The role needs `REPLICATION` and the tables of
 /// [`Migrations::outbox`](crate::Migrations::outbox), and the server `wal_level = logical`.
 ///
-/// Without a table (`RowLife::Message`) nothing records the slots, so one that was there and is gone is created again. What was
-/// committed between is lost.
+/// Without a table (`RowLife::Message`) nothing records the slots, so one that was there and is gone is created again.
+/// Events that were committed in between are lost.
 ///
 /// # Errors
 /// As [`SlotOptions::create`] with the default options: a slot that was there and is gone is not created again.
@@ -71,8 +71,8 @@ impl Default for SlotOptions {
 }
 
 impl SlotOptions {
-    /// Creates a slot again that was there before, and drops one that is lost. What was committed between stays
-    /// unpublished until [`Republish::missed`](crate::Republish::missed), and is kept until then.
+    /// Creates a slot again that was there before, and drops one that is lost. Events that were committed in between
+    /// stay unpublished until [`Republish::missed`](crate::Republish::missed), and are kept until then.
     #[must_use]
     pub fn recreate(self) -> Self {
         Self { is_recreated: true, ..self }
@@ -107,6 +107,7 @@ impl SlotOptions {
         self.create_on(&client.into(), pipeline).await
     }
 
+    /// Creates the slot as [`create`](Self::create) does, on a session of either driver.
     pub(crate) async fn create_on(&self, client: &Session<'_>, pipeline: &Pipeline) -> Result<SlotCreation, Error> {
         if let Some(problem) = publication_problem(client, pipeline).await? {
             return Err(Error::not_ready(vec![problem]));
@@ -116,7 +117,7 @@ impl SlotOptions {
         }
 
         let history = History::open(client, pipeline).await?;
-        // In this order: a slot that is recorded was there.
+        // The order matters: a recorded slot is known to have existed.
         let latest = history.latest().await?;
 
         match problem_once_created(client, pipeline).await? {
@@ -150,7 +151,7 @@ impl SlotOptions {
         })
     }
 
-    /// Creates the slot of an outbox without a table, where nothing shows whether there was one before.
+    /// Creates the slot of an outbox without a table, for which no record shows whether it had a slot before.
     async fn create_without_history(&self, client: &Session<'_>, pipeline: &Pipeline) -> Result<SlotCreation, Error> {
         match problem_once_created(client, pipeline).await? {
             None => Ok(SlotCreation::Exists),

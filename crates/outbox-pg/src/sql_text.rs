@@ -1,11 +1,11 @@
-//! Parts of SQL text: literals, quoted names, and the names of what stands next to an outbox table.
+//! Parts of SQL text: literals, quoted names, and the names of objects next to an outbox table.
 
 use outbox_core::{Identifier, TableLayout};
 
 /// PostgreSQL's limit for a name, in bytes.
 const LONGEST: usize = 63;
 
-/// Returns the name of what stands next to the outbox table, quoted, within PostgreSQL's limit.
+/// Returns the name of an object next to the outbox table, quoted, within PostgreSQL's limit.
 pub(crate) fn companion(layout: &TableLayout, suffix: &str) -> String {
     format!("{}.{}", layout.schema(), quoted(&companion_name(layout, suffix)))
 }
@@ -36,7 +36,7 @@ pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Quotes a name that PostgreSQL gave.
+/// Quotes a name that PostgreSQL returned.
 pub(crate) fn quoted(name: &str) -> String {
     Identifier::new(name).map_or_else(|_| format!("\"{}\"", name.replace('"', "\"\"")), |name| name.to_string())
 }

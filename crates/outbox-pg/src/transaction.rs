@@ -14,7 +14,7 @@ use tokio_postgres::{Client, IsolationLevel, Transaction};
 use crate::driver::sealed::{self, StatementCache};
 use crate::{PgClient, PgTransaction};
 
-/// Runs a service's transaction, and again where PostgreSQL asks for it: after a serialization failure or a deadlock.
+/// Runs a service's transaction, and repeats it after a serialization failure or a deadlock.
 ///
 /// ```no_run
 /// # use outbox_core::OutboxEvent;
@@ -25,13 +25,13 @@ use crate::{PgClient, PgTransaction};
 /// # }
 /// ```
 ///
-/// - Each attempt is its own transaction, begun when the one before is rolled back: what it enqueued is gone with it.
-///   What the closure does besides, such as a request to another service, is not.
-/// - `Ok` says that PostgreSQL has committed. tokio-postgres' `commit()` answers `Ok` for an aborted transaction too;
-///   here one more round trip before it reports.
+/// - Each attempt is its own transaction, begun when the one before is rolled back: its enqueued events are rolled back
+///   with it. Other effects of the closure, such as a request to another service, are not.
+/// - `Ok` says that PostgreSQL has committed. tokio-postgres' `commit()` also returns `Ok` for an aborted transaction,
+///   so one more round trip checks this before.
 /// - A connection that breaks during the COMMIT leaves open whether it happened. That is its own error,
 ///   [`TransactionError::CommitUnknown`], and nothing is run again.
-/// - A dropped future rolls back, unless the COMMIT is on its way.
+/// - A dropped future rolls back, unless the COMMIT was sent.
 #[derive(Clone, Debug)]
 pub struct RetriedTransaction {
     attempts: u32,
@@ -44,12 +44,12 @@ pub struct RetriedTransaction {
 pub struct Attempt<'e, 'r> {
     tx: &'r Transaction<'r>,
     cache: Option<&'r StatementCache>,
-    // It lets what the closure borrows live longer than any attempt.
+    // The marker that lets the borrows of the closure outlive each attempt.
     captured: PhantomData<&'r &'e ()>,
 }
 
-/// The future of the closure. Boxed, since the future of an `async` closure cannot be spawned yet (rust-lang issue
-/// 110338).
+/// The future of the closure. It is boxed, because the future of an `async` closure cannot be spawned yet (rust-lang
+/// issue 110338).
 pub type TransactionFuture<'r, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'r>>;
 
 impl Attempt<'_, '_> {
@@ -127,7 +127,7 @@ impl Default for RetriedTransaction {
     }
 }
 
-/// The reason why a transaction did not commit, or may not have.
+/// The reason why a transaction did not commit, or may not have committed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransactionError<E> {
@@ -138,7 +138,7 @@ pub enum TransactionError<E> {
     /// The transaction could not begin.
     #[error("the transaction could not begin")]
     Begin(#[source] tokio_postgres::Error),
-    /// The closure answered Ok, though one of its statements had failed.
+    /// The closure returned `Ok`, although one of its statements had failed.
     #[error(
         "the transaction is rolled back: a statement in it had failed, which its work ignored. Return that error, or \
          put the statement under Attempt::savepoint"
@@ -164,8 +164,8 @@ impl RetriedTransaction {
         Self { attempts: attempts.max(1), ..self }
     }
 
-    /// Sets the pause before the second attempt. Each is twice as long as the one before, up to 2 s, less up to a half
-    /// by chance.
+    /// Sets the pause before the second attempt. Each is twice as long as the one before, up to 2 s, and is shortened
+    /// by up to a half at random.
     #[must_use]
     pub fn pause(self, pause: Duration) -> Self {
         Self { pause, ..self }
@@ -179,10 +179,11 @@ impl RetriedTransaction {
 
     /// Runs the closure in a transaction, and commits.
     ///
-    /// An error of the closure is looked through for a serialization failure or a deadlock, down its sources.
+    /// An error of the closure and its sources are searched for a serialization failure or a deadlock.
     ///
     /// # Errors
-    /// [`TransactionError`]; in all of its cases but one nothing was written.
+    /// [`TransactionError`]; in all cases except [`CommitUnknown`](TransactionError::CommitUnknown), nothing was
+    /// written.
     pub async fn run<'e, T, E, F>(&self, client: &mut impl PgClient, mut work: F) -> Result<T, TransactionError<E>>
     where
         F: for<'r> FnMut(Attempt<'e, 'r>) -> TransactionFuture<'r, T, E>,
@@ -191,8 +192,8 @@ impl RetriedTransaction {
         self.run_while(client, &mut work, |error| asks_for_retry(error)).await
     }
 
-    /// Runs as [`run`](Self::run) does, for an error type that other errors convert to, such as `anyhow::Error`, `eyre::Report`
-    /// and `Box<dyn Error + Send + Sync>`. An error of the closure is returned as it is; any other is a
+    /// Runs as [`run`](Self::run) does, for an error type that other errors convert to, such as `anyhow::Error`,
+    /// `eyre::Report` and `Box<dyn Error + Send + Sync>`. An error of the closure is returned as it is; any other is a
     /// [`TransactionError`] that was converted, to be found by a downcast.
     ///
     /// ```no_run
@@ -275,7 +276,7 @@ impl RetriedTransaction {
         let value = match work(Attempt { tx: &tx, cache, captured: PhantomData }).await {
             Ok(value) => value,
             Err(error) => {
-                // Where it fails the connection is broken, and PostgreSQL rolls back by itself.
+                // If it fails, the connection is broken, and PostgreSQL rolls back.
                 let _ = tx.rollback().await;
                 return Err(TransactionError::Work(error));
             }
@@ -293,15 +294,15 @@ impl RetriedTransaction {
     }
 }
 
-/// Shortens a pause by up to a half by chance, so that transactions that collided once do not collide again.
+/// Shortens a pause by up to a half at random, so that transactions that conflicted do not conflict again.
 fn less_by_chance(pause: Duration) -> Duration {
     // The last bits of a UUID are random.
     let chance = Uuid::now_v7().as_u128() % 1_000;
     pause.mul_f64(1.0 - f64::from(u16::try_from(chance).unwrap_or_default()) / 2_000.0)
 }
 
-/// Returns whether PostgreSQL said no, so that it certainly did not commit. A server that is being shut down may have,
-/// before.
+/// Returns whether PostgreSQL rejected the COMMIT, so that it certainly did not commit. A server that is shutting down
+/// may have committed before.
 fn is_refusal(error: &tokio_postgres::Error) -> bool {
     match error.code() {
         Some(code) => match SqlStateClass::from_sqlstate(code.code()) {

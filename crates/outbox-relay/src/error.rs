@@ -6,7 +6,7 @@ use outbox_core::uuid::Uuid;
 use crate::Lsn;
 use crate::position::RowPosition;
 
-/// The reason why the relay has stopped. Errors that may pass are not among these: the relay tries again.
+/// The reason why the relay has stopped. Transient errors are not among these: the relay retries.
 ///
 /// `Display` reports this layer only; [`source`](StdError::source) holds the rest.
 pub struct Error(Box<Inner>);

@@ -30,14 +30,14 @@
 //! # Settings
 //!
 //! - [`RelaySettings::builder`] takes a connector's configuration, [`RelaySettings::from_connector_json`] its file.
-//!   [`ConfigurationCheck`] reports what the relay rejects, and what has another effect than in Debezium.
+//!   [`ConfigurationCheck`] reports rejected settings, and settings with another effect than in Debezium.
 //! - [`PoisonPolicy`] decides what happens to a row that can never become a record.
 //! - [`KafkaSecurity`] and [`PostgresSettings`] hold TLS and logins. Secrets are read again for each connection.
 //!
 //! # Errors
 //!
-//! [`Error::is_poison`] and [`Error::row`] name a row that can never be written. [`SettingsError`] lists all findings about
-//! a configuration. Errors that may pass, such as an unreachable broker, do not end [`Relay::run`].
+//! [`Error::is_poison`] and [`Error::row`] name a row that can never be written. [`SettingsError`] lists all findings
+//! about a configuration. Errors that may pass, such as an unreachable broker, do not end [`Relay::run`].
 //!
 //! # Features
 //!

@@ -18,7 +18,7 @@ pub(crate) struct Position {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Origin(Box<str>);
 
-/// The name of the one header that the relay adds to what the EventRouter writes.
+/// The name of the header that the relay adds to the EventRouter's.
 pub(crate) const HEADER: &str = "outbox.position";
 
 impl Origin {
@@ -28,7 +28,7 @@ impl Origin {
 
     /// Returns the header's text: `system/timeline/slot/commit/index`, with the commit as PostgreSQL writes it.
     pub(crate) fn header(&self, position: Position) -> String {
-        // Longer than any: 17 for the commit, 10 for the index.
+        // The capacity is enough for any position: 17 for the commit, 10 for the index.
         let mut text = String::with_capacity(self.0.len() + 28);
         text.push_str(&self.0);
         _ = write!(text, "{}/{}", position.commit, position.index);
@@ -49,7 +49,7 @@ impl Origin {
     fn on_another_timeline(&self, header: &[u8]) -> Option<Position> {
         let (mut theirs, mut ours) = (header.splitn(4, |byte| *byte == b'/'), self.0.split('/'));
         let is_this_system = theirs.next()? == ours.next()?.as_bytes();
-        // Another one, or the prefix would be the same.
+        // The origin differs, or else the prefix would be the same.
         let _: u32 = std::str::from_utf8(theirs.next()?).ok()?.parse().ok()?;
         ours.next()?;
         let is_this_slot = theirs.next()? == ours.next()?.as_bytes();
@@ -76,7 +76,7 @@ pub fn event_of(header: &[u8]) -> Option<Uuid> {
 /// Splits the event off a text, if it ends with one.
 fn split_event(text: &str) -> (&str, Option<Uuid>) {
     match text.rsplit_once('/') {
-        // An index is shorter.
+        // A UUID is longer than an index.
         Some((place, event)) if event.len() == Hyphenated::LENGTH => (place, Uuid::try_parse(event).ok()),
         _ => (text, None),
     }
@@ -186,7 +186,7 @@ mod tests {
             event_of(&header);
         }
     }
-    /// Consumers' tests are to meet what the relay writes.
+    /// Consumers' tests must get the header in the form that the relay writes.
     #[test]
     fn the_testkit_s_positions_are_those_of_the_relay() {
         let pipeline = outbox_core::Pipeline::recommended();

@@ -21,19 +21,20 @@ impl Included {
     /// Fails if a list has an expression that cannot be used.
     pub fn new(config: ConnectorConfig) -> Result<Self, outbox_core::Error> {
         let messages = match MessageReader::from_config(&config) {
-            // Transformations that cannot be followed are reported when the messages' pipeline is made.
+            // Transformations that are not modelled are reported when the messages' pipeline is created.
             Err(_) | Ok(None) => None,
             Ok(Some(reader)) => Some((reader, config.included_messages()?)),
         };
         Ok(Self { tables: config.included_tables()?, messages, config })
     }
 
-    /// Returns the reader of logical decoding messages, and which of them the configuration includes; none if it includes none.
+    /// Returns the reader of logical decoding messages, and which of them the configuration includes; `None` if it
+    /// includes none.
     pub fn messages(&self) -> Option<&(MessageReader, IncludedMessages)> {
         self.messages.as_ref()
     }
 
-    /// Returns a source of what the configuration includes.
+    /// Returns the source of the slot and the publication, with messages if the configuration includes some.
     pub fn source(&self, slot: &str, publication: &str) -> Source {
         let source = Source::new(slot, publication);
         if self.messages.is_some() { source.with_messages() } else { source }
@@ -58,24 +59,25 @@ impl Included {
         self.config.uses_column((&table.schema, &table.table), column)
     }
 
-    /// Returns what becomes of a table's rows. What cannot be followed is reported when the table's pipeline is made.
+    /// Returns the result of the transformations for a table's rows. Transformations that are not modelled are reported
+    /// when the table's pipeline is created.
     fn disposition(&self, table: &TableName) -> RowDisposition {
         self.config.disposition(&table.schema, &table.table).unwrap_or(RowDisposition::Routed)
     }
 }
 
-/// Which tables the lists of a configuration choose from.
+/// The tables that the lists of a configuration choose from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Candidates {
     /// Those of the database: `table.include.list` names tables.
     Database,
-    /// Those of the publication: without that list, the publication alone says what is read.
+    /// Those of the publication: without that list, the publication alone decides.
     Publication,
 }
 
 impl Candidates {
-    /// Reads the names of the included tables. A partition is a part of its table, if that is included and a router sees
-    /// its rows.
+    /// Reads the names of the included tables. A partition is a part of its table, if that is included and a router
+    /// sees its rows.
     pub async fn included(
         self,
         catalog: &mut PublicationCatalog,

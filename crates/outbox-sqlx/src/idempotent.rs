@@ -7,10 +7,10 @@ use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use crate::SqlxOutbox;
 use crate::store::stored;
 
-/// An outbox that knows an event that it has already, by its id: enqueue may be run again.
+/// An outbox that recognises a repeated event by its id, so that enqueue may be repeated.
 ///
-/// The INSERT ends in a bare `ON CONFLICT DO NOTHING`, so that the caller's transaction lives on and no right beyond
-/// INSERT is needed. An id is known as long as its row is kept, in
+/// The INSERT ends in a bare `ON CONFLICT DO NOTHING`, so that the caller's transaction continues and no privilege
+/// beyond INSERT is needed. An id is recognised as long as its row is kept, in
 /// [`DeleteOnInsertKeepIds`](outbox_core::RowLife::DeleteOnInsertKeepIds) as long as the id is.
 #[derive(Clone, Debug)]
 pub struct IdempotentOutbox {
@@ -21,11 +21,12 @@ pub struct IdempotentOutbox {
 }
 
 impl SqlxOutbox {
-    /// Returns the same outbox, which knows events that it has already.
+    /// Returns the same outbox, which recognises repeated events.
     ///
     /// # Errors
-    /// [`is_configuration`](Error::is_configuration): in [`RowLife::DeleteOnInsert`](outbox_core::RowLife::DeleteOnInsert) no id is
-    /// kept to know an event by.
+    /// [`is_configuration`](Error::is_configuration): in
+    /// [`RowLife::DeleteOnInsert`](outbox_core::RowLife::DeleteOnInsert) no id is kept by which an event could be
+    /// recognised.
     pub fn idempotent(self, repeated: OnDuplicate) -> Result<IdempotentOutbox, Error> {
         self.pipeline().layout().remembers_ids()?;
         Ok(IdempotentOutbox { outbox: self, repeated, is_unique: Arc::default() })
@@ -45,10 +46,10 @@ impl IdempotentOutbox {
         self.repeated.resolve(added)
     }
 
-    /// Adds those events that are not there already, in their order; says how many these were.
+    /// Adds the events that the outbox does not have, in their order, and returns their number.
     ///
     /// # Errors
-    /// See [`SqlxOutbox`]. Where repeated events are refused, the others are part of the transaction.
+    /// See [`SqlxOutbox`]. If repeated events are refused, the others are part of the transaction.
     pub async fn enqueue_all(
         &self,
         tx: &mut Transaction<'_, Postgres>,
@@ -59,7 +60,8 @@ impl IdempotentOutbox {
         self.repeated.resolve_all(added, events.len())
     }
 
-    /// Checks that ids are unique. Without an index, `ON CONFLICT DO NOTHING` stores an event twice and says nothing.
+    /// Checks that ids are unique. Without an index, `ON CONFLICT DO NOTHING` would store an event twice without an
+    /// error.
     async fn expect_unique_id(&self, tx: &mut Transaction<'_, Postgres>) -> Result<(), Error> {
         if !self.is_unique.load(Ordering::Relaxed) {
             let query = sqlx::query_scalar(AssertSqlSafe(self.outbox.insert().has_unique_id())).persistent(false);

@@ -27,8 +27,8 @@ use crate::store::stored;
 /// # After an error
 /// An error of [`is_invalid_event`](Error::is_invalid_event) was found before anything was sent, and the transaction
 /// continues, as it does after one of [`is_already_enqueued`](Error::is_already_enqueued). After any other error
-/// PostgreSQL has aborted the transaction. Mind that sqlx's `commit()` answers `Ok` for an aborted transaction, which
-/// PostgreSQL then rolls back: return the error instead of committing.
+/// PostgreSQL has aborted the transaction. sqlx's `commit()` returns `Ok` for an aborted transaction, which PostgreSQL
+/// then rolls back: return the error instead of committing.
 #[derive(Clone, Debug)]
 pub struct SqlxOutbox {
     pipeline: Pipeline,
@@ -91,6 +91,7 @@ impl SqlxOutbox {
         query.execute(&mut **tx).await.map(|done| done.rows_affected()).map_err(stored)
     }
 
+    /// Sends an INSERT for each batch of events, and returns the number of added rows.
     pub(crate) async fn insert_many(
         &self,
         tx: &mut Transaction<'_, Postgres>,
@@ -127,8 +128,8 @@ impl SqlxOutbox {
     }
 }
 
-/// Checks that the row was added. A trigger of the table may leave out a row, as that of kept ids does: no event is
-/// lost in silence.
+/// Checks that the row was added. A trigger of the table, such as that of kept ids, may skip a row, which must not pass
+/// without an error.
 fn expect_added(added: u64, events: usize) -> Result<(), Error> {
     OnDuplicate::Error.resolve_all(added, events).map(drop)
 }

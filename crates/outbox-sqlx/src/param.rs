@@ -5,7 +5,7 @@ use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo, Postgres};
 use sqlx::types::Type;
 
-/// A column's value on its way to PostgreSQL, in its binary form.
+/// A column's value as a parameter, in PostgreSQL's binary form.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Param<'a> {
     pub(crate) value: &'a ColumnValue,
@@ -52,8 +52,8 @@ impl Encode<'_, Postgres> for Param<'_> {
 }
 
 impl Encode<'_, Postgres> for Params<'_> {
-    /// Returns the form that `array_send` writes: dimensions, whether there are NULLs, the elements' type, length and
-    /// lower bound; then each with its length.
+    /// Returns the binary form of PostgreSQL's `array_send`: dimensions, whether there are NULLs, the elements' type,
+    /// length and lower bound; then each with its length.
     fn encode_by_ref(&self, out: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
         let has_nulls = self.values.iter().any(|value| value.is_null());
         for number in [1, u32::from(has_nulls), self.ty.parameter_type().oid(), u32::try_from(self.values.len())?, 1] {

@@ -18,7 +18,7 @@ pub(crate) fn stored(error: sqlx::Error) -> outbox_core::Error {
         let constraint = answer.constraint().map(str::to_owned);
         return StoreFailure::error(&code, constraint.as_deref(), error);
     }
-    // What else may happen within a transaction is of its connection, or a value that could not be written.
+    // Other errors within a transaction concern its connection, or a value that could not be written.
     let is_io = matches!(error, sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed);
     StoreFailure::unanswered(if is_io { StoreFault::Transient } else { StoreFault::Permanent }, error)
 }

@@ -160,7 +160,7 @@ impl TestEnvBuilder {
 
         let config = env.placed(self.config.unwrap_or_else(|| ConnectorConfig::recommended(&self.layout)));
         let config = self.changes.into_iter().fold(config, |config, change| change(config));
-        // Tests choose placements of all kinds, and enqueue events all the same.
+        // Tests may choose any placement, and must still be able to enqueue events.
         let tolerated = [&*self.tolerated, &[Loss::UncarriedParts]].concat();
         env.set_pipeline(Pipeline::accepting(&tolerated, config, self.layout).unwrap());
 
@@ -179,6 +179,7 @@ impl TestEnvBuilder {
         if let Some(partitions) = self.topic {
             env.create_topic(env.topic(), partitions).await;
         }
+
         env
     }
 }

@@ -343,7 +343,7 @@ impl Drop for TestEnv {
     }
 }
 
-/// Prints what the logs of the shared servers say of an environment.
+/// Prints the lines of the shared servers' logs that concern an environment.
 fn show_logs(name: &str) {
     /// The most lines of each log.
     const LINES: usize = 40;

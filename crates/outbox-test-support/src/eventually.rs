@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(20);
 
-/// The outcome of one look at a state: a `bool`, an `Option`, or a `Result` whose error is the state that was seen
-/// instead.
+/// The outcome of one observation of a state: a `bool`, an `Option`, or a `Result` whose error is the state that was
+/// seen instead.
 pub trait Observation {
     /// The result of the wait.
     type Found;
@@ -42,7 +42,7 @@ impl<T, E: Debug> Observation for Result<T, E> {
     }
 }
 
-/// Waits until a state is reached and returns what was found. It looks every 20 ms.
+/// Waits until a state is reached and returns what was found. It observes every 20 ms.
 ///
 /// # Panics
 /// Panics after two minutes, with the description of the state and the last observation.

@@ -1,7 +1,7 @@
 //! The environment of a test: a database, an outbox, a replication slot and topics that no other test uses.
 //!
-//! [`TestEnv::builder`] sets up what a test asks for, on the servers of `cargo xtask stack up` or on others. Dropping
-//! the environment removes everything, also if the test panics. A missing server panics with the remedy.
+//! [`TestEnv::builder`] sets up the parts that a test needs, on the servers of `cargo xtask stack up` or on others.
+//! Dropping the environment removes everything, also if the test panics. A missing server panics with the remedy.
 //!
 //! ```no_run
 //! use outbox_core::OutboxEvent;
@@ -29,8 +29,8 @@
 //! | `layout(…)`, `config(…)` | another table, another configuration of the connector |
 //! | `postgres(url)`, `brokers(address)` | other servers than the shared ones |
 //!
-//! A slot includes the outbox, and the outbox the database. Each name on the servers begins with [`TestEnv::name`]. What
-//! a test creates itself has such a name as well, so that it is removed.
+//! A slot includes the outbox, and the outbox the database. Each name on the servers begins with [`TestEnv::name`].
+//! What a test creates itself has such a name as well, so that it is removed.
 //!
 //! # Waiting
 //!

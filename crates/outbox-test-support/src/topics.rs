@@ -8,9 +8,9 @@ use rskafka::client::partition::{OffsetAt, PartitionClient, UnknownTopicHandling
 use rskafka::client::{Client, ClientBuilder};
 use rskafka::record::RecordAndOffset;
 
-/// The client's default is to repeat a request without end.
+/// The limit of retries. By default, the client retries without end.
 const DEADLINE: Duration = Duration::from_secs(120);
-/// More than the largest record that brokers accept.
+/// The fetch size, which is above the largest record that brokers accept.
 const FETCH: std::ops::Range<i32> = 1..8 << 20;
 
 /// A record as it was read back from a topic.

@@ -2,8 +2,8 @@
 //!
 //! - [`Postgres`] starts a PostgreSQL for a test: the installed programs, or a version that it downloads. Each
 //!   [`Database`] has a unique name and is dropped with its value.
-//! - [`Broker`] is a broker in this process that speaks Kafka's protocol, with [faults](Broker::faults) on demand. It can
-//!   [imitate](Imitation) services that lack a part of Kafka.
+//! - [`Broker`] is a broker in this process that speaks Kafka's protocol, with [faults](Broker::faults) on demand. It
+//!   can [imitate](Imitation) services that lack a part of Kafka.
 //! - [`PublishedRecords`] makes the record of an event as Debezium or the relay writes it.
 //!
 //! ```
@@ -61,7 +61,7 @@ pub use self::broker::{
 pub use self::postgres::{Database, Durability, Postgres, PostgresBuilder, PostgresError};
 pub use self::records::PublishedRecords;
 
-/// The search for PostgreSQL on this machine, which the tools of this workspace share. It may change at any time.
+/// The search for PostgreSQL on this machine, for the tools of this workspace. It may change at any time.
 #[cfg(feature = "postgres")]
 #[doc(hidden)]
 pub mod local {

@@ -7,7 +7,7 @@ use outbox_core::time::OffsetDateTime;
 use outbox_core::uuid::Uuid;
 use outbox_core::{Error, OutboxEvent, Pipeline};
 
-/// Makes the records that a consumer finds in Kafka, of events that were enqueued nowhere. Clones continue where it is.
+/// Makes the records that a consumer reads from Kafka, without an enqueued event. Clones share the state.
 ///
 /// ```
 /// use outbox_core::record::Decoded;
@@ -72,7 +72,7 @@ impl PublishedRecords {
         Ok(record)
     }
 
-    /// Returns what a connector says of itself, unless `extended.headers.enabled` is false.
+    /// Returns the connector's context headers, unless `extended.headers.enabled` is false.
     fn connector_headers(&self, run: Uuid) -> Vec<(String, Option<Bytes>)> {
         let config = self.pipeline.config();
         let is_off = |value: &str| value.trim().eq_ignore_ascii_case("false");

@@ -16,21 +16,21 @@ use outbox_net::ErrorChain;
 /// The position up to which a copy is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// Until little ends in much WAL, as within a large transaction; the rest is for the stream.
+    /// Until few transactions end in much WAL, as within a large transaction. The stream reads the rest.
     ToLargeTransaction,
     #[cfg_attr(not(test), expect(dead_code, reason = "other databases of the server write much WAL in tests"))]
     ToEnd,
 }
 
-/// Reads what a slot holds from temporary copies of it, by function: PostgreSQL's decoder is several times as fast
-/// as its stream. The slot itself is not moved. The copies go with their connections, and those with this value.
+/// Reads the backlog of a slot from temporary copies of it, by function: this is several times as fast as the stream.
+/// The slot itself is not moved. Dropping this value closes the connections, and with them the copies are dropped.
 pub struct CatchUp {
     pipe: PipeReceiver,
     until: Lsn,
 }
 
 impl CatchUp {
-    /// Reads from the slot's confirmed position to where the stream was started. Of the connections, one is open.
+    /// Reads from the slot's confirmed position to where the stream was started. `session` is open already.
     pub(super) async fn open(
         session: Session,
         options: &ConnectOptions,
@@ -48,7 +48,7 @@ impl CatchUp {
         Ok(Self { pipe, until })
     }
 
-    /// Returns the next message of pgoutput; none when all was read. Nothing is lost when the future is dropped.
+    /// Returns the next message of pgoutput; `None` when all was read. Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             let Some(body) = self.pipe.next().await? else { return Ok(None) };
@@ -58,7 +58,7 @@ impl CatchUp {
         }
     }
 
-    /// Returns the next message, if it is here already.
+    /// Returns the next message, if it was received already.
     pub fn buffered(&mut self) -> Result<Option<Bytes>, Error> {
         while let Some(body) = self.pipe.buffered() {
             if let Some(data) = data(body)? {
@@ -68,7 +68,7 @@ impl CatchUp {
         Ok(None)
     }
 
-    /// Ends the reading early, and waits until the copy is gone.
+    /// Ends the read early, and waits until the copy is dropped.
     pub async fn close(self) -> Result<(), Error> {
         self.pipe.close().await
     }
@@ -109,9 +109,9 @@ fn data(mut row: Bytes) -> Result<Option<Bytes>, Error> {
     }
 }
 
-/// The task that lets the server decode, chunk by chunk. A function gives nothing before it has decoded a whole chunk,
-/// and its connection decodes nothing while that is taken: so two copies of the slot take turns, and one decodes
-/// while what the other has decoded is taken.
+/// The task that lets the server decode, chunk by chunk. The function returns nothing before it has decoded a whole
+/// chunk, and its connection decodes nothing while the chunk is transferred. So two copies of the slot alternate: one
+/// decodes while the chunk of the other is transferred.
 struct Copies {
     options: ConnectOptions,
     source: Source,
@@ -120,7 +120,7 @@ struct Copies {
     pipe: PipeSender,
 }
 
-/// The copy that is not read from.
+/// The copy that is not being read.
 enum Other {
     NotYet,
     Idle(CopyConnection),
@@ -182,7 +182,7 @@ impl Copies {
             next = match following {
                 Next::Unknown => self.begin(copy, after, last).await?,
                 known => {
-                    // While the server decodes the next chunk.
+                    // This runs while the server decodes the next chunk.
                     other = match copy.discard().await {
                         Ok(connection) => Other::Idle(connection),
                         Err(error) => {
@@ -208,7 +208,7 @@ impl Copies {
         copy.begin(slot, chunk, &self.source).await.map(|decoding| Next::Decoding(Box::new(decoding)))
     }
 
-    /// Begins the chunk after the one that the copy `decoded` has, where there is another copy for it.
+    /// Begins the chunk after the one that the copy `decoded` has, if there is another copy for it.
     async fn on_the_other(&self, other: &mut Other, decoded: &str, last: Option<Report>) -> Next {
         let connection = match std::mem::replace(other, Other::Unavailable) {
             Other::NotYet => CopyConnection::open(&self.options).await,

@@ -3,11 +3,11 @@ use std::time::Duration;
 use super::slot::SlotState;
 use crate::Lsn;
 
-/// One call of the function: how far it may go, and how long until its first row.
+/// The limits of one call of the function: its end, and the time until its first row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunk {
     pub upto: Lsn,
-    /// Messages after which the server stops, at the next end of a transaction.
+    /// The number of messages after which the server stops, at the next end of a transaction.
     pub messages: u32,
     pub time_limit: Duration,
 }
@@ -17,34 +17,35 @@ pub struct Chunk {
 pub struct Report {
     pub messages: u64,
     pub bytes: u64,
-    /// The WAL in which the messages are: what lies before it, from `restart`, was decoded without a message.
+    /// The amount of WAL that contains the messages. The WAL before it, from `restart` on, was decoded without a
+    /// message.
     pub wal: u64,
 }
 
-/// Large enough that the call itself does not count, small enough that the next one is decoded while this one is
-/// written.
+/// The messages of a chunk: enough that the overhead of a call does not matter, and few enough that the next chunk is
+/// decoded while this one is written.
 const MOST_MESSAGES: u64 = 128_000;
-/// With rows of unknown size: ten of these megabytes hold no server up.
+/// The messages of the first chunk, whose row size is unknown: ten megabytes do not delay a server.
 const FIRST_MESSAGES: u64 = 2_000;
 /// The factor by which the next chunk may be faster than the last one.
 const GROWTH: u64 = 8;
 /// The most bytes that the server keeps of a chunk.
 const MOST_BYTES: u64 = 128 * MIB;
-/// The WAL of the first chunk, which shows what the slot has.
+/// The WAL of the first chunk, which shows the kind of backlog.
 const FIRST_WAL: u64 = 8 * MIB;
-/// The WAL of a later chunk: so much of it may be gone through without success before a large transaction is noticed.
+/// The WAL of a later chunk, which is the most that is decoded without success before a large transaction is noticed.
 const LEAST_WAL: u64 = 64 * MIB;
-/// WAL for each message above which the stream does as well, or better where it is one large transaction.
+/// The WAL for each message above which the stream is as fast, or faster if it is one large transaction.
 const SPARSE: u64 = 8 * 1024;
-/// WAL a second, slower than a server that is well. A server that is taken for slower is streamed from.
+/// The WAL per second that a healthy server exceeds. A slower server is read by the stream.
 const SLOWEST: u64 = 32 * MIB;
 const MIB: u64 = 1024 * 1024;
 
 /// Reads the next chunk.
 ///
 /// Each call goes through all WAL from the slot's restart position, which stays behind while an old transaction is
-/// open: chunks grow with that distance, so that the way there costs less than what is fetched. The time limit is for
-/// reading the WAL, and for `patience`.
+/// open: chunks grow with that distance, so that decoding up to the chunk costs less than the chunk. The time limit is
+/// for reading the WAL, and for `patience`.
 pub fn next(slot: SlotState, until: Lsn, last: Option<Report>, patience: Duration) -> Chunk {
     let distance = slot.distance();
     let window = if last.is_none() { FIRST_WAL } else { distance.saturating_mul(2).max(LEAST_WAL) };
@@ -66,13 +67,13 @@ pub fn next(slot: SlotState, until: Lsn, last: Option<Report>, patience: Duratio
     }
 }
 
-/// Returns whether a call that went from `before` to `after` found so little that the rest is better streamed.
+/// Returns whether a call from `before` to `after` found so few messages that streaming the rest is better.
 pub fn has_few_ends(before: SlotState, after: SlotState, read: Report) -> bool {
     let gone = after.confirmed_flush_lsn.as_u64().saturating_sub(before.confirmed_flush_lsn.as_u64());
     gone >= FIRST_WAL / 2 && read.messages.saturating_mul(SPARSE) < gone
 }
 
-/// Returns how many messages lie in as much WAL as must be read again before the first of them.
+/// Returns the number of messages in an amount of WAL that equals the WAL that is read again before them.
 fn worth_the_way(distance: u64, last: Report) -> u64 {
     let messages = u128::from(distance) * u128::from(last.messages) / u128::from(last.wal.max(1));
     u64::try_from(messages).unwrap_or(u64::MAX)

@@ -16,10 +16,10 @@ use super::silence::Silence;
 use super::slot::{SlotState, Source};
 use super::sql::{self, literal};
 
-/// The bound of a statement, with a consumer that takes its time; the result holds back vacuum as long.
+/// The timeout of a statement with a slow consumer. The result holds back vacuum for this time.
 const STATEMENT: Duration = Duration::from_secs(600);
 
-/// A connection with a temporary copy of a slot, which goes with it.
+/// A connection with a temporary copy of a slot, which is dropped with it.
 pub struct SlotCopy {
     session: Session,
     pub name: String,
@@ -41,7 +41,7 @@ impl CopyConnection {
     /// Uses a connection that was opened for something else.
     pub async fn new(mut session: Session) -> Result<Self, Error> {
         session.query(&format!("SET statement_timeout = {}", STATEMENT.as_millis()), Operation::Query).await?;
-        // Unknown before version 14, and on some systems: then a lost client is noticed later.
+        // The setting does not exist before version 14 and on some systems. A lost client is then noticed later.
         let notices_loss = session.query("SET client_connection_check_interval = '5s'", Operation::Query).await;
         debug!(target: "outbox.relay", notices_loss = notices_loss.is_ok(), "reading from copies of the slot");
         let pid = session.query("SELECT pg_catalog.pg_backend_pid()", Operation::Query).await?;
@@ -72,7 +72,7 @@ impl SlotCopy {
         SlotState::read(&mut self.session, &self.name).await
     }
 
-    /// Ends a connection of the same user, whatever it does.
+    /// Terminates a connection of the same user.
     pub async fn end(&mut self, pid: &str) -> Result<(), Error> {
         let sql = format!("SELECT pg_catalog.pg_terminate_backend({pid})");
         self.session.query(&sql, Operation::Query).await.map(drop)
@@ -94,7 +94,7 @@ impl SlotCopy {
     }
 }
 
-/// A chunk that the server decodes, or has decoded and hands over. The copy has moved once its first row is here.
+/// A chunk that the server decodes or transfers. The copy has moved when its first row is received.
 pub struct Decoding {
     pub copy: SlotCopy,
     /// The position of the copy before.
@@ -103,15 +103,15 @@ pub struct Decoding {
     first: Option<Piece>,
 }
 
-/// The piece of a chunk that a server gives.
+/// A piece of a chunk, as the server sends it.
 enum Piece {
-    /// Rows, as they came.
+    /// Rows, as they were received.
     Rows(Bytes),
     End(Result<(), ServerError>),
 }
 
 impl Decoding {
-    /// Waits until the server has decoded the chunk; false when the consumer is gone.
+    /// Waits until the server has decoded the chunk. Returns `false` if the consumer was dropped.
     pub async fn decoded(&mut self, pipe: &PipeSender, source: &Source) -> Result<bool, Error> {
         let (deadline, limit) = (Instant::now() + self.chunk.time_limit, self.chunk.time_limit * 2);
         self.first = tokio::select! {
@@ -123,7 +123,7 @@ impl Decoding {
         Ok(true)
     }
 
-    /// Hands the chunk over; none when the consumer is gone.
+    /// Transfers the chunk to the consumer; `None` if the consumer was dropped.
     pub async fn hand_over(&mut self, pipe: &PipeSender, source: &Source) -> Result<Option<Report>, Error> {
         let silence = self.copy.session.timeouts.silence;
         let mut report = Report { messages: 0, bytes: 0, wal: 0 };
@@ -139,7 +139,7 @@ impl Decoding {
             let rows = match piece {
                 Piece::Rows(rows) => rows,
                 Piece::End(Ok(())) => return Ok(Some(report)),
-                // Over temp_file_limit, or cancelled: it was too much to be kept.
+                // The chunk exceeded temp_file_limit, or the statement was cancelled: the chunk was too large.
                 Piece::End(Err(e)) if report.messages == 0 && matches!(e.code.as_str(), "53400" | "57014") => {
                     return Err(self.too_large());
                 }
@@ -169,8 +169,8 @@ impl Decoding {
     }
 }
 
-/// Reads the next piece. Nothing is lost when the future is dropped, but for an error of a server that does not say
-/// that it continues. Fails if the server is silent for longer than the limit.
+/// Reads the next piece. Nothing is lost when the future is dropped, except an error of a server that closes the
+/// connection. Fails if the server is silent for longer than the limit.
 async fn piece(session: &mut Session, source: &Source, limit: Duration) -> Result<Piece, Error> {
     let (mut error, mut silence) = (None, Silence::new());
     loop {
@@ -183,7 +183,7 @@ async fn piece(session: &mut Session, source: &Source, limit: Duration) -> Resul
             Some(Frame { tag: b'Z', .. }) => return Ok(Piece::End(error.map_or(Ok(()), Err))),
             Some(_) => {}
             None => match (session.fill_within(&mut silence, limit).await, error.take()) {
-                // After a FATAL error the server hangs up.
+                // After a FATAL error, the server closes the connection.
                 (Err(_), Some(fatal)) => return Ok(Piece::End(Err(fatal))),
                 (filled, before) => {
                     filled?;

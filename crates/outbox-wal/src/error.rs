@@ -39,7 +39,7 @@ pub(crate) enum Kind {
          reader that it was made for, and create one without two_phase"
     )]
     TwoPhase { slot: Box<str> },
-    /// Nobody may read a standby's copy of a slot until the standby is promoted.
+    /// A standby's copy of a slot cannot be read until the standby is promoted.
     #[error("the replication slot {slot:?} is for a primary, and the server is a standby")]
     Standby { slot: Box<str> },
     /// Rows of the time before the publication was created can never be read through it.
@@ -54,10 +54,10 @@ pub(crate) enum Kind {
          pg_logical_slot_get_binary_changes"
     )]
     NoCopy { slot: Box<str> },
-    /// One transaction is more than the server should keep at once; the stream has no such limit.
+    /// A transaction is larger than a chunk may be; the stream has no such limit.
     #[error("a transaction after {after} is too large to be read at once")]
     TransactionTooLarge { after: Lsn },
-    /// Little has ended in much WAL: the stream begins to send a large transaction earlier.
+    /// Few transactions have ended in much WAL: the stream begins to send a large transaction earlier.
     #[error("little has ended in the WAL before {until}")]
     FewEnds { until: Lsn },
     #[error("the role lacks a privilege, such as the attribute REPLICATION")]
@@ -117,7 +117,7 @@ pub(crate) enum Kind {
 }
 
 impl Error {
-    /// Returns whether another attempt may succeed without anybody's help.
+    /// Returns whether another attempt may succeed without an intervention.
     ///
     /// A slot that another process holds is not among these; see [`is_slot_active`](Self::is_slot_active).
     pub fn is_transient(&self) -> bool {
@@ -213,7 +213,7 @@ impl Error {
         }
     }
 
-    /// Does what [`lost_or_tls`](Self::lost_or_tls) does, if this is a lost connection.
+    /// Does the same as [`lost_or_tls`](Self::lost_or_tls), if this is a lost connection.
     pub(crate) fn or_tls(self) -> Self {
         let io = self.0.source.as_ref().and_then(|source| source.downcast_ref::<io::Error>());
         match io.and_then(|source| TlsFault::find(source)) {
@@ -235,7 +235,7 @@ impl Error {
         self.server().is_some_and(ServerError::is_not_accepting)
     }
 
-    /// Returns whether what was to be created exists, or another session creates it at the same time.
+    /// Returns whether the object to create exists already, or another session creates it at the same time.
     pub(crate) fn is_duplicate(&self) -> bool {
         self.server().is_some_and(|error| matches!(&*error.code, "42710" | "23505"))
     }
@@ -245,7 +245,7 @@ impl Error {
         self.server().is_some_and(|error| matches!(&*error.code, "57P01" | "57P02" | "57P03"))
     }
 
-    /// Returns the server's own words.
+    /// Returns the server's message.
     fn server(&self) -> Option<&ServerError> {
         self.0.source.as_ref()?.downcast_ref()
     }
@@ -295,8 +295,8 @@ pub struct ServerError {
     file: Option<String>,
 }
 
-/// The operation: the same SQLSTATE means different things. `Execute` is of statements of others, whose values are no part of
-/// an error.
+/// The operation, on which the meaning of an SQLSTATE depends. `Execute` runs statements of configurations, whose
+/// values must not be in an error.
 #[derive(Clone, Copy, Debug)]
 pub enum Operation<'a> {
     Connect,

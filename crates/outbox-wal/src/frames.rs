@@ -5,14 +5,14 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::error::Error;
 
-/// The bytes that are allocated at once. A part of it keeps all of it until it is dropped, so it is filled before the
-/// next one: a server that sends 8 KiB at a time would otherwise hold eight times what was counted.
+/// The size of an allocation. A slice keeps the whole allocation alive, so it is filled before the next one is made.
+/// Otherwise, a server that sends 8 KiB at a time would use eight times the counted memory.
 const BUFFER: usize = 64 * 1024;
-/// The amount that may have come during a nap.
+/// The number of bytes that may arrive during a pause.
 const BUFFER_AFTER_NAP: usize = 512 * 1024;
-/// The part of a buffer that is too small for another read.
+/// The size of a buffer's rest that is too small for another read.
 const REST: usize = 8;
-/// PostgreSQL's own limit of a value is 1 GB; a longer message is none.
+/// The largest message. PostgreSQL limits a value to 1 GB, so a longer message is malformed.
 const LONGEST: usize = (1 << 30) + (1 << 20);
 const HEADER: usize = 5;
 
@@ -30,7 +30,8 @@ pub struct Received(BytesMut);
 impl Received {
     /// Reads from the socket once, and returns the number of bytes. Nothing is lost when the future is dropped.
     pub async fn fill(&mut self, socket: &mut (impl AsyncRead + Unpin)) -> Result<usize, Error> {
-        // The rest of a long message at once, but no more than doubles what is there: its length may lie.
+        // The space for the rest of a long message, but at most as much as is buffered, because the stated length may
+        // be wrong.
         let missing = self.head()?.map_or(0, |(_, length)| length.saturating_sub(self.0.len()));
         self.make_room(missing.min(self.0.len()), BUFFER);
         match socket.read_buf(&mut self.0).await {
@@ -40,7 +41,7 @@ impl Received {
         }
     }
 
-    /// Reads as [`fill`](Self::fill) does, after a while in which more may come.
+    /// Reads as [`fill`](Self::fill) does, after a pause in which more bytes may arrive.
     pub async fn fill_after(
         &mut self,
         nap: Option<Duration>,
@@ -59,12 +60,12 @@ impl Received {
         }
     }
 
-    /// Returns whether a whole message is there.
+    /// Returns whether a whole message was received.
     pub fn has_frame(&self) -> Result<bool, Error> {
         Ok(self.head()?.is_some_and(|(_, length)| length <= self.0.len()))
     }
 
-    /// Takes the next message, once it is there as a whole.
+    /// Removes and returns the next message, if it was received as a whole.
     pub fn frame(&mut self) -> Result<Option<Frame>, Error> {
         match self.head()? {
             Some((tag, length)) if length <= self.0.len() => {
@@ -76,7 +77,7 @@ impl Received {
         }
     }
 
-    /// Takes all whole messages of this tag that are in front of others, as one piece.
+    /// Removes and returns all leading whole messages of this tag, as one run.
     pub fn run(&mut self, tag: u8) -> Result<Option<Bytes>, Error> {
         let mut end = 0;
         while let Some((found, length)) = self.0.get(end..).map_or(Ok(None), head)?
@@ -93,7 +94,7 @@ impl Received {
     }
 }
 
-/// Takes the body of the next message off a run.
+/// Removes the next message from a run, and returns its body.
 pub fn take_body(run: &mut Bytes) -> Option<Bytes> {
     let (_, length) = head(run).ok().flatten()?;
     if length > run.len() {

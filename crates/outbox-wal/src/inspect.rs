@@ -6,7 +6,7 @@ use super::session::{Purpose, Session};
 use super::slot::{SlotState, Source};
 use super::sql::{identifier, literal};
 
-/// The state that a reader of a slot finds at a server before it takes the slot.
+/// The state of a server, which a reader inspects before it takes the slot.
 #[derive(Clone, Debug)]
 pub struct Inspection {
     /// The server's version, in words.
@@ -38,7 +38,7 @@ pub struct RowSample {
     pub longest: Option<u64>,
 }
 
-/// The rows that a sample looks at, and the values that it returns.
+/// The number of rows that a sample reads, and of the values that it returns.
 const SAMPLED_ROWS: u32 = 100_000;
 const SAMPLED_VALUES: u32 = 100;
 
@@ -54,7 +54,7 @@ pub async fn check_slot(options: &ConnectOptions, source: &Source) -> Result<Slo
     SlotState::read(&mut Session::open(options, Purpose::Sql).await?, source.slot()).await
 }
 
-/// Reads what concerns a slot from the server's settings and catalogs.
+/// Reads the state of a slot and its server from settings and catalogs.
 pub async fn inspect(options: &ConnectOptions, source: &Source) -> Result<Inspection, Error> {
     let mut session = Session::open(options, Purpose::Sql).await?;
     let sql = format!(
@@ -71,6 +71,7 @@ pub async fn inspect(options: &ConnectOptions, source: &Source) -> Result<Inspec
              SELECT pg_catalog.to_jsonb(s) AS state FROM pg_catalog.pg_replication_slots s WHERE slot_name = {}) slot ON true",
         literal(source.slot())
     );
+
     let row = session.query(&sql, Operation::Query).await?.into_iter().next().unwrap_or_default();
     let here = outbox_net::wall_clock().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64();
     let Ok(

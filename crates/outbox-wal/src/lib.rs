@@ -3,8 +3,8 @@
 //! [`open`] takes a slot and returns its [`WalStream`]. While the stream exists, no other process can read the slot.
 //! Each [`WalMessage::Data`] holds one message of pgoutput, which [`Message::decode`] decodes without copying.
 //! [`WalStream::confirm`] says up to which [`Lsn`] the changes are safe elsewhere: PostgreSQL then removes their WAL,
-//! and never sends them again. The stream answers keepalives by itself, also while nobody takes its messages, and its
-//! memory is bounded.
+//! and never sends them again. The stream answers keepalives by itself, even while its messages are not received, and
+//! its memory is bounded.
 //!
 //! [`CatchUp`] reads a long backlog of small transactions faster than a stream does, from temporary copies of the slot,
 //! while the stream keeps other readers out.
@@ -36,8 +36,9 @@
 //! # Errors
 //!
 //! [`Error`] distinguishes by predicates what a caller does next: wait for the holder of the slot
-//! ([`Error::is_slot_active`], [`Error::slot_holder`]), connect again ([`Error::is_connection_lost`], [`Error::is_transient`]), or give up.
-//! [`Error::is_slot_missing`] and [`Error::is_standby`] name states that an operator has to change.
+//! ([`Error::is_slot_active`], [`Error::slot_holder`]), connect again ([`Error::is_connection_lost`],
+//! [`Error::is_transient`]), or give up. [`Error::is_slot_missing`] and [`Error::is_standby`] name states that an
+//! operator has to change.
 #![allow(
     clippy::exhaustive_enums,
     clippy::exhaustive_structs,

@@ -8,7 +8,7 @@ use outbox_net::{SecretSource, Tls, Verification};
 /// The address of PostgreSQL, and how to log in.
 #[derive(Clone)]
 pub struct ConnectOptions {
-    /// At least one.
+    /// The servers, at least one.
     pub(super) servers: Vec<Server>,
     pub(super) role: ServerRole,
     pub(super) user: String,
@@ -25,7 +25,7 @@ pub struct ConnectOptions {
 pub(super) struct Server {
     pub(super) host: Host,
     pub(super) port: u16,
-    /// Which of the host's addresses is used; all are tried if it is open.
+    /// The address of the host to use; `None` to try all of them.
     pub(super) address: Option<IpAddr>,
 }
 
@@ -36,7 +36,7 @@ pub(super) enum Host {
     Socket(PathBuf),
 }
 
-/// Which of several servers is used (libpq's `target_session_attrs`).
+/// The server to use of several (libpq's `target_session_attrs`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ServerRole {
     /// The primary. Before PostgreSQL 16 a slot can be read there only.
@@ -156,21 +156,21 @@ impl fmt::Debug for ConnectOptions {
 pub enum TlsMode {
     /// No TLS.
     Disable,
-    /// Encrypted where the server offers it; trusts any certificate.
+    /// Encrypted if the server offers it; trusts any certificate.
     #[default]
     Prefer,
     /// Encrypted; trusts any certificate.
     Require,
-    /// The certificate leads to a trusted root.
+    /// The certificate must be signed by a trusted authority.
     VerifyCa,
-    /// The same as [`VerifyCa`](Self::VerifyCa), and the certificate is of this host.
+    /// The same as [`VerifyCa`](Self::VerifyCa), and the certificate must name the host.
     VerifyFull,
 }
 
 /// The longest waits for PostgreSQL. A connection that exceeds one is lost, and the error is transient.
 ///
 /// TCP keepalive and the limit for unacknowledged bytes end a connection whose packets are dropped. These timeouts also
-/// end one whose peer acknowledges packets and does nothing else, such as a proxy that hangs.
+/// end a connection whose peer only acknowledges packets, such as a proxy that hangs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     pub(super) connect: Duration,
@@ -204,8 +204,8 @@ impl Timeouts {
         Self { statement: timeout, ..self }
     }
 
-    /// Sets how long the server may send nothing while it streams or hands over decoded changes: neither a whole message nor 16
-    /// KiB of one. The default is 20 seconds.
+    /// Sets how long the server may send nothing while it streams or hands over decoded changes: neither a whole
+    /// message nor 16 KiB of one. The default is 20 seconds.
     ///
     /// A walsender that decodes sends nothing. After this time the server is asked over another connection whether it
     /// does. A chunk of a catch-up may be decoded for this time, in addition to that for its WAL.

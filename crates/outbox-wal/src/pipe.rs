@@ -8,18 +8,18 @@ use tokio::task::JoinHandle;
 use super::error::Error;
 use super::frames;
 
-/// The most bytes between a socket and its consumer; one longer message may lie there alone.
+/// The most bytes between a socket and its consumer; a single longer message is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget(u32);
 
 impl Budget {
     pub const STREAM: Self = Self(1024 * 1024);
-    /// PostgreSQL decodes nothing more before it has handed over what it has decoded: with room for that it continues
+    /// PostgreSQL decodes no more before it has sent the decoded messages. With enough room for them, it continues
     /// while the consumer works.
     pub const CHUNK: Self = Self(6 * 1024 * 1024);
 }
 
-/// The end at the socket. It hands over whole messages, many at once.
+/// The end at the socket. It transfers whole messages, many at once.
 pub struct PipeSender {
     runs: UnboundedSender<Run>,
     budget: Arc<Semaphore>,
@@ -38,7 +38,7 @@ struct Run {
     _share: OwnedSemaphorePermit,
 }
 
-/// Leave to hand over a run.
+/// The permit to transfer a run.
 pub struct Permit(OwnedSemaphorePermit);
 
 impl PipeSender {
@@ -55,12 +55,12 @@ impl PipeSender {
         Arc::clone(&self.budget).acquire_many_owned(share).await.ok().map(Permit)
     }
 
-    /// Hands over; false when the consumer is gone.
+    /// Transfers a run. Returns `false` if the consumer was dropped.
     pub fn send(&self, messages: Bytes, permit: Permit) -> bool {
         self.runs.send(Run { messages, _share: permit.0 }).is_ok()
     }
 
-    /// Returns the error of a consumer that is gone.
+    /// Returns the error of a dropped consumer.
     pub async fn closed(&self) {
         self.runs.closed().await;
     }
@@ -71,7 +71,7 @@ impl PipeReceiver {
         Self { task: Some(task), ..self }
     }
 
-    /// Returns the body of the next message; none at the end. Nothing is lost when the future is dropped.
+    /// Returns the body of the next message; `None` at the end. Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             if let Some(body) = self.buffered() {
@@ -84,7 +84,7 @@ impl PipeReceiver {
         }
     }
 
-    /// Returns the body of the next message, if it is here already.
+    /// Returns the body of the next message, if it was received already.
     pub fn buffered(&mut self) -> Option<Bytes> {
         loop {
             if let Some(body) = self.current.as_mut().and_then(|run| frames::take_body(&mut run.messages)) {

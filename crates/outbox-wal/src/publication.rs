@@ -26,7 +26,7 @@ pub struct PublicationVersion(String);
 /// The way in which a publication publishes tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// The version that this is true of.
+    /// The version that this describes.
     pub version: PublicationVersion,
     /// Whether the publication exists.
     pub has_publication: bool,
@@ -55,7 +55,8 @@ pub struct PublishedTable {
     pub has_row_filter: bool,
     /// The table's columns that it leaves out.
     pub hidden_columns: Vec<String>,
-    /// The table and its partitions, as far as PostgreSQL does not decode their rows: unlogged tables and foreign tables.
+    /// The table and its partitions, as far as PostgreSQL does not decode their rows: unlogged tables and foreign
+    /// tables.
     pub undecoded: Vec<TableName>,
     /// The partitioned table as whose rows it publishes those of this table, if that is not the table itself.
     pub published_as: Option<TableName>,
@@ -64,11 +65,11 @@ pub struct PublishedTable {
     pub may_be_newer_than_slot: bool,
 }
 
-/// The result of one look at the catalogs.
+/// The result of one read of the catalogs.
 struct Seen {
     version: PublicationVersion,
-    /// The transactions that have deleted or replaced a row of the version: they are running, have ended just now, or
-    /// were rolled back.
+    /// The transactions that have deleted or replaced a row of the version. They are running, have just ended, or were
+    /// rolled back.
     changers: String,
 }
 
@@ -90,7 +91,7 @@ impl PublicationCatalog {
         open_with(options, source, at, Some(&mut self.session)).await
     }
 
-    /// Reads the statistics of a slot; none if the server has none of it.
+    /// Reads the statistics of a slot; `None` if the server has none.
     pub async fn slot_counters(&mut self, slot: &str) -> Result<Option<SlotCounters>, Error> {
         SlotCounters::read(&mut self.session, slot).await
     }
@@ -114,7 +115,7 @@ impl PublicationCatalog {
         read_tables(&mut self.session).await
     }
 
-    /// Returns the version that holds for every transaction whose commit was received before this call; none if a
+    /// Returns the version that holds for every transaction whose commit was received before this call; `None` if a
     /// transaction that changes it has not ended yet.
     ///
     /// A commit is in the WAL, and is decoded, before other transactions see its effects. So the version that can be
@@ -133,14 +134,14 @@ impl PublicationCatalog {
             return Ok(None);
         }
 
-        // Those that have committed meanwhile can be seen now; what is left was rolled back.
+        // Transactions that have committed meanwhile are visible now; the others were rolled back.
         let again = self.look().await?;
         Ok((again.changers == seen.changers).then_some(again.version))
     }
 
     /// Reads how the tables are published.
     pub async fn published(&mut self, slot: &str) -> Result<Published, Error> {
-        // Before the rest: what changes in between belongs to another version.
+        // The version is read first, so that a later change belongs to another version.
         let version = self.look().await?.version;
         let sql = format!(
             "SELECT pubinsert, pubviaroot FROM pg_catalog.pg_publication WHERE pubname = {}",
@@ -163,6 +164,7 @@ impl PublicationCatalog {
         })
     }
 
+    /// Reads how the publication publishes one table.
     async fn published_table(&mut self, name: TableName, slot: &str) -> Result<PublishedTable, Error> {
         let member = format!(
             "pg_catalog.pg_publication_tables m ON m.pubname = p.pubname AND m.schemaname = {} AND m.tablename = {}",
@@ -178,6 +180,7 @@ impl PublicationCatalog {
             }
             false => "",
         };
+
         let sql = format!(
             "SELECT c.oid, c.relkind = 'p', m.tablename IS NOT NULL, pg_catalog.to_jsonb(m) ->> 'rowfilter' IS NOT NULL,
                  least(pg_catalog.age(p.xmin),
@@ -247,6 +250,7 @@ impl PublicationCatalog {
         read_types(&mut self.session).await
     }
 
+    /// Reads the version from the catalogs, with the transactions that change it.
     async fn look(&mut self) -> Result<Seen, Error> {
         let (version, changers, schemas, schemas_above) = match self.has_schemas {
             true => (
@@ -292,7 +296,7 @@ impl PublicationCatalog {
         let rows = tables.iter().enumerate().map(|(number, TableName { schema, table })| {
             format!("({number}, {}, {})", literal(schema), literal(table))
         });
-        // Without tables, a row of nothing that is left out again.
+        // Without tables, one empty row, which is removed again.
         let rows = if tables.is_empty() { "(-1, '', '')".to_owned() } else { rows.collect::<Vec<_>>().join(", ") };
         format!(
             "(SELECT * FROM (VALUES {rows}) v (number, schema_name, table_name) WHERE number >= 0) asked

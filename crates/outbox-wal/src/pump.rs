@@ -19,28 +19,29 @@ use super::slot::{self, Source};
 use crate::Lsn;
 use outbox_net::wall_clock;
 
-/// Confirmations are gathered for this long: each one takes locks on the server.
+/// The time for which confirmations are gathered, because each one takes locks on the server.
 const GATHER: Duration = Duration::from_millis(50);
-/// Within a transaction of more bytes than this nothing is urgent.
+/// The size of a transaction in bytes above which reads may be delayed.
 const LARGE: usize = 256 * 1024;
 /// The tag of pgoutput's message that ends a transaction.
 const COMMIT: u8 = b'C';
-/// The walsender wakes its reader for each row. In a large transaction it is given time to send many.
+/// The pause before a read in a large transaction, so that the walsender, which wakes its reader for each row, can send
+/// many.
 const NAP: Duration = Duration::from_millis(1);
 /// The interval at which a status goes out: a quarter of the silence after which either side gives up, within these
 /// bounds.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
-/// The time that the server may take to let go of the slot.
+/// The time that the server may take to release the slot.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
-/// The task between a walsender and its consumer: it reads while there is room, and reports to the walsender what is
-/// confirmed whether there is room or not.
+/// The task between a walsender and its consumer: it reads while there is room, and reports confirmed positions to the
+/// walsender even if there is no room.
 pub struct Pump {
     session: Session,
     pipe: PipeSender,
     confirmed: watch::Receiver<Lsn>,
-    /// The end of the server's WAL, as it was reported last.
+    /// The end of the server's WAL, as of the last report.
     wal_end: Arc<AtomicU64>,
     source: Source,
     options: ConnectOptions,
@@ -49,7 +50,7 @@ pub struct Pump {
     /// The bytes that were read of the transaction that is being sent.
     unfinished: usize,
     silence: Silence,
-    /// The number of times that the server has asked for an answer since the last status that went out by itself.
+    /// The number of requests for an answer since the last periodic status.
     pings: u32,
     /// Whether a warning of the walsender was logged.
     has_warned: bool,
@@ -66,7 +67,7 @@ impl Pump {
         options: ConnectOptions,
         server_timeout: Duration,
     ) -> Self {
-        // Several statuses, each of which asks for an answer, go out before either side gives up.
+        // Several statuses, each of which requests an answer, are sent before either side gives up.
         let interval = (server_timeout.min(options.timeouts.silence) / 4).clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL);
         Self {
             session,
@@ -83,6 +84,7 @@ impl Pump {
         }
     }
 
+    /// Reads messages and sends statuses until the consumer is dropped, or the connection fails.
     pub async fn run(mut self) -> Result<(), Error> {
         let mut waiting: Option<Bytes> = None;
         let mut last_status = Instant::now();
@@ -102,7 +104,7 @@ impl Pump {
                 biased;
                 () = self.pipe.closed() => return self.shut_down().await,
                 () = &mut timer => {
-                    // Bytes that are not read may hold the server's words.
+                    // Unread bytes may contain an error of the server.
                     if length.is_some() {
                         self.silence.break_off();
                     } else if self.silence.exceeds(self.session.timeouts.silence) {
@@ -146,7 +148,7 @@ impl Pump {
         }
     }
 
-    /// Takes what was received; answers what wants an answer.
+    /// Handles received messages, and answers those that request an answer.
     async fn received(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             if let Some(run) = self.session.received.run(b'd')? {
@@ -163,7 +165,7 @@ impl Pump {
                 }
 
                 self.wal_end.fetch_max(wal_end.as_u64(), Ordering::Relaxed);
-                // It asks again at once when it stops and waits for what is not confirmed yet.
+                // A server that stops repeats the request at once, while it waits for confirmations.
                 self.pings += u32::from(wants_reply);
                 if wants_reply && self.pings == 1 {
                     self.send_status(false).await?;
@@ -187,7 +189,7 @@ impl Pump {
                         warn!(target: "outbox.relay", %warning, "walsender waits for a standby");
                     }
                 }
-                // The walsender has said all it will say: the server shuts down.
+                // The walsender sends no more, because the server shuts down.
                 b'c' => return Err(Error::hung_up()),
                 _ => {}
             }
@@ -211,13 +213,13 @@ impl Pump {
         }
     }
 
-    /// Returns whether the walsender decodes, and answers nothing for as long.
+    /// Returns whether the walsender is decoding, during which it does not answer.
     async fn is_decoding(&self) -> bool {
         let limit = self.session.timeouts.silence;
         matches!(timeout(limit, slot::is_decoding(&self.options, &self.source)).await, Ok(Ok(true)))
     }
 
-    /// Returns whether a message has come. The walsender may have ended its work just before it was looked at.
+    /// Returns whether a message was received. The walsender may have ended its work just before the check.
     async fn has_answered(&mut self) -> Result<bool, Error> {
         let Session { received, socket, .. } = &mut self.session;
         let message = async {
@@ -229,7 +231,7 @@ impl Pump {
         timeout(SHORTEST_INTERVAL, message).await.unwrap_or(Ok(false))
     }
 
-    /// Reports what was confirmed last, and waits until the server has let go of the slot.
+    /// Reports the last confirmed position, and waits until the server has released the slot.
     async fn shut_down(mut self) -> Result<(), Error> {
         let ended = async {
             self.send_status(false).await?;
@@ -273,7 +275,7 @@ async fn maybe<F: Future>(future: Option<F>) -> F::Output {
     }
 }
 
-/// The head of what the walsender wraps (PostgreSQL, "Streaming Replication Protocol").
+/// The header of the walsender's messages (PostgreSQL, "Streaming Replication Protocol").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
     /// The plugin's message follows.
@@ -312,13 +314,13 @@ pub fn parse_head(body: &[u8]) -> Result<Head, Error> {
     head.ok_or_else(|| Error::protocol("a message of the walsender"))
 }
 
-/// Returns a standby status update. Nothing confirmed yet is 0, which leaves the slot where it is.
+/// Returns a standby status update. Before the first confirmation, the position is 0, which does not move the slot.
 pub fn status_update(confirmed: Lsn, asks_for_reply: bool) -> BytesMut {
     let mut out = BytesMut::with_capacity(39);
     out.put_u8(b'd');
     out.put_u32(38);
     out.put_u8(b'r');
-    // Written, flushed, applied: one and the same, so that the server reports what lies between in keepalives.
+    // Written, flushed and applied positions are the same, so that the server reports the WAL in between in keepalives.
     for _ in 0..3 {
         out.put_u64(confirmed.as_u64());
     }

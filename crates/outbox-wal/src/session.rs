@@ -62,7 +62,8 @@ impl Session {
         timeout(limit, connect).await.unwrap_or_else(|_| Err(Error::silent(limit)))
     }
 
-    /// Carries out one statement. An error leaves the session usable if the server reported it.
+    /// Executes one statement, and returns its rows as text. After an error that the server reported, the session stays
+    /// usable.
     pub async fn query(&mut self, sql: &str, doing: Operation<'_>) -> Result<Vec<TextRow>, Error> {
         let mut rows = Vec::new();
         let keep = |body: &[u8]| {
@@ -73,7 +74,7 @@ impl Session {
         Ok(rows)
     }
 
-    /// Carries out statements of others, and discards their rows. Fails if they leave a transaction open.
+    /// Executes statements of a configuration, and discards their rows. Fails if they leave a transaction open.
     pub async fn execute(&mut self, sql: &str) -> Result<(), Error> {
         self.run(sql, Operation::Execute, |_| Ok(())).await?;
         match self.has_open_transaction {
@@ -102,7 +103,7 @@ impl Session {
         let mut error = None;
         loop {
             let Frame { tag, body } = match (self.frame().await, error.take()) {
-                // After a FATAL error the server hangs up.
+                // After a FATAL error, the server closes the connection.
                 (Err(_), Some(fatal)) => return Err(fatal),
                 (frame, before) => {
                     error = before;
@@ -172,8 +173,8 @@ fn text_row(body: &[u8]) -> Option<TextRow> {
     Some(row)
 }
 
-/// The forms of values and the limits of statements, whatever the database and the role are set to. From version 18 on,
-/// PostgreSQL reports a missing publication only as a warning.
+/// The settings of the session: the forms of values and the timeouts of statements, regardless of the defaults of the
+/// database and the role. From version 18 on, PostgreSQL reports a missing publication only as a warning.
 const PARAMETERS: [(&str, &str); 10] = [
     ("client_min_messages", "warning"),
     ("client_encoding", "UTF8"),
@@ -215,6 +216,7 @@ pub async fn log_in(session: &mut Session, options: &ConnectOptions, purpose: Pu
     }
 }
 
+/// Answers one authentication request of the server.
 async fn answer(
     session: &mut Session,
     options: &ConnectOptions,
@@ -233,7 +235,7 @@ async fn answer(
 
     let mut out = BytesMut::new();
     match (code, scram.as_mut()) {
-        // A server that has not proved that it knows the password ends the proof, or begins another one.
+        // The server ends the authentication without proof that it knows the password, or begins another one.
         (0 | 3 | 5 | 10, Some(_)) => return Err(Error::new(Kind::Impostor)),
         (0, None) => return Ok(()),
         (3, _) => frontend::password_message(password()?, &mut out).map_err(Error::lost)?,
@@ -246,7 +248,7 @@ async fn answer(
             let offers = |wanted: &str| data.split(|byte| *byte == 0).any(|mechanism| mechanism == wanted.as_bytes());
             let (mechanism, binding) = match session.socket.channel_binding() {
                 Some(binding) if offers(SCRAM_SHA_256_PLUS) => (SCRAM_SHA_256_PLUS, binding),
-                // The server learns of it if somebody has left out what it had offered.
+                // The server detects a downgrade if its offer was removed on the way.
                 Some(_) => (SCRAM_SHA_256, ChannelBinding::unrequested()),
                 None => (SCRAM_SHA_256, ChannelBinding::unsupported()),
             };
@@ -275,7 +277,7 @@ async fn answer(
 /// The most iterations that `postgres-protocol` computes.
 const MOST_ITERATIONS: u32 = 100_000;
 
-/// Returns why a server's part of SCRAM is rejected. It ends with the number of iterations (RFC 5802, "i=").
+/// Returns why a server's SCRAM message is rejected. The message ends with the number of iterations (RFC 5802, "i=").
 fn rejected_challenge(data: &[u8]) -> Kind {
     let iterations = std::str::from_utf8(data).ok().and_then(|text| text.rsplit_once(",i=")?.1.parse().ok());
     match iterations {

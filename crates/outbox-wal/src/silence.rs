@@ -2,16 +2,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The time in which a server has sent nothing that counts: neither a whole message nor much of a long one. A connection
-/// that passes on single bytes is as useless as one that passes on none.
+/// The time since the last progress of the server: a whole message, or a large part of one. Single bytes do not count,
+/// because such a connection is useless.
 pub struct Silence {
     since: Instant,
-    /// The bytes that have come since then.
+    /// The bytes that were received since then.
     bytes: usize,
 }
 
-/// The bytes of an unfinished message that count. Over a connection that carries fewer in the longest silence, nothing is
-/// read in useful time.
+/// The bytes of an unfinished message that count as progress. A connection that carries fewer in the longest silence is
+/// too slow.
 const ENOUGH: usize = 16 * 1024;
 
 impl Silence {
@@ -38,7 +38,7 @@ impl Silence {
         self.since.elapsed() > limit
     }
 
-    /// Returns how much of the limit is left.
+    /// Returns the remaining time of the limit.
     pub fn left(&self, limit: Duration) -> Duration {
         limit.saturating_sub(self.since.elapsed())
     }

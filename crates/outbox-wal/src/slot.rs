@@ -97,7 +97,7 @@ impl SlotState {
     }
 }
 
-/// Returns the process that holds a slot; none if the slot is free.
+/// Returns the process that holds a slot; `None` if the slot is free.
 pub(super) async fn holder(session: &mut Session, slot: &str) -> Result<Option<u32>, Error> {
     let sql = format!("SELECT active_pid FROM pg_catalog.pg_replication_slots WHERE slot_name = {}", literal(slot));
     let rows = session.query(&sql, Operation::Query).await?;
@@ -106,7 +106,7 @@ pub(super) async fn holder(session: &mut Session, slot: &str) -> Result<Option<u
     pid.map(|pid| pid.parse().map_err(|_| Error::protocol("a process id"))).transpose()
 }
 
-/// Returns an error if the server would not let the slot be taken. An attempt would put an error into its log.
+/// Returns an error if the server would not let the slot be taken. An attempt would write an error to the server's log.
 pub(super) async fn require_free(session: &mut Session, slot: &str) -> Result<(), Error> {
     // Before version 16 a standby decodes nothing. A slot that is being synchronised is held by the server itself.
     let sql = format!(
@@ -138,7 +138,7 @@ pub(super) async fn flushed(session: &mut Session) -> Result<Lsn, Error> {
     Ok(lsn.ok_or_else(|| Error::protocol("the end of the WAL"))?.parse()?)
 }
 
-/// Checks that the publication exists. A publication that is missing now will be missed at the first row.
+/// Checks that the publication exists. A missing publication would cause an error at the first row.
 pub(super) async fn require_publication(session: &mut Session, publication: &str) -> Result<(), Error> {
     match has_publication(session, publication).await? {
         true => Ok(()),
@@ -152,13 +152,13 @@ pub(super) async fn has_publication(session: &mut Session, publication: &str) ->
     Ok(!session.query(&sql, Operation::Query).await?.is_empty())
 }
 
-/// Returns whether the slot is held by a walsender of this application's name, which has to be the caller's own.
+/// Returns whether the slot is held by a walsender of this application's name, which must be the caller's own.
 pub async fn is_held(options: &ConnectOptions, source: &Source) -> Result<bool, Error> {
     of_own_walsender(options, source, "true").await.map(|found| found.is_some())
 }
 
 /// Ends a walsender of this application's name that still holds the slot, such as that of a connection that hangs.
-/// Returns whether there was one. The application's name has to be the caller's own.
+/// Returns whether there was one. The application's name must be the caller's own.
 pub async fn end_own_walsender(options: &ConnectOptions, source: &Source) -> Result<bool, Error> {
     // The server answers before the statement's timeout.
     let wait = (options.timeouts.statement / 2).as_millis();
@@ -239,7 +239,7 @@ impl SlotWatch {
         Ok(Self { session: Session::open(options, Purpose::Sql).await?, slot: source.slot().into() })
     }
 
-    /// Returns the process that holds the slot; none if the slot is free.
+    /// Returns the process that holds the slot; `None` if the slot is free.
     pub async fn holder(&mut self) -> Result<Option<u32>, Error> {
         holder(&mut self.session, &self.slot).await
     }

@@ -13,7 +13,7 @@ pub struct SlotCounters {
 }
 
 impl SlotCounters {
-    /// Reads the statistics; none if the server has none of the slot.
+    /// Reads the statistics; `None` if the server has none for the slot.
     pub(super) async fn read(session: &mut Session, slot: &str) -> Result<Option<Self>, Error> {
         let sql = format!(
             "SELECT s.total_txns, pg_catalog.concat_ws('/', coalesce(s.stats_reset::pg_catalog.text, ''), w.stats_reset,

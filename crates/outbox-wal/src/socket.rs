@@ -16,7 +16,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use super::error::{Error, Kind};
 use super::options::{ConnectOptions, Host, TlsMode};
 
-/// A connection to a server, before any word of the protocol but the one about TLS.
+/// A connection to a server, before any message of the protocol except the one about TLS.
 pub enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
@@ -25,16 +25,16 @@ pub enum Socket {
 
 impl Socket {
     pub async fn open(options: &ConnectOptions) -> Result<Self, Error> {
-        // Of several servers, `choose_server` has left one.
+        // `choose_server` has chosen one of several servers.
         let server = options.servers.first().ok_or_else(|| Error::protocol("options without a server"))?;
         match &server.host {
             Host::Socket(directory) => {
-                // TLS is not spoken over Unix sockets, as in libpq.
+                // As in libpq, Unix sockets do not use TLS.
                 let path = directory.join(format!(".s.PGSQL.{}", server.port));
                 UnixStream::connect(path).await.map(Self::Unix).map_err(Error::lost)
             }
             Host::Tcp(host) => {
-                // The rest of the time is for TLS and the login.
+                // The remaining time is for TLS and the login.
                 let limit = options.timeouts.connect * 3 / 4;
                 let address = server.address.map(|address| address.to_string());
                 let tcp = outbox_net::connect(address.as_ref().unwrap_or(host), server.port, limit);
@@ -48,7 +48,7 @@ impl Socket {
         }
     }
 
-    /// Returns what a login can be bound to; none without TLS.
+    /// Returns the channel binding of a login; `None` without TLS.
     pub fn channel_binding(&self) -> Option<ChannelBinding> {
         let Self::Tls(stream) = self else { return None };
         let certificates = stream.get_ref().1.peer_certificates()?;
@@ -59,7 +59,7 @@ impl Socket {
         let mut request = BytesMut::new();
         frontend::ssl_request(&mut request);
         tcp.write_all(&request).await.map_err(Error::lost)?;
-        // One byte: what comes after it must have come through TLS.
+        // Only one byte is read, because the following bytes must come through TLS.
         match tcp.read_u8().await.map_err(Error::lost)? {
             b'S' => {}
             b'N' if options.mode == TlsMode::Prefer => return Ok(Self::Tcp(tcp)),
@@ -78,12 +78,13 @@ impl Socket {
 /// The bytes that the kernel receives ahead on this machine.
 const LOOPBACK_BUFFER: usize = 256 * 1024;
 
-/// Limits what a walsender of this machine sends ahead. It sends each row by itself, and over loopback the kernel hands over
-/// each at once, in the walsender's time. With a full buffer rows are gathered and handed over together, which saves a third
-/// of PostgreSQL's work for a large transaction. Over a network the buffer must grow with the delay.
+/// Limits how far a walsender on this machine sends ahead. It sends each row separately, and over loopback the kernel
+/// delivers each one at once, in the walsender's CPU time. With a full buffer, rows are gathered and delivered
+/// together, which saves a third of PostgreSQL's work for a large transaction. Over a network the buffer must grow with
+/// the delay.
 fn limit_buffer_of_loopback(tcp: &TcpStream) {
     if tcp.peer_addr().is_ok_and(|peer| peer.ip().is_loopback()) {
-        // Without it the connection works as well.
+        // The connection also works without this.
         _ = SockRef::from(tcp).set_recv_buffer_size(LOOPBACK_BUFFER);
     }
 }
@@ -124,8 +125,8 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// Binds a login to the TLS connection by the server's certificate (RFC 5929, `tls-server-end-point`): who stands
-/// between has another one. None where the certificate's signature names no hash.
+/// Binds a login to the TLS connection by the server's certificate (RFC 5929, `tls-server-end-point`): a man in the
+/// middle has another one. `None` if the certificate's signature names no hash.
 pub fn binding_of_certificate(der: &[u8]) -> Option<ChannelBinding> {
     let hash = digest(hash(der)?, der);
     Some(ChannelBinding::tls_server_end_point(hash.as_ref().to_vec()))
@@ -134,7 +135,7 @@ pub fn binding_of_certificate(der: &[u8]) -> Option<ChannelBinding> {
 const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
 const ECDSA_SHA2: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03];
 
-/// Returns the hash of the certificate's signature; SHA-256 in the place of the broken ones.
+/// Returns the hash of the certificate's signature; SHA-256 in place of the broken ones.
 fn hash(der: &[u8]) -> Option<&'static Algorithm> {
     let (certificate, _) = element(der, SEQUENCE)?;
     let (_, after_body) = element(certificate, SEQUENCE)?;
@@ -152,7 +153,7 @@ fn hash(der: &[u8]) -> Option<&'static Algorithm> {
 const SEQUENCE: u8 = 0x30;
 const OBJECT_IDENTIFIER: u8 = 0x06;
 
-/// Returns the contents of a DER element of this kind, and what follows it.
+/// Returns the contents of a DER element of this kind, and the rest after it.
 fn element(der: &[u8], kind: u8) -> Option<(&[u8], &[u8])> {
     let (&[found, first], rest) = der.split_first_chunk()?;
     if found != kind {

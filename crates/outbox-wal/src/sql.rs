@@ -25,8 +25,8 @@ pub struct SqlConnection {
 }
 
 impl SqlConnection {
-    /// Connects. The server cancels a statement shortly before this client would give up waiting for it, so that no statement
-    /// continues behind a lost connection.
+    /// Connects. The server cancels a statement shortly before this client would give up waiting for it, so that no
+    /// statement continues after the connection is lost.
     ///
     /// # Errors
     /// No server accepts the connection or the login.
@@ -41,8 +41,8 @@ impl SqlConnection {
     /// Runs statements, separated by semicolons, and discards their rows.
     ///
     /// # Errors
-    /// A statement fails, the statements leave a transaction open, or the connection is lost. The error has no value of a
-    /// statement or a row. Do not use the connection after an error: a transaction may be open.
+    /// A statement fails, the statements leave a transaction open, or the connection is lost. The error has no value of
+    /// a statement or a row. Do not use the connection after an error: a transaction may be open.
     pub async fn execute(&mut self, sql: &str) -> Result<(), Error> {
         self.session.execute(sql).await
     }

@@ -19,9 +19,9 @@ pub enum StartAt {
     /// The same as `Now`, but not more than this number of bytes after the confirmed position. `restart_lsn` and
     /// `catalog_xmin` do not move while the stream waits behind its start; to take the slot again moves them.
     ///
-    /// A backlog of some megabytes that ends within the step is read up to its end. The stream begins at the confirmed position
-    /// and waits to be read, so that the server does not decode the backlog for the stream as well. Take the slot again after
-    /// the catch-up.
+    /// A backlog of some megabytes that ends within the step is read up to its end. The stream begins at the confirmed
+    /// position and waits to be read, so that the server does not decode the backlog for the stream as well. Take the
+    /// slot again after the catch-up.
     ///
     /// If `restart_lsn` is more than that behind, as with an old transaction that is open, the slot is streamed from
     /// its confirmed position: every chunk of a catch-up would decode all of that WAL again.
@@ -39,7 +39,7 @@ pub struct SystemId {
     pub timeline: u32,
 }
 
-/// A slot that is held, and where it is.
+/// A slot that is held, with its positions.
 #[derive(Debug)]
 pub struct Opened {
     /// The WAL that is read.
@@ -48,11 +48,11 @@ pub struct Opened {
     pub stream: WalStream,
     /// The end of the catch-up. Commits from here on come by the stream, or after the slot is taken again.
     pub start: Lsn,
-    /// Whether the slot holds more than what is before `start`, for which it must be taken again.
+    /// Whether the slot holds WAL from `start` on, for which it must be taken again.
     pub has_more: bool,
-    /// The slot as it was once it was held.
+    /// The slot's state after it was taken.
     pub slot: SlotState,
-    /// The end of the WAL once the slot was held: nobody else has read further through it.
+    /// The end of the WAL after the slot was taken: no other reader has read further through the slot.
     pub flushed: Lsn,
     /// The slot's statistics shortly before it was taken, if the server has any.
     pub counters: Option<SlotCounters>,
@@ -60,13 +60,13 @@ pub struct Opened {
     session: Option<Session>,
 }
 
-/// The backlogs, in bytes, for which the stream waits at the confirmed position. For a smaller one it is not worth taking the
-/// slot twice. A larger one is decoded by the stream, too, because only that moves `restart_lsn`.
+/// The backlogs, in bytes, for which the stream waits at the confirmed position. For a smaller one it is not worth
+/// taking the slot twice. A larger one is decoded by the stream, too, because only that moves `restart_lsn`.
 const WAITING: (u64, u64) = (8 << 20, 512 << 20);
 
 /// Takes the slot.
 ///
-/// Taking it by a stream keeps every other reader out, and does not move what is confirmed.
+/// Taking it by a stream keeps every other reader out, and does not move its confirmed position.
 pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Result<Opened, Error> {
     open_with(options, source, at, None).await
 }
@@ -95,6 +95,7 @@ pub(super) async fn open_with(
             (end, end)
         }
     };
+
     let stream = match WalStream::start(session, options, source, requested).await {
         Err(error) if matches!(error.kind(), Kind::SlotUnreadable { .. }) => {
             return Err(unreadable(error, options, name).await?);
@@ -102,7 +103,7 @@ pub(super) async fn open_with(
         started => started?,
     };
 
-    // Until now another reader may have moved the slot.
+    // Before this, another reader may have moved the slot.
     let has_more = requested < flushed;
     let (slot, flushed, session) = match (other, spare) {
         (Err(error), Some(spare)) if matches!(error.kind(), Kind::NoConnection) => {
@@ -139,8 +140,8 @@ async fn identify(session: &mut Session, source: &Source) -> Result<Identified, 
 
     let name = source.slot();
     let slot = match SlotState::read(session, name).await {
-        // A standby may get the slot, or become the primary without it, which the next attempt shows. A slot that it is
-        // about to get looks unfinished.
+        // A standby may get the slot, or become the primary without it, which the next attempt shows. A slot that is
+        // being synchronised looks incomplete.
         Err(error)
             if (error.is_slot_missing() || matches!(error.kind(), Kind::SlotUnfinished { .. }))
                 && slot::is_in_recovery(session).await? =>
@@ -149,6 +150,7 @@ async fn identify(session: &mut Session, source: &Source) -> Result<Identified, 
         }
         slot => slot?,
     };
+
     slot::require_free(session, name).await?;
     slot::require_publication(session, source.publication()).await?;
     let counters = SlotCounters::read(session, name).await?;
@@ -165,7 +167,7 @@ async fn unreadable(error: Error, options: &ConnectOptions, slot: &str) -> Resul
 }
 
 impl Opened {
-    /// Reads what the slot holds before the stream's begin; none if that is nothing.
+    /// Creates the catch-up of the backlog before the stream's start; `None` if there is no backlog.
     pub async fn catch_up(&mut self, options: &ConnectOptions, source: &Source) -> Result<Option<CatchUp>, Error> {
         if self.slot.confirmed_flush_lsn >= self.start {
             return Ok(None);
@@ -180,7 +182,7 @@ impl Opened {
         CatchUp::open(session, options, source, self.start, Reach::ToLargeTransaction).await.map(Some)
     }
 
-    /// Drops the connection that was opened for the state: the next one is opened with the options of the catch-up.
+    /// Drops the connection for the slot's state, because the catch-up opens connections with its own options.
     #[cfg(test)]
     pub(super) fn without_connection(self) -> Self {
         Self { session: None, ..self }
@@ -214,7 +216,7 @@ impl ConnectOptions {
                 Err(_) => failures.push((server.to_string(), Error::silent(self.timeouts.connect))),
             }
         }
-        // A failure to resolve the only name shows when it is connected to.
+        // If the only name cannot be resolved, connecting reports it.
         if self.servers.len() == 1 && servers.len() < 2 {
             return Ok(self.clone());
         }
@@ -228,6 +230,7 @@ impl ConnectOptions {
                 Err(error) => failures.push((server.to_string(), error)),
             }
         }
+
         let is_transient = failures.iter().any(|(_, error)| error.is_transient());
         let shown: Vec<String> = failures
             .iter()

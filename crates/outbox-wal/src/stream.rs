@@ -22,7 +22,7 @@ use crate::Lsn;
 pub enum WalMessage {
     /// A message of pgoutput.
     Data {
-        /// Its place in the WAL.
+        /// Its position in the WAL.
         start: Lsn,
         /// The plugin's output.
         data: Bytes,
@@ -39,7 +39,7 @@ pub enum WalMessage {
 /// An open walsender: it holds the slot until it is closed or dropped.
 ///
 /// A task reads the socket, no more than a bounded number of bytes ahead of the consumer, and keeps the walsender
-/// from giving up however long the consumer takes. Dropping reports to the server what was confirmed last, in the
+/// connected regardless of the consumer's speed. Dropping reports the last confirmed position to the server, in the
 /// background; [`close`](Self::close) waits for it.
 pub struct WalStream {
     pipe: PipeReceiver,
@@ -49,7 +49,8 @@ pub struct WalStream {
 }
 
 impl WalStream {
-    /// Takes the slot and streams what commits from `start` on; 0 stands for the slot's confirmed position.
+    /// Takes the slot and streams the transactions that commit from `start` on; 0 stands for the slot's confirmed
+    /// position.
     pub(super) async fn start(
         mut session: Session,
         options: &ConnectOptions,
@@ -73,6 +74,7 @@ impl WalStream {
                 }
             }
         };
+
         let Timeouts { statement, .. } = options.timeouts;
         timeout(statement, started).await.unwrap_or_else(|_| Err(Error::silent(statement)))?;
 
@@ -85,8 +87,8 @@ impl WalStream {
         Ok(Self { pipe, confirmed, wal_end, floor: Lsn::default() })
     }
 
-    /// Returns what the slot is confirmed at already. PostgreSQL before 17 would take a lower position and go back to
-    /// it.
+    /// Returns the confirmed position of the slot. PostgreSQL before 17 would accept a lower position and move the slot
+    /// back.
     pub(super) fn floor(self, floor: Lsn) -> Self {
         Self { floor, ..self }
     }
@@ -102,13 +104,13 @@ impl WalStream {
         self.pipe.end().await.err().unwrap_or_else(Error::hung_up)
     }
 
-    /// Returns the next message, if it is here already: at the end of these a batch is best sent.
+    /// Returns the next message, if it was received already. If there is none, it is a good time to send a batch.
     pub fn buffered(&mut self) -> Result<Option<WalMessage>, Error> {
         self.pipe.buffered().map(message).transpose()
     }
 
-    /// Confirms that everything before this position is taken care of: PostgreSQL may forget it. A transaction leaves
-    /// the slot only at its commit's end. Never goes back.
+    /// Confirms that everything before this position is stored elsewhere, so that PostgreSQL may remove it. A
+    /// transaction leaves the slot only at the end of its commit. A lower position is ignored.
     pub fn confirm(&self, lsn: Lsn) {
         let floor = self.floor;
         self.confirmed.send_if_modified(|confirmed| {
@@ -125,7 +127,7 @@ impl WalStream {
         Lsn::new(self.wal_end.load(Ordering::Relaxed))
     }
 
-    /// Reports to the server what was confirmed last, and waits until it has let go of the slot.
+    /// Reports the last confirmed position to the server, and waits until it has released the slot.
     pub async fn close(self) -> Result<(), Error> {
         self.pipe.close().await
     }
@@ -170,8 +172,8 @@ async fn sender_timeout(session: &mut Session) -> Result<Duration, Error> {
 }
 
 /// Raises the memory that the server may use for a large transaction before it writes it to files and reads it again:
-/// with PostgreSQL's own 64 MB that is two fifths of the time that it needs. What was set for the user or the database
-/// stays, and so does more.
+/// with PostgreSQL's own 64 MB that is two fifths of the time that it needs. A setting of the user or the database
+/// stays, and so does a larger value.
 async fn raise_decoding_memory(session: &mut Session) -> Result<(), Error> {
     let sql = "SELECT pg_catalog.set_config(name, '256MB', false) FROM pg_catalog.pg_settings
                WHERE name = 'logical_decoding_work_mem' AND setting::pg_catalog.int8 < 262144

@@ -20,14 +20,15 @@ pub struct CatalogueColumn {
     pub default: Option<String>,
 }
 
-/// The types of a database that are made of others: domains, enums, `citext`, and arrays of these; `ltree` and `hstore`.
+/// The types of a database that are derived from others: domains, enums, `citext`, and arrays of these; `ltree` and
+/// `hstore`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CustomTypes(HashMap<u32, (u32, i32)>);
 
 impl CustomTypes {
     /// Returns the built-in type, and its modifier, that a column's type has the values of: a domain's base, `anyenum`
-    /// for an enum, `text` for `citext`, `u32::MAX` for `ltree` and the number before it for `hstore`. Any other type is
-    /// returned as it is.
+    /// for an enum, `text` for `citext`, `u32::MAX` for `ltree` and the number before it for `hstore`. Any other type
+    /// is returned as it is.
     #[must_use]
     pub fn base(&self, ty: u32, modifier: i32) -> (u32, i32) {
         match self.0.get(&ty) {
@@ -72,6 +73,7 @@ pub(super) async fn read_columns(
         }),
         _ => None,
     };
+
     let columns: Option<_> = rows.into_iter().map(column).collect();
     columns.ok_or_else(|| Error::protocol("a column of the catalogue"))
 }
@@ -165,6 +167,7 @@ pub(super) async fn read_tables(session: &mut Session) -> Result<Vec<FoundTable>
         }),
         _ => None,
     };
+
     let found: Option<_> = rows.into_iter().map(found).collect();
     found.ok_or_else(|| Error::protocol("a table of the catalogue"))
 }

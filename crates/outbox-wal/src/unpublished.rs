@@ -8,7 +8,8 @@ use super::sql::{literal, publication_names};
 use super::table::TableName;
 use crate::Lsn;
 
-/// Rows of tables that a publication left out when they were written. The WAL has them, and pgoutput does not send them.
+/// Rows of tables that a publication left out when they were written. The WAL has them, and pgoutput does not send
+/// them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnpublishedRows {
     /// Their number.
@@ -42,7 +43,7 @@ const STEP: u64 = 64 << 20;
 const STATEMENT: Duration = Duration::from_secs(600);
 
 impl UnpublishedSearch<'_> {
-    /// Searches the WAL for rows that the publication left out. Returns none if it published all.
+    /// Searches the WAL for rows that the publication left out. Returns `None` if it published all.
     ///
     /// PostgreSQL decodes the WAL twice, from temporary copies of the slot: by pgoutput with the publication, and by
     /// `test_decoding`, which knows no publications. A row that only the second one has was left out. Rows of a table
@@ -50,7 +51,7 @@ impl UnpublishedSearch<'_> {
     /// in another schema. Rows of a partition are found from its attachment on.
     ///
     /// # Errors
-    /// There is no room for two copies, the role may not copy the slot, or the server has no `test_decoding`.
+    /// The server has no slots for two copies, the role may not copy the slot, or the server has no `test_decoding`.
     pub async fn run(self, options: &ConnectOptions, source: &Source) -> Result<Option<UnpublishedRows>, Error> {
         let mut position = self.slot.confirmed_flush_lsn;
         if position >= self.until || self.tables.is_empty() {
@@ -80,10 +81,10 @@ impl UnpublishedSearch<'_> {
         Ok(found)
     }
 
-    /// Returns the statement that compares what the two copies have up to a position.
+    /// Returns the statement that compares the changes of the two copies up to a position.
     ///
-    /// `moved` has tables of published schemas: their rows under the same name in a schema that has no such table now, from
-    /// before the table's entry in the catalogs changed last, are those of the time before it was moved.
+    /// `moved` has tables of published schemas: their rows under the same name in a schema that has no such table now,
+    /// from before the table's entry in the catalogs changed last, are those of the time before it was moved.
     fn statement(&self, copies: &Copies<'_>, upto: Lsn) -> String {
         let tables: Vec<String> = self
             .tables
@@ -104,8 +105,8 @@ impl UnpublishedSearch<'_> {
             false => "SELECT '' AS tail, 0 AS age WHERE false".to_owned(),
         };
 
-        // A row of a partition counts from the transaction after its attachment on: until then, the table did not have it.
-        // Both plugins name a change by its LSN. Rows of one multi-insert share theirs.
+        // A row of a partition counts from the transaction after its attachment on: until then, the table did not have
+        // it. Both plugins name a change by its LSN. Rows of one multi-insert share theirs.
         format!(
             "WITH RECURSIVE tree (oid, age) AS (
                  SELECT c.oid, 2147483647 FROM (VALUES {tables}) v (schema_name, table_name)
@@ -169,7 +170,7 @@ fn unpublished(row: TextRow) -> Result<Option<UnpublishedRows>, Error> {
     }
 }
 
-/// Two temporary copies of a slot, which go with their connection.
+/// Two temporary copies of a slot, which are dropped with their connection.
 struct Copies<'a> {
     session: Session,
     source: &'a Source,
@@ -185,7 +186,7 @@ impl<'a> Copies<'a> {
     async fn open(options: &ConnectOptions, source: &'a Source) -> Result<Self, Error> {
         let mut session = Session::open(options, Purpose::Sql).await?;
         session.timeouts.statement = STATEMENT;
-        // Unknown on some systems: then a lost client is noticed later.
+        // The setting does not exist on some systems. A lost client is then noticed later.
         _ = session.query("SET client_connection_check_interval = '5s'", Operation::Query).await;
         let pid = session.query("SELECT pg_catalog.pg_backend_pid()", Operation::Query).await?;
         let pid = pid.into_iter().flatten().flatten().next().ok_or_else(|| Error::protocol("a process id"))?;
@@ -197,7 +198,7 @@ impl<'a> Copies<'a> {
         match copies.create().await {
             Ok(()) => Ok(copies),
             Err(error) => {
-                // The catch-up may need the place of the first one.
+                // The catch-up may need the slot of the first copy.
                 _ = copies.drop().await;
                 Err(error)
             }
@@ -218,7 +219,7 @@ impl<'a> Copies<'a> {
         Operation::ReadChanges { slot: self.source.slot(), publication: self.source.publication() }
     }
 
-    /// Drops the copies: others may need their places.
+    /// Drops the copies, because others may need their slots.
     async fn drop(mut self) -> Result<(), Error> {
         for copy in [&self.all, &self.sent] {
             let sql = format!("SELECT pg_catalog.pg_drop_replication_slot({})", literal(copy));

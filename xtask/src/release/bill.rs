@@ -31,7 +31,7 @@ pub(crate) struct Bill {
 }
 
 impl Bill {
-    /// Asks cargo what a package is built of, with these arguments that select it and its features.
+    /// Asks cargo for the dependencies of a package, with these arguments that select it and its features.
     pub(crate) fn read(name: &str, version: &str, arguments: &[String]) -> Result<Self> {
         let output = Command::new(cargo())
             .args(["tree", "--edges=normal", "--prefix=depth", "--charset=ascii", "--format={p}\t{l}"])
@@ -114,6 +114,7 @@ impl fmt::Display for Bill {
             "components": components,
             "dependencies": uses.collect::<Vec<_>>(),
         });
+
         writeln!(f, "{bill:#}")
     }
 }

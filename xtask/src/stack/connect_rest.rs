@@ -11,8 +11,8 @@ const REBALANCE: Duration = Duration::from_secs(30);
 
 /// A small client for Kafka Connect's REST API.
 ///
-/// The worker notes what it is asked to do and does it a little later: [`status`](Self::status) may report the former
-/// state for a moment.
+/// The worker stores a request and carries it out a little later: [`status`](Self::status) may report the former state
+/// for a moment.
 #[derive(Debug, Clone)]
 pub struct ConnectRest {
     http: JsonHttp,
@@ -95,14 +95,13 @@ impl ConnectRest {
         answer.into_body("delete", name, &self.url).map(drop)
     }
 
-    /// Returns what the connector class says about a configuration, without using it. The configuration needs a `name`
-    /// for this.
+    /// Validates a configuration by the connector class, without using it. The configuration needs a `name` for this.
     pub fn validate(&self, class: &str, config: &Value) -> Result<Value, StackError> {
         let path = format!("/connector-plugins/{class}/config/validate");
         self.accepted("validate a configuration for", class, || self.http.put(&path, config))
     }
 
-    /// Stops a connector for good: it keeps its configuration and offsets, but has no tasks.
+    /// Stops a connector: it keeps its configuration and offsets, but has no tasks.
     pub fn stop(&self, name: &str) -> Result<(), StackError> {
         let path = format!("/connectors/{name}/stop");
         self.accepted("stop", name, || self.http.put_empty(&path)).map(drop)

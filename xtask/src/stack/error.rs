@@ -4,7 +4,7 @@ use std::path::Path;
 
 use outbox_testkit::PostgresError;
 
-/// A failure of the servers or on the way to them.
+/// A failure of a server, or of starting or reaching it.
 ///
 /// `Display` says what happened, where, and what to do about it; the cause below, if there is
 /// one, is its [`source`](Error::source).

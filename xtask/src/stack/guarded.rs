@@ -59,6 +59,7 @@ impl GuardedProcess {
         if let Some(account) = account {
             account.run(&mut command);
         }
+
         let spawned = command.spawn();
         let spawned = spawned.map_err(|error| StackError::caused(format!("cannot start {}", self.name), error))?;
         // Until the shell has started the server, it would look like one that has ended.

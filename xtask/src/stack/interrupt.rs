@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::StackError;
 
-/// A request to give up, looked at wherever something is waited for.
+/// A request to stop, which every wait checks.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 
@@ -13,7 +13,7 @@ impl Interrupt {
         Self(flag)
     }
 
-    /// Returns whether to give up.
+    /// Returns whether the interrupt is raised.
     pub fn is_raised(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -69,7 +69,7 @@ pub(crate) fn probe(port: u16) -> Probed {
     Err(io::Error::other("the broker has not joined its cluster yet").into())
 }
 
-/// Returns what every JVM here gets: its heap, its classes, and a log that reports times.
+/// Returns the arguments of every JVM: its heap, its classes, and a log that reports times.
 pub(crate) fn jvm_args(programs: &Programs, heap: &str) -> Vec<String> {
     let logging = "-Dorg.slf4j.simpleLogger";
     vec![

@@ -10,7 +10,7 @@ use kafka_protocol::protocol::{Decodable as _, Encodable as _, HeaderVersion, Re
 /// Longer than a broker waits for its controller.
 const PATIENCE: Duration = Duration::from_secs(70);
 const CLIENT: &str = "xtask";
-/// An answer that is longer is none of Kafka's.
+/// The longest answer in bytes; a longer one is malformed.
 const LONGEST: usize = 64 << 20;
 
 /// A connection without TLS and login to a broker on this machine.

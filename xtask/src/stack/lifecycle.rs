@@ -75,7 +75,7 @@ pub(crate) fn stop(state: &State, service: Service) -> Result<(), StackError> {
         return Ok(());
     };
     process.signal(match service {
-        // What `pg_ctl stop -m fast` sends; SIGTERM would wait for the clients to leave.
+        // The signal of `pg_ctl stop -m fast`; SIGTERM would wait for the clients to leave.
         Service::Postgres => Signal::INT,
         _ => Signal::TERM,
     })?;

@@ -35,6 +35,7 @@ fn last_lines(log: &Path, from: u64, lines: usize, is_wanted: impl Fn(&str) -> b
             last.push_back(format!("    {line}"));
         }
     }
+
     last.into_iter().collect::<Vec<_>>().join("\n")
 }
 

@@ -61,8 +61,8 @@ const START: Duration = Duration::from_secs(120);
 
 /// A stack that was brought up.
 ///
-/// The value only knows where everything is. Dropping it stops nothing, and several processes
-/// may use the same stack: what they do to its servers is noted in its state file, in turn.
+/// The value holds only the addresses. Dropping it stops nothing. Several processes may use the same stack: they record
+/// their changes in its state file, one at a time.
 #[derive(Debug, Clone)]
 pub struct Stack {
     file: StateFile,
@@ -72,7 +72,7 @@ pub struct Stack {
 impl Stack {
     /// Connects to the stack that the variable `OUTBOX_STACK` names, else the workspace's development stack.
     ///
-    /// It is not checked whether its servers answer: a test may have stopped one on purpose.
+    /// It does not check whether its servers answer, because a test may have stopped one on purpose.
     pub fn connect() -> Result<Self, StackError> {
         let path = match std::env::var_os(STACK_VARIABLE) {
             Some(path) => PathBuf::from(path),
@@ -93,7 +93,7 @@ impl Stack {
         Ok(Self { file, state })
     }
 
-    /// Brings a stack up: gets what is missing, starts what does not run, waits until all answer.
+    /// Brings a stack up: gets missing programs, starts the servers that do not run, and waits until all answer.
     pub fn up(options: &StackOptions) -> Result<Self, StackError> {
         Ok(Self { state: up::up(options)?, file: StateFile::at(options.state_file()) })
     }
@@ -170,7 +170,7 @@ impl Stack {
 
     /// Starts a server as it was started before, unless it runs, and waits until it answers.
     ///
-    /// It outlives the calling process, whatever that does.
+    /// It continues after the calling process has ended.
     pub fn start(&self, service: Service) -> Result<(), StackError> {
         let (started, state) = {
             let locked = self.lock()?;

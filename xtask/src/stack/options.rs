@@ -38,18 +38,18 @@ impl StackOptions {
         )
     }
 
-    /// Creates its own stack for one test run: in `.stack/test`, on whatever ports are free.
+    /// Creates its own stack for one test run: in `.stack/test`, on free ports.
     pub fn test() -> Self {
         Self::at("test", Ports { postgres: 0, kafka: 0, kafka2: 0, kafka3: 0, controller: 0, connect: 0 })
     }
 
     /// Creates its own stack for the tests on this version of PostgreSQL, next to [`test`](Self::test): in
-    /// `.stack/test-VERSION`, on whatever ports are free.
+    /// `.stack/test-VERSION`, on free ports.
     pub fn test_on(version: PostgresVersion) -> Self {
         Self { paths: Paths::new(&format!("test-{version}")), ..Self::test().postgres_version(version) }
     }
 
-    /// Creates its own stack for one measurement: in `.stack/bench`, on whatever ports are free.
+    /// Creates its own stack for one measurement: in `.stack/bench`, on free ports.
     pub fn bench() -> Self {
         Self::at("bench", Ports { postgres: 0, kafka: 0, kafka2: 0, kafka3: 0, controller: 0, connect: 0 })
     }
@@ -107,7 +107,7 @@ impl StackOptions {
         self
     }
 
-    /// Returns the ports to try first, where the brokers that the stack does not have want none.
+    /// Returns the ports to try first, without ports for brokers that the stack does not have.
     pub(crate) fn wanted_ports(&self, ports: Ports) -> Ports {
         let only = |number, port| if self.brokers < number { 0 } else { port };
         Ports { kafka2: only(2, ports.kafka2), kafka3: only(3, ports.kafka3), ..ports }
@@ -125,13 +125,13 @@ impl StackOptions {
         self
     }
 
-    /// Sets what ends the waiting early.
+    /// Sets the interrupt that ends the waiting early.
     pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
         self.interrupt = interrupt;
         self
     }
 
-    /// Sets what to do with each line about the progress; nothing by default.
+    /// Sets the function that is called with each line about the progress; none by default.
     pub fn report(mut self, report: fn(&str)) -> Self {
         self.report = report;
         self

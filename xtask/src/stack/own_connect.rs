@@ -18,7 +18,7 @@ use super::{Stack, connect, properties};
 /// in the variables of the environment that the stack's own worker has.
 #[derive(Debug)]
 pub struct OwnConnect {
-    // Dropped in this order: the process ends before its port and its files are given up.
+    // Dropped in this order: the process ends before its port and its files are released.
     process: GuardedProcess,
     port: ReservedPort,
     _home: OwnDirectory,

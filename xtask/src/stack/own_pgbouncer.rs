@@ -14,7 +14,7 @@ use super::{properties, provision};
 #[derive(Debug)]
 pub struct OwnPgBouncer {
     url: String,
-    // Dropped in this order: the server ends before its port and its files are given up.
+    // Dropped in this order: the server ends before its port and its files are released.
     _server: GuardedProcess,
     _port: ReservedPort,
     _home: OwnDirectory,
@@ -49,6 +49,7 @@ impl OwnPgBouncer {
                 log: home.path().join("pgbouncer.log"),
             },
         );
+
         server.spawn()?;
         server.await_ready(|| Ok(TcpStream::connect(("127.0.0.1", number)).map(drop)?))?;
         let database = url.rsplit('/').next().unwrap_or_default();

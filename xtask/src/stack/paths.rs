@@ -14,8 +14,8 @@ use super::service::Service;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Paths {
     name: String,
-    /// The directory of all stacks. It is not in `target`, so that `cargo clean` cannot remove the state of servers that
-    /// run: nothing would stop them any more.
+    /// The directory of all stacks. It is not in `target`, so that `cargo clean` cannot remove the state of servers
+    /// that run: nothing would stop them any more.
     base: PathBuf,
 }
 
@@ -45,7 +45,7 @@ impl Paths {
         self.root().join(service.key())
     }
 
-    /// Returns what was downloaded, shared by all stacks of the workspace.
+    /// Returns the directory of downloads, which all stacks of the workspace share.
     pub(crate) fn dist(&self) -> PathBuf {
         self.base.join("dist")
     }

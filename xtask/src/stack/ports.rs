@@ -56,7 +56,7 @@ pub(crate) fn is_free(port: u16) -> bool {
     listen(port).is_some()
 }
 
-/// Returns a port from 20000 to 31999 that nobody listens on.
+/// Returns a port from 20000 to 31999 on which no process listens.
 pub fn free_port() -> Result<u16, StackError> {
     any_free()?
         .local_addr()
@@ -64,7 +64,8 @@ pub fn free_port() -> Result<u16, StackError> {
         .map_err(|error| StackError::caused("cannot read a port's number", error))
 }
 
-/// A TCP port that [`free_port`] gives to nobody else as long as this value lives, also while its server does not run.
+/// A TCP port that [`free_port`] gives to no other caller as long as this value lives, also while its server does not
+/// run.
 ///
 /// The mark is a UDP socket of the same number: servers need the TCP port only, and every process sees the mark.
 #[derive(Debug)]

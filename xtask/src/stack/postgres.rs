@@ -16,13 +16,13 @@ use super::readiness::Probed;
 use super::service::Service;
 use super::sql;
 
-/// The superuser and its password: nothing outside of this machine can connect.
+/// The superuser and its password. Only this machine can connect.
 pub(crate) const SUPERUSER: &str = "postgres";
 pub(crate) const PASSWORD: &str = "postgres";
 /// The database that `stack up` makes ready for the example and the connector.
 pub(crate) const DATABASE: &str = "outbox_db";
 
-/// The time that a server that answers at all may take to.
+/// The timeout of a server that is running.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The time that the copying of a whole database may take.
 const COPYING: Duration = Duration::from_secs(60);

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StackError;
 
-/// One run of a program. A pid alone is not enough to signal a process: it may have ended and
-/// the number may have gone to a stranger.
+/// One run of a program. A pid alone is not enough to signal a process: it may have ended, and another process may have
+/// the number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProcessIdentity {
     pub(crate) pid: u32,
@@ -20,7 +20,7 @@ pub(crate) struct ProcessIdentity {
 }
 
 impl ProcessIdentity {
-    /// Returns the process that has this pid now; none if there is none or it is only waiting to be reaped.
+    /// Returns the process that has this pid now; `None` if there is none or it is only waiting to be reaped.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         let started = if Path::new("/proc/self/stat").exists() {
             let stat = ProcStat::read(pid).filter(|stat| !stat.zombie)?;
@@ -37,7 +37,7 @@ impl ProcessIdentity {
         Self::of(self.pid).as_ref() == Some(self)
     }
 
-    /// Returns whether nothing is left of it: an ended process that its parent has not noticed yet still has its pid.
+    /// Returns whether the process was reaped. An ended process keeps its pid until its parent has waited for it.
     pub(crate) fn is_gone(&self) -> bool {
         !self.is_alive() && ProcStat::read(self.pid).is_none_or(|stat| !stat.zombie)
     }
@@ -185,6 +185,7 @@ fn pids_of_children(parent: u32) -> Vec<u32> {
     let Ok(output) = Command::new("ps").args(["-axo", "pid=,ppid="]).output() else {
         return Vec::new();
     };
+
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| {

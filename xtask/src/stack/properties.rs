@@ -14,8 +14,7 @@ pub(crate) fn render(pairs: &[(&str, String)]) -> String {
     text
 }
 
-/// Escapes a text for a properties file. The files are read as ISO 8859-1, with a backslash as the mark of what is
-/// special.
+/// Escapes a text for a properties file. The files are read as ISO 8859-1, with a backslash before special characters.
 fn escape(character: char, text: &mut String) {
     match character {
         '\\' => text.push_str("\\\\"),

@@ -28,6 +28,7 @@ pub(crate) struct Pending<'a> {
 }
 
 impl Pending<'_> {
+    /// Waits until `probe` succeeds. Fails with the end of the log if the server ends, or does not answer in time.
     pub(crate) fn wait(&self, mut probe: impl FnMut() -> Probed) -> Result<(), StackError> {
         let deadline = Instant::now() + self.timeout;
         loop {

@@ -26,7 +26,7 @@ impl Service {
     /// Those that every stack has.
     pub const ALWAYS: [Self; 3] = [Self::Postgres, Self::Kafka, Self::Connect];
 
-    /// Returns the number of a Kafka broker; none for other servers.
+    /// Returns the number of a Kafka broker; `None` for other servers.
     pub(crate) fn broker(self) -> Option<u8> {
         match self {
             Self::Kafka => Some(1),

@@ -14,7 +14,7 @@ pub(crate) enum SqlError {
     Silent(Duration),
 }
 
-/// Runs statements in a session of their own, each by itself, the first that fails being the last.
+/// Runs statements one by one in a separate session, until one fails.
 ///
 /// On its own thread, for two reasons: the blocking client cannot run within an async test, and it would wait for
 /// a paused server without end.
@@ -24,7 +24,7 @@ pub(crate) fn run(url: &str, statements: Vec<String>, patience: Duration) -> Res
     thread::spawn(move || {
         let outcome = Client::connect(&url, NoTls)
             .and_then(|mut client| statements.iter().try_for_each(|statement| client.batch_execute(statement)));
-        // Nobody listens any more if this took too long.
+        // The receiver is dropped if this took too long.
         let _ = sender.send(outcome);
     });
     match receiver.recv_timeout(patience) {

@@ -5,13 +5,13 @@ use super::lifecycle;
 use super::service::Service;
 use super::state::State;
 
-/// The way in which one server is doing.
+/// The condition of one server.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ServiceStatus {
-    /// Which one.
+    /// The server.
     pub service: Service,
-    /// The way in which it is doing.
+    /// Its condition.
     pub condition: Condition,
     /// Its process, if it runs.
     pub pid: Option<u32>,
@@ -21,7 +21,7 @@ pub struct ServiceStatus {
     pub log: PathBuf,
 }
 
-/// The way in which a server is doing.
+/// The condition of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Condition {

@@ -3,10 +3,10 @@ use std::time::Duration;
 
 use super::{Stack, StackError, sql};
 
-/// A slot's reader is given a while to end, and the removal of a database waits for a checkpoint.
+/// The timeout of a removal, which waits for a slot's reader and for a checkpoint.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A database for one test. When it is dropped, its replication slots and all that is in it go too.
+/// A database for one test. Dropping the value drops the database with its replication slots.
 #[derive(Debug)]
 pub struct TestDatabase {
     name: String,
@@ -15,12 +15,12 @@ pub struct TestDatabase {
 }
 
 impl Stack {
-    /// Creates an empty database that nobody else uses.
+    /// Creates an empty database for one test.
     pub fn test_database(&self) -> Result<TestDatabase, StackError> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let server = self.postgres_url();
-        // What a test process of the same number left behind when it was killed.
+        // A killed test process with the same pid may have left the database.
         on_server(&server, &removal(&name))?;
         on_server(&server, &[format!("CREATE DATABASE {name}")])?;
         Ok(TestDatabase { url: self.database_url(&name), server, name })

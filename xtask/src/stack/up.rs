@@ -32,6 +32,7 @@ pub(crate) fn up(options: &StackOptions) -> Result<State, StackError> {
         }
         known => known,
     };
+
     let mut state = prepare(options, known)?;
     locked.save(&state)?;
 

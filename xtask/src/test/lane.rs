@@ -91,7 +91,7 @@ impl Lane<'_> {
             test(&Servers { state: options.state_file(), postgres: stack.postgres_programs().to_owned() })
         });
 
-        // This must not be interrupted by what has interrupted the tests.
+        // The interrupt of the tests must not interrupt this.
         let options = options.interrupt(Interrupt::default());
         let passed = matches!(outcome, Ok(ExitCode::SUCCESS));
         if !passed {
@@ -105,7 +105,8 @@ impl Lane<'_> {
         outcome
     }
 
-    /// Runs the selected tests until a run fails. A run continues after a suite that fails, so that it shows all that do.
+    /// Runs the selected tests until a run fails. A run continues after a suite that fails, so that it shows all that
+    /// do.
     pub(super) fn test(&self, runs: &[Selection], servers: &Servers, output: &Destination) -> Outcome {
         let keep_going: &[&str] = if self.arguments.has("--no-fail-fast") { &[] } else { &["--no-fail-fast"] };
         for selection in runs {

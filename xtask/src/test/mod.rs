@@ -48,7 +48,7 @@ impl TestTask {
         let _only_one = lock_file(&options.directory().join("run.lock"), interrupt, || {
             report("waiting for another `cargo xtask test` of this workspace");
         })?;
-        // Servers are of no use to tests that do not build.
+        // Tests that do not build need no servers.
         let mut messages = String::new();
         for selection in plan.build.iter().filter(|_| !is_documentation_only) {
             match lane.build(selection, &options.directory().join("build.json"))? {
@@ -92,7 +92,8 @@ fn run_lanes(lane: &Lane<'_>, plan: &Plan, messages: &str, options: StackOptions
     thread::scope(|scope| {
         let mut second = None;
         let first = lane.on_stack(options, |servers| {
-            // Only now: two stacks that start at the same time might choose the same ports.
+            // The second lane starts only now, because two stacks that start at the same time might choose the same
+            // ports.
             second = (!plan.second.is_empty()).then(|| scope.spawn(|| run_second(lane, &plan.second, messages)));
             lane.test(&plan.first, servers, &Destination::Terminal)
         });

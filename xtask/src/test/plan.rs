@@ -71,7 +71,8 @@ impl Plan {
         } else {
             Self::of_first_lane(arguments, &targets, extent)
         };
-        // The newest first: most is new there.
+
+        // The newest version is first, because changes are most likely to fail there.
         let others = versions.into_iter().rev().filter(|version| *version != installed);
         let suites = |version| OtherVersion { version, suites: versioned.clone(), documentation: None };
         plan.second = others.map(suites).collect();

@@ -119,6 +119,7 @@ mod tests {
             kind,
             manifest: PathBuf::from(manifest),
         });
+
         assert_eq!(of(&metadata), expected);
 
         let built = |kind: &str, manifest: &str, executable: &str| {

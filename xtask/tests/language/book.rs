@@ -45,8 +45,8 @@ fn code_blocks_with_a_path_are_the_file() {
 /// The file that compiles blocks of pages that are no whole programs.
 const PARTS: &str = "examples/shop/tests/pages.rs";
 
-/// A block of Rust in the book is a file, or a part of the one that compiles such parts, but for the indentation. One in
-/// the README of a crate is a part of the crate's page, whose examples are compiled.
+/// A block of Rust in the book is a file, or a part of the one that compiles such parts, but for the indentation. One
+/// in the README of a crate is a part of the crate's page, whose examples are compiled.
 #[test]
 fn each_block_of_rust_is_compiled() {
     let read = |path: &Path| std::fs::read_to_string(root().join(path)).unwrap();

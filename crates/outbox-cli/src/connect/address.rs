@@ -40,7 +40,7 @@ impl Address {
         Ok(Self { host, port, authority: format!("{}:{port}", authority.host()), path, is_https })
     }
 
-    /// Returns whether what is sent cannot be read on the way.
+    /// Returns whether the connection cannot be intercepted: it is encrypted or local.
     pub(super) fn is_private(&self) -> bool {
         let is_loopback = self.host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback());
         self.is_https || is_loopback || self.host == "localhost"

@@ -80,7 +80,7 @@ impl Rest {
         self.accepted(&Method::PUT, &format!("{}/config", path(name)), Some(&object(config))).await.map(drop)
     }
 
-    /// Returns what a connector class finds wrong with a configuration: keys with their errors.
+    /// Returns the errors that a connector class finds in a configuration, by key.
     pub(crate) async fn validate(
         &self,
         name: &str,
@@ -114,7 +114,7 @@ impl Rest {
         self.accepted(&Method::POST, &path, None).await.map(drop)
     }
 
-    /// Removes a connector. Its offsets stay.
+    /// Removes a connector, but not its offsets.
     pub(crate) async fn delete(&self, name: &str) -> Result<(), Failure> {
         self.accepted(&Method::DELETE, &path(name), None).await.map(drop)
     }
@@ -146,8 +146,8 @@ impl Rest {
         self.wait_steady(name, limit, wanted, |state| is_reached(state).then_some(Duration::ZERO)).await
     }
 
-    /// Waits until a connector runs, or has failed, and does so for a few seconds: a worker shows the former state for
-    /// a moment, and a task that cannot read its slot runs at first.
+    /// Waits until a connector runs or has failed, and keeps that state for a few seconds. A worker reports the former
+    /// state for a moment, and a task that cannot read its slot runs at first.
     ///
     /// # Errors
     /// As [`wait`](Self::wait).
@@ -156,7 +156,8 @@ impl Rest {
         self.wait_steady(name, limit, "running", is_reached).await
     }
 
-    /// Waits until `reached` returns for how long a state must last, and the summary of the state lasts for that time.
+    /// Waits for a state that lasts. `reached` returns for how long a state must last, or `None` if the state is not
+    /// the wanted one.
     async fn wait_steady(
         &self,
         name: &str,

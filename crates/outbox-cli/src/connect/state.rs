@@ -100,12 +100,12 @@ impl ConnectorState {
         self.state == state && self.tasks.iter().all(|task| task.state == state)
     }
 
-    /// Returns whether nobody has to look at it: it runs, or somebody has paused or stopped it.
+    /// Returns whether the connector needs no action: it runs, or an operator has paused or stopped it.
     pub(crate) fn is_good(&self) -> bool {
         self.is_running() || self.is_all("PAUSED") || self.is_all("STOPPED")
     }
 
-    /// Returns the number of running tasks and of all, such as `1/1`.
+    /// Returns the number of running tasks and the number of all tasks, such as `1/1`.
     pub(crate) fn running_tasks(&self) -> String {
         let running = self.tasks.iter().filter(|task| task.state == "RUNNING").count();
         format!("{running}/{}", self.tasks.len())

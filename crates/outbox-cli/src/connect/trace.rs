@@ -6,10 +6,10 @@ pub(super) fn first_meaningful_line(trace: &str) -> Option<String> {
     innermost_cause(trace).map(|line| without_states(&line))
 }
 
-/// The text between two brackets that a line of a table still has room for.
+/// The longest text in brackets that a line of a table has room for, in characters.
 const LONGEST_STATE: usize = 60;
 
-/// Leaves out what Debezium prints of its state within brackets, which hides the end of the sentence.
+/// Removes the state that Debezium prints in brackets, because it hides the end of the sentence.
 fn without_states(line: &str) -> String {
     let (mut shown, mut rest) = (String::new(), line);
     while let Some(open) = rest.find('[') {
@@ -48,7 +48,7 @@ fn innermost_cause(trace: &str) -> Option<String> {
 
     match innermost {
         Some((class, message)) if message.is_empty() => Some(class.clone()),
-        // A wrapper repeats its cause: "java.util.X: message".
+        // A wrapping exception repeats its cause: "java.util.X: message".
         Some((class, message)) => Some(split(message).map_or(format!("{class}: {message}"), |(class, inner)| {
             if inner.is_empty() { class } else { format!("{class}: {inner}") }
         })),

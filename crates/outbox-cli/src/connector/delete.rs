@@ -54,7 +54,7 @@ impl Delete {
             false => None,
         };
 
-        // The slot comes first: if events would be lost, everything stays as it is but stopped.
+        // The slot comes first: if events would be lost, the connector is stopped and nothing is removed.
         rest.put(name, "stop").await?;
         rest.wait(name, limit, "stopped", is_stopped).await?;
         if let Some(client) = &client {
@@ -65,6 +65,7 @@ impl Delete {
                 left.drop_publication(client).await?;
             }
         }
+
         left.offsets = rest.offsets(name).await?.len();
         if parts.offsets && left.offsets > 0 {
             rest.delete_offsets(name).await?;
@@ -114,7 +115,7 @@ struct Remains {
 }
 
 impl Remains {
-    /// Reads the names of what a connector uses. The defaults are those of Debezium.
+    /// Reads the names of the objects that a connector uses. The defaults are those of Debezium.
     fn of(name: &str, config: &ConnectorConfig) -> Self {
         let or_default = |key: &str, default: &str| Some(config.get(key).unwrap_or(default).to_owned());
         Self {
@@ -159,7 +160,7 @@ impl Remains {
     }
 }
 
-/// Waits until the slot has no reader: a stopped task closes its connection a moment later.
+/// Waits until no process reads the slot: a stopped task closes its connection a moment later.
 async fn wait_for_reader(client: &Client, slot: &str, limit: Duration) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + limit;
     while SlotState::get(client, slot).await?.active && tokio::time::Instant::now() < deadline {

@@ -41,9 +41,9 @@ struct Step {
 /// A connector that fails.
 struct Failing {
     pauses: Backoff,
-    /// The time of its restart; none if it was restarted, and its state is not known yet.
+    /// The time of its next restart; `None` after a restart, until its state is known.
     restart_at: Option<Instant>,
-    /// Since when it runs again.
+    /// The time since which it runs again.
     running_since: Option<Instant>,
 }
 
@@ -62,7 +62,7 @@ impl Supervise {
     async fn watch(&self, rest: &Rest, output: Output) -> Result<Exit, Failure> {
         let (mut failing, mut missing) = (HashMap::new(), HashSet::new());
         loop {
-            // A worker that does not answer for a while is no reason to end.
+            // The supervision continues if a worker does not answer for a while.
             match rest.list().await {
                 Ok(states) => {
                     self.report_missing(&states, &mut missing);
@@ -93,6 +93,7 @@ impl Supervise {
         self.names.is_empty() || self.names.iter().any(|name| name == state.name())
     }
 
+    /// Checks one connector, and restarts it if it has failed and its pause is over.
     async fn look(
         &self,
         rest: &Rest,
@@ -103,7 +104,7 @@ impl Supervise {
         let name = state.name().to_owned();
         let step = |event, pause: Option<Duration>, error: Option<&str>| {
             let (pause_seconds, error) = (pause.map(|pause| pause.as_secs_f64()), error.map(str::to_owned));
-            // It restarts tasks also if nobody reads what it prints.
+            // The supervision continues if standard output is closed.
             output.print_line(&Step { connector: name.clone(), event, pause_seconds, error }).map(|_| ())
         };
         if !state.is_failed() {

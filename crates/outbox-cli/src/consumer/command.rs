@@ -146,7 +146,7 @@ impl ConsumerCommand {
 }
 
 impl StoreOptions {
-    /// Returns what the group keeps.
+    /// Returns a summary of what the group stores.
     pub(super) async fn group(&self, group: &str, limit: Duration) -> Result<Group, Failure> {
         Ok(Group::new(self.database.pool(limit).await?, &self.consumer_schema, group))
     }

@@ -53,7 +53,7 @@ pub(crate) enum DeadLettersCommand {
     },
 }
 
-/// Which held events are meant.
+/// The selection of held events.
 #[derive(Args)]
 pub(crate) struct Filter {
     /// Events that wait for another attempt, in place of dead letters
@@ -148,7 +148,7 @@ impl DeadLettersCommand {
 }
 
 impl Chosen {
-    /// Returns the group, if events are named.
+    /// Returns the group. Fails if no event is named.
     async fn group(&self, store: &StoreOptions, limit: Duration) -> Result<Group, Failure> {
         if self.ids.is_empty() && !self.all {
             let message = "no events are named: give their numbers, as outbox dead-letters list shows them, or --all";
@@ -157,7 +157,8 @@ impl Chosen {
         store.group(&self.group, limit).await
     }
 
-    /// Checks that the group and all numbers exist, before anything is asked for. Returns how many events are meant.
+    /// Checks that the group and all event numbers exist before any request is stored. Returns the number of selected
+    /// events.
     async fn check(&self, group: &Group) -> Result<u64, Failure> {
         if self.all {
             let count = group.count(self.filter.parse()).await.map_err(|e| failure(&e))?;

@@ -29,7 +29,7 @@ pub(crate) struct Partition {
 }
 
 impl Partitions {
-    /// Reads the positions of a group, with what it holds.
+    /// Reads the positions of a group, with its failed events.
     pub(crate) async fn read(group: &Group, name: &str) -> Result<Self, Failure> {
         let status = group.status().await.map_err(|e| failure(&e))?;
         Ok(Self { group: name.to_owned(), partitions: status.into_iter().map(Partition::of).collect() })

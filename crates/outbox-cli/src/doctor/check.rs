@@ -16,7 +16,7 @@ pub(super) enum Status {
     Failed,
 }
 
-/// One thing that was checked.
+/// One check with its result.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Check {
     pub(super) name: String,
@@ -51,7 +51,8 @@ impl Check {
     }
 }
 
-/// All checks, in the order of an event's way. A thing that several checks looked at keeps its worst result.
+/// All checks, in the order in which an event passes the components. If several checks cover one component, the worst
+/// result counts.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Checks {
     checks: Vec<Check>,
@@ -61,7 +62,7 @@ impl Checks {
     pub(super) fn add(&mut self, check: Check) {
         match self.checks.iter_mut().find(|known| known.name == check.name) {
             Some(known) if known.status < check.status => *known = check,
-            // Two failures of one thing are two findings.
+            // Two failures of one component are two findings.
             Some(known) if check.status >= Status::Warning && known.found != check.found => self.checks.push(check),
             Some(_) => {}
             None => self.checks.push(check),
@@ -86,6 +87,7 @@ impl Report for Checks {
             Status::Warning => "warning",
             Status::Failed => "failed",
         };
+
         let row = |check: &Check| {
             let Check { name, status, found, remedy } = check;
             vec![word(*status).to_owned(), name.clone(), found.clone(), or_dash(remedy.as_deref())]

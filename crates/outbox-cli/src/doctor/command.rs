@@ -47,7 +47,8 @@ pub(crate) struct Doctor {
     /// Check the privileges of the role as which services enqueue
     #[arg(long, value_name = "ROLE", value_parser = identifier)]
     application_role: Option<Identifier>,
-    /// Check the privileges of the role as which the connector or the relay reads [default: database.user of the connector]
+    /// Check the privileges of the role as which the connector or the relay reads [default: database.user of the
+    /// connector]
     #[arg(long, value_name = "ROLE", value_parser = identifier)]
     connector_role: Option<Identifier>,
     /// Check the privileges of the role that keeps the table bounded

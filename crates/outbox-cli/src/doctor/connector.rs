@@ -54,7 +54,7 @@ pub(super) async fn check(
 
     match &pipeline {
         Err(error) => checks.extend(of(Status::Failed, error)),
-        // Debezium writes such records, and readers have to know of them.
+        // Debezium writes such records, and consumers must be prepared for them.
         Ok(_) => losses.iter().for_each(|error| checks.extend(of(Status::Warning, error))),
     }
     checks.extend(habits(config));
@@ -75,7 +75,7 @@ pub(super) async fn check(
     }
 }
 
-/// Returns the contradictions of an error, each by itself. The text of the first one has the others behind it.
+/// Returns the contradictions of an error, one by one. The text of the first one also contains the others.
 fn faults(error: &outbox_core::Error) -> Vec<String> {
     let mut faults: Vec<_> = error.contradictions().map(|one| ErrorChain::new(one).to_string()).collect();
     let second = faults.get(1).map(|second| format!("; {second}"));
@@ -87,12 +87,12 @@ fn faults(error: &outbox_core::Error) -> Vec<String> {
     faults
 }
 
-/// Checks what a connector does at its start, at its stop and between events.
+/// Checks the settings for a connector's start, its stop, and the time between events.
 fn habits(config: &ConnectorConfig) -> [Check; 3] {
     [heartbeats(config), slot(config), snapshot(config)]
 }
 
-/// Returns the pipeline of the recommended configuration, for a doctor who is given none.
+/// Returns the pipeline of the recommended configuration, which is checked if no other one is given.
 pub(super) fn assumed(model: &ModelOptions, checks: &mut Checks) -> Result<(Pipeline, TableOrigin), Failure> {
     let found = "none is given, so slot, publication and topics are assumed to be those of the recommended one";
     checks.add(Check::skipped(NAME, found).remedy("give --connector NAME or --connector-config FILE"));
@@ -212,6 +212,7 @@ pub(super) async fn servers(
     }
 }
 
+/// Converts a check of the relay into one of the doctor.
 fn of_server(check: &ServerCheck) -> Check {
     let status = match check.status() {
         CheckStatus::Ok => Status::Ok,

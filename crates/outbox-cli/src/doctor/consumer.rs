@@ -6,7 +6,7 @@ use crate::consumer::Partitions;
 /// The lag from which on it is a warning: that of the alert OutboxConsumerLag.
 const LATE: u64 = 10_000;
 
-/// Checks a consumer group: its partitions, and what it holds.
+/// Checks a consumer group: its partitions, and its failed events.
 pub(super) async fn check(group: &Group, group_name: &str) -> Vec<Check> {
     let name = format!("group {group_name}");
     let partitions = match Partitions::read(group, group_name).await {

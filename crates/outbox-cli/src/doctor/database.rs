@@ -28,7 +28,7 @@ pub(super) async fn check(
     match is_standby(client).await {
         Err(e) => return checks.add(Check::failed("database", ErrorChain::new(&e).to_string())),
         Ok(true) => {
-            // What the primary has, such as its slots, cannot be seen here.
+            // A standby does not show the objects of the primary, such as its slots.
             let found = "it is a standby: events are written and slots are read at its primary";
             return checks.add(Check::failed("server", found).remedy("set DATABASE_URL to the primary"));
         }
@@ -78,7 +78,7 @@ async fn connection_limit(client: &Client, role: &Identifier) -> Option<Check> {
     is_short.then(|| Check::warning(name, found).remedy(format!("ALTER ROLE {role} CONNECTION LIMIT -1")))
 }
 
-/// Returns whether a problem is none in a table of others: they write it, and its model is its columns.
+/// Returns whether a problem does not concern a table that other programs write: its columns define its model.
 fn is_of_enqueue(problem: &Problem) -> bool {
     matches!(problem, Problem::Column { .. } | Problem::UnfilledColumn { .. } | Problem::NoUniqueId { .. })
 }
@@ -131,6 +131,7 @@ fn of_problem(problem: &Problem, pipeline: &Pipeline) -> Check {
         }
         _ => ("table", None),
     };
+
     let check = Check::failed(name, problem.to_string());
     remedy.map_or(check.clone(), |remedy| check.remedy(remedy))
 }
@@ -140,11 +141,11 @@ fn of_indicator(indicator: &Indicator) -> Check {
         IndicatorStatus::Good => Status::Ok,
         IndicatorStatus::Warning => Status::Warning,
         IndicatorStatus::Critical => Status::Failed,
-        // It takes a second look to know it.
+        // The value is known only after a second check.
         _ => Status::Skipped,
     };
     let check = Check::new(indicator.name.replace('_', " "), status, indicator.value.to_string());
-    // Advice is for a thing that is as it should be.
+    // Advice is shown only if the status is good.
     match indicator.remedy.as_ref().or(indicator.advice.as_ref()) {
         Some(remedy) => check.remedy(remedy.clone()),
         None => check,
@@ -160,7 +161,7 @@ async fn privileges(client: &Client, pipeline: &Pipeline, roles: [Option<Identif
         return vec![check.remedy("give --application-role, --connector-role and --maintainer-role")];
     };
 
-    // A role that is not named is checked in no one's name: its problems are left out below.
+    // Without a name, the check runs for a role that does not exist; its problems are removed below.
     let nobody = Identifier::new("outbox-doctor:nobody").unwrap_or(any);
     let [application, connector, maintainer] = roles.map(|role| role.unwrap_or_else(|| nobody.clone()));
     match Privileges::check(client, pipeline, &Roles::new(application, connector, maintainer)).await {
@@ -173,7 +174,7 @@ async fn privileges(client: &Client, pipeline: &Pipeline, roles: [Option<Identif
                 _ => true,
             };
 
-            // A superuser has everything else as well.
+            // A superuser has all other privileges as well.
             let superusers: Vec<_> = rights.problems().iter().filter_map(superuser).collect();
             let is_cause = |problem: &&PrivilegeProblem| match problem {
                 PrivilegeProblem::Has { role, .. } => !superusers.contains(&role) || superuser(problem).is_some(),

@@ -3,7 +3,7 @@ use outbox_relay::RelaySettings;
 
 use super::check::{Check, Status};
 
-/// A key of a connector that harms unless it has one of these values.
+/// A key of a connector that causes harm unless it has one of these values.
 struct Harmful {
     key: &'static str,
     /// The value that counts without the key.
@@ -58,7 +58,7 @@ const HARMFUL: &[Harmful] = &[
     },
 ];
 
-/// Checks the connector's keys without its table: those that harm, and those that nothing knows.
+/// Checks the connector's keys without its table: harmful values and unknown keys.
 pub(super) fn check(config: &ConnectorConfig) -> Vec<Check> {
     let name = "connector keys";
     let harmful = HARMFUL.iter().filter_map(|harmful| {
@@ -85,6 +85,7 @@ pub(super) fn check(config: &ConnectorConfig) -> Vec<Check> {
     if checks.is_empty() {
         checks.push(Check::ok(name, "each key has an effect, and none harms"));
     }
+
     checks
 }
 

@@ -4,10 +4,10 @@ use super::check::Check;
 use crate::connect::get_text;
 use crate::output::seconds;
 
-/// A lag from which on events arrive late.
+/// The lag above which events arrive late.
 const LATE: Duration = Duration::from_secs(60);
 
-/// Asks a relay whether it is ready, and reads its metrics.
+/// Requests a relay's readiness and metrics, and checks them.
 pub(super) async fn check(url: &str, limit: Duration) -> Vec<Check> {
     let name = "relay";
     let ready = match get_text(url, "/ready?standby=ok", limit).await {

@@ -92,7 +92,8 @@ async fn retention(cluster: &Cluster, topic: &str) -> (Option<Duration>, Check) 
     (retention, Check::ok(name, found))
 }
 
-/// Checks that the first event that a group has not read is in the partition, and will be for a while.
+/// Checks that the partition still holds the first event that a group has not read, and that retention does not remove
+/// it soon.
 async fn unread(
     cluster: &Cluster,
     topic: &Arc<Topic>,

@@ -39,9 +39,9 @@ pub(crate) enum EventsCommand {
     },
     /// Shows events as they arrive in their topics, or as they are committed, until SIGINT
     ///
-    /// Records are read like a consumer reads them: those of committed transactions, in the order of each partition, without
-    /// a consumer group. Topics and partitions that are created later are not read. Rows are decoded from the WAL by a
-    /// temporary slot, which needs REPLICATION; so rows that vanish are shown as well.
+    /// Records are read like a consumer reads them: those of committed transactions, in the order of each partition,
+    /// without a consumer group. Topics and partitions that are created later are not read. Rows are decoded from the
+    /// WAL by a temporary slot, which needs REPLICATION; so rows that vanish are shown as well.
     Tail(Box<Tail>),
     /// Compares the rows of the table with the records of their topics
     ///
@@ -93,7 +93,7 @@ impl EventsCommand {
     }
 }
 
-/// Both servers, and the model of what they hold.
+/// Both servers, and the pipeline's model.
 struct Servers {
     pipeline: Pipeline,
     cluster: Cluster,

@@ -32,7 +32,7 @@ impl Place {
     }
 }
 
-/// Shows the events of a topic to a visitor, by partition and offset. A topic that does not exist has none.
+/// Calls a visitor with the events of a topic, by partition and offset. A topic that does not exist has none.
 pub(super) async fn read(
     cluster: &Cluster,
     name: &str,

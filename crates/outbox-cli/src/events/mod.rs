@@ -1,4 +1,4 @@
-//! `outbox events`: single events on their way, and whether all of them arrived.
+//! `outbox events`: traces single events, and verifies that all of them arrived.
 
 mod command;
 mod log;

@@ -52,11 +52,12 @@ pub(super) struct OutboxRow {
     pub(super) aggregate_id: String,
     pub(super) event_type: String,
     pub(super) created_at: String,
-    /// Nothing if the aggregate type cannot name a topic: such a row is never published.
+    /// The topic; `None` if the aggregate type is no legal topic name, so that the row is never published.
     pub(super) topic: Option<String>,
 }
 
-/// Shows the rows of a range of time by the server's clock to a visitor, the oldest first. Only one is in memory.
+/// Calls a visitor with the rows of a range of time by the server's clock, the oldest first. One row is in memory at a
+/// time.
 pub(super) async fn within(
     client: &Client,
     pipeline: &Pipeline,
@@ -96,7 +97,7 @@ pub(super) async fn one(client: &Client, pipeline: &Pipeline, id: &str) -> Resul
     let found = pipeline.layout().columns().iter().find(|column| column.field() == Some(EventField::Id));
     let column = column(pipeline, EventField::Id)?;
 
-    // As the column's type, so that an index is used.
+    // The parameter has the column's type, so that PostgreSQL uses an index.
     let condition = match found.map(outbox_core::layout::Column::ty) {
         Some(ColumnType::Uuid) if id.parse::<Uuid>().is_ok() => format!("{column} = $1::text::uuid"),
         Some(ColumnType::Bigint | ColumnType::Integer) if id.parse::<i64>().is_ok() => {

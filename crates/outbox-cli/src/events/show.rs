@@ -58,6 +58,7 @@ struct GroupState {
 }
 
 impl Shown {
+    /// Looks up the row of an event, its records in these topics, and its state in the groups.
     pub(super) async fn find(
         client: &Client,
         cluster: &Cluster,
@@ -89,6 +90,7 @@ impl Shown {
             };
             log::read(cluster, topic, visit).await?;
         }
+
         let identities = topics.iter().filter_map(|topic| event_identity(topic, id.as_bytes()));
         let groups = groups(client, schema, &identities.map(|id| id.to_string()).collect::<Vec<_>>()).await?;
         let state = match &row {
@@ -116,7 +118,8 @@ impl Shown {
     }
 }
 
-/// Reads what the groups whose tables are in this database did. Without these tables there are none.
+/// Reads the state of the event in the groups whose tables are in this database. Without these tables there are no
+/// groups.
 async fn groups(client: &Client, schema: &Identifier, ids: &[String]) -> Result<Vec<GroupState>, Failure> {
     let unread = |e| Failure::server("the consumer's tables cannot be read").caused_by(&e);
     let table = format!("{schema}.consumer_inbox");
@@ -143,6 +146,7 @@ async fn groups(client: &Client, schema: &Identifier, ids: &[String]) -> Result<
             error: row.try_get(4)?,
         })
     };
+
     rows.iter().map(of).collect::<Result<_, _>>().map_err(unread)
 }
 

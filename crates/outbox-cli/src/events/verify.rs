@@ -15,7 +15,7 @@ use crate::output::{Part, Report, or_dash};
 /// The comparison of rows with records.
 #[derive(Debug, Serialize)]
 pub(super) struct Verified {
-    /// Nothing if rows are not kept, as of all that only rows show.
+    /// The number of rows; `None` if rows are not kept, as for all fields that need rows.
     rows: Option<usize>,
     records: usize,
     missing: Option<Found>,
@@ -41,7 +41,7 @@ struct Event {
     records: usize,
 }
 
-/// A row and its records, as small as they can be: there may be millions.
+/// A row and its records in compact form, because there may be millions.
 struct Compared {
     id: Uuid,
     /// The id in the table, if it is no UUID.
@@ -50,11 +50,11 @@ struct Compared {
     topic: u32,
     aggregate: u32,
     records: u32,
-    /// Of the first record: the order of reading, which is that of the log within a partition.
+    /// The place of the first record in the order of reading, which is the order of the log within a partition.
     order: u64,
 }
 
-/// Numbers in place of texts that occur often.
+/// Numbers that stand for texts that occur often.
 #[derive(Default)]
 struct Numbers(HashMap<Box<str>, u32>);
 
@@ -70,6 +70,7 @@ impl Numbers {
 }
 
 impl Verified {
+    /// Compares the rows of a period with the records of their topics. Lists at most `listed` events of each kind.
     pub(super) async fn compare(
         client: &Client,
         cluster: &Cluster,
@@ -129,7 +130,7 @@ impl Verified {
         };
         let (mut missing, mut duplicated, mut reordered) = (Found::default(), Found::default(), Found::default());
 
-        // The latest place of an older event of each aggregate.
+        // The last place of an earlier event, by aggregate.
         let mut latest: HashMap<(u32, u32), u64> = HashMap::new();
         for row in rows {
             match row.records {
@@ -217,7 +218,7 @@ impl Verified {
     }
 }
 
-/// The fault of an event that did not arrive as it should.
+/// The fault of an event that is missing, duplicated or out of order.
 #[derive(Clone, Copy)]
 enum Kind {
     Missing,

@@ -28,8 +28,8 @@ pub(crate) enum Generated {
     },
     /// A script for psql: tables, publication, slot, and the roles that are named
     ///
-    /// It can be run again. The password of the connector's role comes from OUTBOX_DB_PASSWORD in the environment of psql,
-    /// unless psql has a variable password.
+    /// It can be run again. The password of the connector's role comes from OUTBOX_DB_PASSWORD in the environment of
+    /// psql, unless psql has a variable password.
     Sql {
         #[command(flatten)]
         changes: Changes,

@@ -28,6 +28,7 @@ pub(super) fn file(pipeline: &Pipeline) -> Result<String, Failure> {
         "curl --silent --show-error --fail-with-body --output /dev/null -X PUT -H 'content-type: application/json' \
          --data @/connector.json {url} && touch /tmp/registered && exec sleep infinity"
     );
+
     let text = TEMPLATE
         .replace("{name}", &quoted(&name.replace('_', "-")))
         .replace("{register}", &quoted(&uninterpolated(&register)))
@@ -37,7 +38,7 @@ pub(super) fn file(pipeline: &Pipeline) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Escapes what compose would take for a variable.
+/// Escapes text that compose would treat as a variable.
 fn uninterpolated(text: &str) -> String {
     text.replace('$', "$$")
 }

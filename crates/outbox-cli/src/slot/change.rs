@@ -16,7 +16,7 @@ pub(crate) enum Change {
     Drop,
 }
 
-/// Whether events may be lost by a change.
+/// Whether a change may lose events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Consent {
     NoLoss,
@@ -55,6 +55,7 @@ pub(crate) async fn change(
         }
         Change::Drop => None,
     };
+
     if matches!(change, Change::Advance(_)) && state.is_lost() {
         let status = state.status();
         return Err(Failure::refused(format!(
@@ -97,13 +98,13 @@ async fn end(client: &Client) -> Result<Lsn, Failure> {
 }
 
 impl Changed {
-    /// Returns which loss the change would be; none if there is none.
+    /// Returns the loss that the change would cause; `None` if it loses no event.
     fn loss(&self, state: &SlotState) -> Option<String> {
         let slot = &self.slot;
         match &self.lost {
             Some(lost) if lost.count == 0 => None,
             Some(lost) => Some(format!("{} events of the slot {slot} would never be published", lost.count)),
-            // Its events are out of the WAL already: only the table has them.
+            // Its events are no longer in the WAL: only the table has them.
             None if state.is_lost() => None,
             None => {
                 Some(format!("events of the slot {slot} cannot be counted, because its plugin is {}", state.plugin))

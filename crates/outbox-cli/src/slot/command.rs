@@ -46,7 +46,8 @@ pub(crate) enum SlotCommand {
         /// The slot
         #[arg(value_parser = identifier)]
         name: Identifier,
-        /// The publication, which must hold the outbox table [default: publication.name of --connector-config, or else outbox]
+        /// The publication, which must hold the outbox table [default: publication.name of --connector-config, or else
+        /// outbox]
         #[arg(long, value_name = "NAME", value_parser = identifier)]
         publication: Option<Identifier>,
         /// Create a slot again that was there before, and replace one that is invalidated
@@ -170,7 +171,7 @@ impl SlotCommand {
             Self::Drop { name, lose_events, events, confirmation } => {
                 let consent = consent(lose_events);
                 let (source, listed) = (events.source(model)?, events.list);
-                // It must exist before anybody is asked.
+                // The slot must exist before the command asks for confirmation.
                 SlotState::get(&client, &name).await?;
                 if consent == Consent::NoLoss {
                     confirmation.ask(&format!("Drop the slot {name}?"))?;
@@ -210,7 +211,7 @@ impl Report for Slots {
 struct Shown {
     #[serde(flatten)]
     slot: SlotState,
-    /// The events that the slot has still to send; nothing while somebody reads it.
+    /// The events that the slot has still to send; `None` while a process reads it.
     unpublished: Option<Unpublished>,
 }
 
@@ -227,6 +228,7 @@ impl Report for Shown {
             None if slot.active => "not known while the slot has a reader".to_owned(),
             None => "-".to_owned(),
         };
+
         let mut parts = vec![Part::Fields(vec![
             ("slot", slot.name.clone()),
             ("type", format!("{} {}", slot.kind, slot.plugin).trim().to_owned()),

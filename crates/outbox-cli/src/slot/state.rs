@@ -23,7 +23,7 @@ pub(crate) struct SlotState {
     pub(crate) retained_bytes: Option<i64>,
     /// The WAL that is written and not confirmed.
     pub(crate) lag_bytes: Option<i64>,
-    /// The lag of the reader, while one is behind.
+    /// The lag of the reader, while a process reads the slot.
     pub(crate) lag_seconds: Option<f64>,
     /// The WAL that can still be written before the slot is lost, with a limit.
     pub(crate) safe_wal_bytes: Option<i64>,
@@ -106,7 +106,7 @@ impl SlotState {
         })
     }
 
-    /// Checks that the slot may be changed: nobody reads it, and it is a logical slot of this database.
+    /// Checks that the slot may be changed: no process reads it, and it is a logical slot of this database.
     pub(crate) fn check_unused(&self) -> Result<(), Failure> {
         let name = &self.name;
         if let Some(reader) = self.reader_name() {
@@ -140,7 +140,7 @@ impl SlotState {
         Some(format!("{application} (PID {pid}, user {user}{from})"))
     }
 
-    /// Returns what is known of the WAL for the slot.
+    /// Returns the state of the WAL for the slot.
     pub(crate) fn status(&self) -> String {
         match &self.invalidation_reason {
             Some(reason) => format!("{}: {reason}", self.wal_status),

@@ -37,7 +37,7 @@ pub(crate) struct UnpublishedEvent {
     pub(crate) commit_lsn: String,
 }
 
-/// The changes that the reader of a slot takes for events: the rows of its publication, and logical decoding messages.
+/// The changes that the reader of a slot treats as events: the rows of its publication, and logical decoding messages.
 #[derive(Clone, Debug)]
 pub(crate) struct EventSource {
     publication: Identifier,
@@ -64,12 +64,12 @@ impl EventSource {
     }
 }
 
-/// Which events are asked for.
+/// The selection of events.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Range<'a> {
     pub(crate) slot: &'a str,
     pub(crate) source: &'a EventSource,
-    /// Those that commit before this position; all of them without it.
+    /// Only events that commit before this position; all events without it.
     pub(crate) before: Option<Lsn>,
     /// The largest number of events in the list.
     pub(crate) listed: usize,
@@ -205,7 +205,7 @@ impl UnpublishedEvent {
         event
     }
 
-    /// Takes the columns of the recommended table and of Debezium's. The payload is not among them.
+    /// Reads the columns of the recommended table and of Debezium's table, except for the payload.
     fn set(&mut self, column: &str, text: &str) {
         let part = match column {
             "id" => &mut self.id,

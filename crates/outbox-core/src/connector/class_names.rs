@@ -1,5 +1,5 @@
-/// Classes that Kafka Connect finds by their last name as well, because no other class has it. `Filter` and
-/// `ByteArrayConverter` are not among them, and with `PostgresConnector` Debezium's task fails.
+/// Classes that Kafka Connect also finds by their simple name, because it is unique. `Filter` and `ByteArrayConverter`
+/// are ambiguous, and with `PostgresConnector` Debezium's task fails.
 const CLASSES: [&str; 20] = [
     "io.debezium.connector.postgresql.transforms.DecodeLogicalDecodingMessageContent",
     "io.debezium.converters.BinaryDataConverter",
@@ -23,7 +23,7 @@ const CLASSES: [&str; 20] = [
     "org.apache.kafka.connect.transforms.predicates.TopicNameMatches",
 ];
 
-/// The kinds of plugins, which Connect takes off the ends of last names.
+/// The kinds of plugins, which Connect removes from the ends of simple names.
 const KINDS: [&str; 2] = ["HeaderConverter", "Converter"];
 
 /// Returns the full name of the class that a key names. Other values stay as they are.

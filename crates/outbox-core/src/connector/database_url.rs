@@ -1,7 +1,7 @@
 use super::ConnectorConfig;
 use crate::Error;
 
-/// libpq's parameters that the connector has, too.
+/// The libpq parameters that the connector also has.
 const TLS_PARAMETERS: [&str; 4] = ["sslmode", "sslrootcert", "sslcert", "sslkey"];
 
 /// The `database.*` key that an error is about. The URL itself holds a password and is in no error.
@@ -47,6 +47,7 @@ impl ConnectorConfig {
             Some((user, password)) => (decoded(user)?, Some(decoded(password)?)),
             None => (decoded(login)?, None),
         };
+
         let (host, port) = host_and_port(address)?;
         if user.is_empty() || host.is_empty() {
             return Err(error("the database's URL must name a user and a host"));

@@ -6,8 +6,8 @@ use super::transforms::OfHeartbeat;
 use super::{ConnectorConfig, KeyConverter, Schemas, ValueConverter, ValueKind};
 use crate::{Error, Record};
 
-/// The record that Debezium writes at each heartbeat of a connector (`heartbeat.interval.ms`), as the converters and the
-/// transformations make it.
+/// The record that Debezium writes at each heartbeat of a connector (`heartbeat.interval.ms`), as the converters and
+/// the transformations make it.
 #[derive(Clone, Debug)]
 pub struct HeartbeatRecord {
     topic: String,
@@ -28,7 +28,7 @@ enum Form {
 struct Struct<'a> {
     schema: &'a str,
     kind: &'static str,
-    /// Names and values, as they are in JSON.
+    /// Names and values, in JSON.
     fields: Vec<(&'a str, String)>,
 }
 
@@ -39,11 +39,11 @@ const VALUE: &str = "io.debezium.connector.common.Heartbeat";
 const PARTITION: i32 = 0;
 
 impl HeartbeatRecord {
-    /// Reads from a connector's configuration what its heartbeats look like; none if a `Filter` drops them.
+    /// Reads the form of the heartbeats from a connector's configuration; `None` if a `Filter` drops them.
     ///
     /// # Errors
-    /// A converter cannot write heartbeats, which would stop Debezium's task, or a transformation changes them in a way that is
-    /// not modelled.
+    /// A converter cannot write heartbeats, which would stop Debezium's task, or a transformation changes them in a way
+    /// that is not modelled.
     pub fn from_config(config: &ConnectorConfig) -> Result<Option<Self>, Error> {
         let key = match KeyConverter::of(config, ValueKind::Other)? {
             KeyConverter::String => Form::Text,

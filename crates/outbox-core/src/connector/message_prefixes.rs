@@ -5,8 +5,8 @@ use crate::Error;
 const INCLUDED: &str = "message.prefix.include.list";
 
 /// The logical decoding messages that a connector's configuration includes (`message.prefix.include.list`,
-/// `message.prefix.exclude.list`), as Debezium reads these lists: regular expressions for the whole prefix, without regard to
-/// case.
+/// `message.prefix.exclude.list`), as Debezium reads these lists: regular expressions for the whole prefix, without
+/// regard to case.
 #[derive(Clone, Debug)]
 pub struct IncludedMessages(List);
 

@@ -43,7 +43,7 @@ pub(crate) use self::value_forms::{BinaryForm, DecimalForm, IntervalForm, JsonFo
 use crate::Error;
 pub use crate::error::DroppedBy;
 
-/// A connector's configuration: the very JSON object that Kafka Connect takes (`PUT /connectors/NAME/config`).
+/// A connector's configuration: the JSON object that Kafka Connect takes (`PUT /connectors/NAME/config`).
 ///
 /// Every key is kept, in its order, and so are placeholders such as `${env:PASSWORD}`, which Connect resolves.
 /// `Debug` hides the values of secrets; serialising writes them.
@@ -53,8 +53,8 @@ pub struct ConnectorConfig {
 }
 
 impl ConnectorConfig {
-    /// Reads the JSON object of `PUT /connectors/NAME/config`, or `{"name": …, "config": {…}}` of `POST /connectors` and
-    /// `GET /connectors/NAME`.
+    /// Reads the JSON object of `PUT /connectors/NAME/config`, or `{"name": …, "config": {…}}` of `POST /connectors`
+    /// and `GET /connectors/NAME`.
     ///
     /// As in Kafka Connect, the last value of a repeated key counts, and the outer name becomes the key `name`. A value
     /// that is null is absent. Other members next to `config` are ignored.
@@ -120,8 +120,8 @@ impl ConnectorConfig {
         self
     }
 
-    /// Returns the same configuration with the full names of the classes that Kafka Connect knows by a short name, such as
-    /// `JsonConverter` and `EventRouter`.
+    /// Returns the same configuration with the full names of the classes that Kafka Connect knows by a short name, such
+    /// as `JsonConverter` and `EventRouter`.
     #[must_use]
     pub fn with_full_class_names(self) -> Self {
         let full = |(key, value): (String, String)| {
@@ -146,7 +146,7 @@ impl ConnectorConfig {
     }
 }
 
-/// Of a repeated key, the last value counts.
+/// If a key is repeated, the last value counts.
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for ConnectorConfig {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
         entries.into_iter().fold(Self { entries: Vec::new() }, |config, (key, value)| config.with(key, value))
@@ -231,11 +231,11 @@ impl<'de> Visitor<'de> for Entries {
     }
 }
 
-/// The beginning of the fault of a value, which names its key.
+/// The prefix of an error about a value, which names its key.
 const UNUSABLE: &str = "the value of ";
 const NAMELESS: &str = "\"config\" is without a \"name\" next to it";
 
-/// Returns a fault that was found here: it quotes no value.
+/// Returns an error that this module found. It quotes no value.
 fn own_fault(error: &serde_json::Error) -> Option<String> {
     let text = error.to_string();
     let is_own = text.starts_with(UNUSABLE) || text.starts_with(NAMELESS);
@@ -251,7 +251,7 @@ enum Member {
     Other(IgnoredAny),
 }
 
-/// Connect takes numbers and booleans where it wants text.
+/// Connect accepts numbers and booleans in place of text.
 struct Scalar(String);
 
 impl<'de> Deserialize<'de> for Scalar {

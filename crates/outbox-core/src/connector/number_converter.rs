@@ -35,7 +35,7 @@ impl NumberConverter {
         }
     }
 
-    /// Returns the bytes of a value, which is given as Java writes it.
+    /// Returns the bytes of a value, given in Java's text form.
     pub(crate) fn write(self, text: &str) -> Option<Vec<u8>> {
         Some(match self {
             Self::Short => text.parse::<i16>().ok()?.to_be_bytes().into(),
@@ -47,7 +47,7 @@ impl NumberConverter {
         })
     }
 
-    /// Reads what [`write`](Self::write) writes.
+    /// Reads the bytes that [`write`](Self::write) returns.
     pub(crate) fn read(self, bytes: &[u8]) -> Option<String> {
         Some(match (self, bytes) {
             (Self::Short, _) => i16::from_be_bytes(bytes.try_into().ok()?).to_string(),

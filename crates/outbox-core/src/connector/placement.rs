@@ -42,6 +42,7 @@ impl Placed {
                 return Err(Error::config(key, item, reason));
             }
         };
+
         Ok(Self { column: (*column).into(), placement, alias: (*alias).into() })
     }
 }

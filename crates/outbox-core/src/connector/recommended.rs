@@ -6,9 +6,9 @@ use super::{ConnectorConfig, java_regex};
 use crate::{Column, ColumnType, EventField, RowLife, TableLayout};
 
 impl ConnectorConfig {
-    /// Creates the configuration that we recommend for a table: every payload verbatim, every part of an event carried,
-    /// no snapshot, nothing created in silence, a heartbeat that moves the slot while the outbox is quiet, and batches
-    /// that are compressed, which brokers and networks are helped by.
+    /// Creates the configuration that we recommend for a table: payloads are verbatim, every part of an event is in the
+    /// record, there is no snapshot, missing objects are not created, a heartbeat moves the slot while the outbox is
+    /// quiet, and batches are compressed.
     ///
     /// Host, port, user, password and name of the database are placeholders for Connect's
     /// `EnvVarConfigProvider` (`config.providers=env`). Slot, publication and `topic.prefix` are called `outbox`.
@@ -92,19 +92,20 @@ impl ConnectorConfig {
             }
             _ => config,
         };
+
         let config = config.with("transforms.outbox.table.fields.additional.placement", headers.join(","));
 
         match layout.row_life().has_table() {
             true => config,
-            // A message has no default for a member that an older program, which knows no such column, leaves out.
+            // A message has no default for a member that an older program does not write.
             false => config.with("transforms.outbox.table.field.additional.missing", "ignore"),
         }
     }
 
     /// Adds an outbox without a table to a table's configuration, so that one connector, or one relay, reads both.
     ///
-    /// Messages get an EventRouter of their own, because the router takes no timestamp from a message. Their topics are those of
-    /// the table's events.
+    /// Messages get a separate EventRouter, because the router cannot read a timestamp from a message. Their topics are
+    /// those of the table's events.
     #[must_use]
     pub fn with_messages(self, messages: &TableLayout) -> Self {
         const ROUTER: &str = "messages";
@@ -157,8 +158,8 @@ impl ConnectorConfig {
             .with(format!("predicates.{ROUTER}.pattern"), topic)
     }
 
-    /// Adds the transformation that makes rows of logical decoding messages. Without null members, the task would stop at an
-    /// event without a payload.
+    /// Adds the transformation that makes rows of logical decoding messages. Without null members, the task would stop
+    /// at an event without a payload.
     fn with_decoded_messages(self) -> Self {
         self.with("transforms.decode.type", DECODE_CLASS).with("transforms.decode.fields.null.include", "true")
     }

@@ -10,7 +10,7 @@ pub(crate) struct TopicRoute {
     key: Box<str>,
     regex: JavaRegex,
     template: Vec<Part>,
-    /// Prefix and suffix around the routed value, where the topic reports it again.
+    /// The prefix and the suffix around the routed value, if the topic contains it.
     affixes: Option<(String, String)>,
 }
 
@@ -33,8 +33,7 @@ impl TopicRoute {
         Ok(Self { key: keys.0.into(), regex, template, affixes })
     }
 
-    /// Returns the topic for a routed value. Where the expression does not match the whole value, that is the value
-    /// itself.
+    /// Returns the topic for a routed value: the value itself if the expression does not match all of it.
     ///
     /// # Errors
     /// The expression takes too long at this value.
@@ -59,13 +58,13 @@ impl TopicRoute {
         Ok(captures.map(|captures| self.replace_first(value, &captures)))
     }
 
-    /// Returns the routed value of a topic, where the topic reports it.
+    /// Returns the routed value of a topic, if the topic contains it.
     pub(crate) fn routed_value<'a>(&self, topic: &'a str) -> Option<&'a str> {
         let (prefix, suffix) = self.affixes.as_ref()?;
         topic.strip_prefix(prefix.as_str())?.strip_suffix(suffix.as_str())
     }
 
-    /// Returns whether a topic reports the routed value again.
+    /// Returns whether a topic contains the routed value.
     pub(crate) fn shows_value(&self) -> bool {
         self.affixes.is_some()
     }
@@ -111,7 +110,7 @@ fn template(replacement: &str, regex: &JavaRegex) -> Result<Vec<Part>, &'static 
                     chars.next().and_then(|c| c.to_digit(10)).ok_or("a $ is followed by a group's number or {name}")?;
                 let mut group = digit as usize;
 
-                // As many digits as still name a group.
+                // The longest run of digits that names a group.
                 while let Some(digit) = chars.peek().and_then(|c| c.to_digit(10)) {
                     let longer = group * 10 + digit as usize;
                     if longer >= groups {

@@ -44,8 +44,8 @@ pub(crate) struct Expansion {
     pub(crate) names: MemberNames,
 }
 
-/// `field.name.adjustment.mode`: the names of members in the schema of an expanded payload. The value of a member that has
-/// another name there is lost.
+/// `field.name.adjustment.mode`: the names of members in the schema of an expanded payload. The value of a member that
+/// has another name there is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MemberNames {
     Kept,

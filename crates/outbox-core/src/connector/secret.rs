@@ -2,7 +2,7 @@
 const MARKS: [&str; 9] =
     ["password", "passphrase", "secret", "token", "credential", "jaas", "api.key", "ssl.key", "sslkey"];
 
-/// Returns the value as `Debug` may show it: a lone placeholder gives nothing away.
+/// Returns the value as `Debug` may show it: a single placeholder reveals nothing.
 pub(super) fn redacted<'a>(key: &str, value: &'a str) -> &'a str {
     let key = key.to_ascii_lowercase();
     let is_placeholder =

@@ -14,7 +14,7 @@ pub struct IncludedTables {
     tables: List,
 }
 
-/// A list of what is included, and one of what is excluded.
+/// The list of included names, and the list of excluded names.
 #[derive(Clone, Debug)]
 pub(super) struct List {
     pub(super) included: Option<Vec<JavaRegex>>,
@@ -77,7 +77,7 @@ impl ConnectorConfig {
     }
 
     /// Returns whether the list of a key has an expression for a whole name, read as [`IncludedTables`] reads its
-    /// lists; none if there is no list.
+    /// lists; `None` if there is no list.
     ///
     /// # Errors
     /// Fails if an expression of the list cannot be used here.
@@ -86,7 +86,7 @@ impl ConnectorConfig {
     }
 }
 
-/// Returns whether an expression names the name. If one takes too long, the table is read rather than left out.
+/// Returns whether an expression names the name. If matching takes too long, the table counts as included.
 fn includes(regexes: &[JavaRegex], name: &str) -> bool {
     regexes.iter().any(|regex| regex.matches(name).unwrap_or(true))
 }
@@ -103,8 +103,8 @@ fn regexes(config: &ConnectorConfig, key: &str) -> Result<Option<Vec<JavaRegex>>
     patterns(list).into_iter().map(regex).collect::<Result<_, _>>().map(Some)
 }
 
-/// Splits a list as Debezium's `RegExSplitter` does: a backslash escapes whatever follows it, and is removed before a
-/// comma.
+/// Splits a list as Debezium's `RegExSplitter` does: a backslash escapes the character after it, and is removed before
+/// a comma.
 fn patterns(list: &str) -> Vec<String> {
     let mut patterns = vec![String::new()];
     let mut chars = list.chars();

@@ -1,7 +1,7 @@
 use super::ConnectorConfig;
 use crate::Error;
 
-/// The options by which Debezium writes a column's values in other forms.
+/// The options that select the form in which Debezium writes a column's values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ValueForms {
     pub(crate) time: TimePrecision,
@@ -20,7 +20,7 @@ pub(crate) enum TimePrecision {
     IsoString,
     Microseconds,
     Nanoseconds,
-    /// Structs, which no converter writes in a form that is modelled.
+    /// Structs, whose form is modelled for no converter.
     Structured,
     /// No mode of Debezium: the numbers that the JsonConverter makes of the values of `connect`.
     Milliseconds,
@@ -96,7 +96,7 @@ impl ValueForms {
     }
 }
 
-/// The forms of what the JsonConverter writes, in each part of a record.
+/// The forms of the JsonConverter's output, in each part of a record.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct JsonForms {
     pub(crate) key: ValueForms,

@@ -175,8 +175,8 @@ pub trait DomainEvent {
     /// The [`AggregateType`](crate::event::AggregateType); the topic is made of it.
     const AGGREGATE_TYPE: &'static str;
 
-    /// The [`EventType`](crate::event::EventType), unique within the aggregate type. For an enum of events it is only the name
-    /// of the enum, and [`KINDS`](Self::KINDS) has the event types.
+    /// The [`EventType`](crate::event::EventType), unique within the aggregate type. For an enum of events it is only
+    /// the name of the enum, and [`KINDS`](Self::KINDS) has the event types.
     const EVENT_TYPE: &'static str;
 
     /// The version of the payload's schema that this type reads and writes, from 1. For an enum of events,
@@ -186,7 +186,7 @@ pub trait DomainEvent {
     /// The event types of this type: one, or one for each variant of an enum of events.
     const KINDS: &'static [EventKind] = &[EventKind::new(Self::EVENT_TYPE, Self::SCHEMA_VERSION)];
 
-    /// Evaluated, when it is compiled, by enqueue: the other constants keep their rules.
+    /// A check of the other constants, which enqueue evaluates at compile time.
     #[doc(hidden)]
     const LEGAL: () = legal(Self::AGGREGATE_TYPE, Self::KINDS);
 
@@ -233,7 +233,7 @@ pub trait IncomingEvent {
     /// The event types that this type reads: one, or one for each variant of an enum of events.
     const KINDS: &'static [EventKind] = &[EventKind::new(Self::EVENT_TYPE, Self::SCHEMA_VERSION)];
 
-    /// Evaluated, when it is compiled, by handlers of the event: the other constants keep their rules.
+    /// A check of the other constants, which handlers of the event evaluate at compile time.
     #[doc(hidden)]
     const LEGAL: () = legal(Self::AGGREGATE_TYPE, Self::KINDS);
 }

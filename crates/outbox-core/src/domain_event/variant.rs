@@ -5,8 +5,8 @@ use serde::ser::{
     Error as _, Impossible, Serialize, SerializeMap as _, SerializeStruct, SerializeStructVariant, Serializer,
 };
 
-/// Writes what the variant of an enum holds, without the variant's name. A variant without fields is an empty object,
-/// so that it can get fields later.
+/// Writes the content of an enum's variant, without the variant's name. A variant without fields is an empty object, so
+/// that it can get fields later.
 pub(super) struct VariantContent<S>(pub(super) S);
 
 /// The fields of a variant, as those of a struct.
@@ -117,7 +117,7 @@ impl<S: Serializer> Serializer for VariantContent<S> {
     }
 }
 
-/// Reads the variant at a position of an enum from what the variant holds.
+/// Reads the variant at a position of an enum from the variant's content.
 pub(super) struct VariantOf<D> {
     pub(super) position: u32,
     pub(super) content: D,

@@ -101,8 +101,8 @@ impl EventBuilder {
     }
 
     /// Adds a header. The headers travel as one JSON object in one record header, which [`DecodedEvent::headers`]
-    /// reads; those with a column of their own ([`Column::from_header`](crate::layout::Column::from_header)) are real headers of
-    /// the record.
+    /// reads; those with a column of their own ([`Column::from_header`](crate::layout::Column::from_header)) are real
+    /// headers of the record.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -113,13 +113,15 @@ impl EventBuilder {
         Self { traceparent: Some(traceparent.try_into().map_err(Into::into)), ..self }
     }
 
-    /// Sets the W3C `tracestate`, from text or a [`Tracestate`], which belongs to the [`traceparent`](Self::traceparent).
+    /// Sets the W3C `tracestate`, from text or a [`Tracestate`], which belongs to the
+    /// [`traceparent`](Self::traceparent).
     pub fn tracestate(self, tracestate: impl TryInto<Tracestate, Error: Into<Error>>) -> Self {
         Self { tracestate: Some(tracestate.try_into().map_err(Into::into)), ..self }
     }
 
-    /// Sets the record's key, for a table with a column [`EventField::Key`](crate::layout::EventField::Key); the aggregate id
-    /// unless set. Kafka keeps the order of events with the same key: give all events of an aggregate the same one.
+    /// Sets the record's key, for a table with a column [`EventField::Key`](crate::layout::EventField::Key); the
+    /// aggregate id unless set. Kafka keeps the order of events with the same key: give all events of an aggregate the
+    /// same one.
     pub fn key(self, key: impl Into<String>) -> Self {
         Self { key: Some(key.into()), ..self }
     }
@@ -140,8 +142,8 @@ impl EventBuilder {
         Self { causation_id: Some(id.try_into().map_err(Into::into)), ..self }
     }
 
-    /// Says that handling another event has caused this one: its id becomes the causation id, its correlation id, or
-    /// its id where it has none, the correlation id, and its trace continues. What was set before stays.
+    /// Says that handling another event has caused this one: its id becomes the causation id, and its correlation id
+    /// becomes the correlation id, or its id if it has none. Its trace continues. Parts that are already set stay.
     ///
     /// In a consumer's handler it is one line:
     /// ```
@@ -174,8 +176,7 @@ impl EventBuilder {
     }
 
     /// Says that the event belongs to the current span of `tracing`, as `tracing-opentelemetry` knows it: its
-    /// `traceparent` and `tracestate` are that span's. Where there is no span, or no OpenTelemetry layer, nothing
-    /// changes.
+    /// `traceparent` and `tracestate` are that span's. Without a span or an OpenTelemetry layer, nothing changes.
     #[cfg(feature = "tracing-opentelemetry")]
     pub fn in_current_span(self) -> Self {
         match super::current_span::trace_context() {

@@ -8,14 +8,14 @@ use crate::DecodedEvent;
 
 impl DecodedEvent {
     /// Makes a span of `tracing` a child of the trace that the event belongs to, as `tracing-opentelemetry` knows it,
-    /// before the span is entered. Where the event reports no trace, nothing changes.
+    /// before the span is entered. If the event has no trace, nothing changes.
     ///
     /// A consumer's handlers continue with the traces of their events by `on_span(|span, event|
     /// event.continue_trace(span))`.
     pub fn continue_trace(&self, span: &Span) {
         let state = || self.tracestate.as_ref().and_then(|state| state.as_str().parse().ok()).unwrap_or_default();
         if let Some(parent) = self.traceparent.as_ref().and_then(|traceparent| span_context(traceparent, state())) {
-            // Refused where no layer keeps the span, or it has begun: it then is in its own trace.
+            // This fails if no layer records the span, or the span has begun: it is then in a separate trace.
             _ = span.set_parent(Context::new().with_remote_span_context(parent));
         }
     }

@@ -72,8 +72,8 @@ impl Headers {
             .map_err(|e| Error::rule("headers", "", "they cannot be written as JSON").caused_by(e))
     }
 
-    /// Reads what some producer wrote; the limits above bind our own producers only.
-    /// A header that is there already stays.
+    /// Reads headers of any producer; the limits above bind our own producers only. A header that is there already
+    /// stays.
     pub(crate) fn add_json(&mut self, text: &str) -> Result<(), serde_json::Error> {
         let read: BTreeMap<String, String> = serde_json::from_str(text)?;
         if self.0.is_empty() {

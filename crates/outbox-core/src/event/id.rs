@@ -13,8 +13,8 @@ use crate::Error;
 pub struct EventId(Uuid);
 
 impl EventId {
-    /// Creates a new id of this instant. Ids of one process are strictly increasing, unless its clock is set back by more
-    /// than a minute.
+    /// Creates a new id of this instant. Ids of one process are strictly increasing, unless its clock is set back by
+    /// more than a minute.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "two defaults would not be equal")]
     pub fn new() -> Self {
@@ -31,12 +31,12 @@ impl EventId {
 
 static IDS: Mutex<Ids> = Mutex::new(Ids { context: ContextV7::new(), latest: Duration::ZERO });
 
-/// The time by which the clock may go back until ids follow it. Corrections are smaller, and partitions are further
-/// ahead.
+/// The time by which the clock must go back before ids follow it. Clock corrections are smaller, and partitions reach
+/// further ahead.
 const SETBACK: Duration = Duration::from_secs(60);
 
-/// The ids of a process. The context of `uuid` never goes back: after a moment in which the clock was a year ahead, all ids
-/// would be of that time until the process ends, without a partition for them.
+/// The ids of a process. The context of `uuid` never goes back. If the clock was a year ahead for a moment, all later
+/// ids of the process would be of that time, and would have no partition.
 struct Ids {
     context: ContextV7,
     /// The latest time that the context has seen, since 1970.

@@ -25,7 +25,7 @@ pub use self::tracestate::Tracestate;
 
 use crate::{ColumnValue, EventField};
 
-/// An event as a producer hands it to the outbox. It exists only if it keeps every rule that holds in all pipelines.
+/// An event to be enqueued. A value exists only if it satisfies every rule that holds in all pipelines.
 ///
 /// ```
 /// use outbox_core::OutboxEvent;
@@ -112,7 +112,7 @@ impl OutboxEvent {
         self.traceparent.as_ref()
     }
 
-    /// Returns what the systems of the trace have added to it.
+    /// Returns the trace state that the systems of the trace have added.
     #[must_use]
     pub fn tracestate(&self) -> Option<&Tracestate> {
         self.tracestate.as_ref()
@@ -145,7 +145,7 @@ impl OutboxEvent {
             traceparent,
             correlation_id,
             causation_id,
-            // As W3C has it, the state of a trace may be dropped on the way.
+            // W3C allows the state of a trace to be dropped in transit.
             tracestate: _,
             key,
             columns: _,

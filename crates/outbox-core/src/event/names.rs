@@ -94,8 +94,8 @@ name!(
     short_text
 );
 name!(
-    /// The key of an event's record, where it is another than the aggregate id, such as the id of a tenant. Events of
-    /// one key keep their order. 1 to 255 bytes without control characters.
+    /// The key of an event's record, if it differs from the aggregate id, such as the id of a tenant. Events of one key
+    /// keep their order. 1 to 255 bytes without control characters.
     RecordKey,
     "key",
     short_text

@@ -8,7 +8,7 @@ use super::finite::is_finite;
 use super::readable::Readable;
 use crate::Error;
 
-/// The payload of an event, as it is stored: never a parsed tree, so that nothing is rewritten on the way.
+/// The payload of an event, as it is stored: never a parsed tree, so that it is not rewritten.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Payload {

@@ -2,8 +2,8 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// A JSON value that is read as any type would read it, and not kept: unlike
-/// [`IgnoredAny`](serde::de::IgnoredAny), which skips over numbers, escapes and nesting that no type can hold.
+/// A JSON value that is checked and discarded. Unlike [`IgnoredAny`](serde::de::IgnoredAny), it rejects numbers,
+/// escapes and nesting that no type can hold.
 pub(super) struct Readable;
 
 impl<'de> Deserialize<'de> for Readable {

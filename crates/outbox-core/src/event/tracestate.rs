@@ -5,8 +5,8 @@ use crate::Error;
 
 /// A W3C `tracestate` (Trace Context, level 1): up to 32 members `key=value`, which the systems of a trace add.
 ///
-/// It belongs to a [`Traceparent`](crate::event::Traceparent). It may be dropped on the way: a table without a column for it,
-/// and a connector that does not place it, are no errors.
+/// It belongs to a [`Traceparent`](crate::event::Traceparent). It may be dropped in transit: a table without a column
+/// for it, and a connector that does not place it, are no errors.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Tracestate(Box<str>);
 
@@ -31,7 +31,7 @@ impl FromStr for Tracestate {
         let is_member = |member: &str| member.split_once('=').is_some_and(|(key, _)| is_key(key));
         let is_printable = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
 
-        // The value is the systems' own, and stays out of the message.
+        // The value belongs to other systems, so it is not in the message.
         let refuse = |rule| Err(Error::rule("tracestate", &format!("({} bytes)", text.len()), rule));
         if text.is_empty() || text.len() > Self::MAX_BYTES {
             return refuse("it has 1 to 512 bytes");

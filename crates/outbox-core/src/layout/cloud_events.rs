@@ -7,7 +7,7 @@ impl TableLayout {
     /// Creates a table whose records are CloudEvents 1.0 in Kafka's binary mode, as the recommended configuration
     /// places its columns: `ce_id`, `ce_source`, `ce_specversion`, `ce_type`, `ce_subject` (the aggregate id),
     /// `ce_time`, `content-type`, and the extensions `ce_aggregatetype` and `ce_schemaversion`. An attribute is never
-    /// empty there, so that what an event may not have stays in the headers `traceparent`, `tracestate`,
+    /// empty there, so that optional parts of an event stay in the headers `traceparent`, `tracestate`,
     /// `correlation_id`, `causation_id` and `headers`.
     ///
     /// `source` is the URI reference of the producer, such as `/shop/orders`; with it an event's id is unique.

@@ -113,7 +113,7 @@ pub struct Column {
 /// The value that enqueue writes to a column that holds no part of the event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
-    /// Nothing: the column is left out.
+    /// Nothing: the INSERT omits the column.
     Nothing,
     /// The same text in every row.
     Constant(Box<str>),
@@ -147,8 +147,9 @@ impl Column {
         }
     }
 
-    /// Returns a column of the service's own, which events fill by [`EventBuilder::column`](crate::EventBuilder::column): for
-    /// row-level security, for a partition of the topic, or as a [header](Self::header).
+    /// Returns a column of the service's own, which events fill by
+    /// [`EventBuilder::column`](crate::EventBuilder::column): for row-level security, for a partition of the topic, or
+    /// as a [header](Self::header).
     ///
     /// If an event has no value for it, enqueue writes the [fallback](Self::fallback) or NULL, or refuses the event if
     /// the column is NOT NULL.
@@ -178,8 +179,8 @@ impl Column {
         Self { default: ColumnDefault::of(&value), source: Source::Own(Some(value)), ..self }
     }
 
-    /// Returns a text column for one of the event's headers, which becomes a header of the record by itself. The others stay in
-    /// the JSON object of [`EventField::Headers`]. Empty text stands for an event without the header.
+    /// Returns a text column for one of the event's headers, which becomes a header of the record by itself. The others
+    /// stay in the JSON object of [`EventField::Headers`]. Empty text stands for an event without the header.
     ///
     /// ```
     /// use outbox_core::layout::Column;
@@ -217,8 +218,7 @@ impl Column {
 
     /// Gives the column's DEFAULT, as the catalogue reports it (`pg_get_expr(adbin, adrelid)` of `pg_attrdef`).
     ///
-    /// It is part of the records: Debezium puts it into the column's schema, and where a row has NULL it writes the
-    /// default instead.
+    /// It is part of the records: Debezium puts it into the column's schema, and writes the default if a row has NULL.
     #[must_use]
     pub fn default_expression(mut self, expression: &str) -> Self {
         self.default = ColumnDefault::parse(self.ty, expression);
@@ -249,7 +249,7 @@ impl Column {
         self.field
     }
 
-    /// Returns what it holds in every row, if that is known.
+    /// Returns the constant value of the column, if it has one.
     #[must_use]
     pub fn constant_text(&self) -> Option<&str> {
         match &self.source {
@@ -292,7 +292,7 @@ impl Column {
         self.header.as_deref()
     }
 
-    /// Returns what Debezium takes for the column's default, where it takes any.
+    /// Returns the value that Debezium uses as the column's default; `None` if it uses none.
     pub(crate) fn default(&self) -> Option<&ColumnValue> {
         self.default.as_ref().map(ColumnDefault::value)
     }

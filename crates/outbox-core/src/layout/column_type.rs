@@ -4,7 +4,7 @@
 pub enum ColumnType {
     /// `uuid`
     Uuid,
-    /// `text`, and what makes the same records: `char(n)`, `citext`, `inet`, `cidr`, `macaddr`, ranges
+    /// `text`, and types that lead to the same records: `char(n)`, `citext`, `inet`, `cidr`, `macaddr`, ranges
     Text,
     /// `varchar(n)`; n is in characters
     Varchar(u32),

@@ -99,7 +99,7 @@ fn at_scale(number: &str, scale: u16) -> Option<String> {
     Some(format!("{number}{point}{}", "0".repeat(missing)))
 }
 
-/// Returns the first quoted text, or the whole expression where nothing is quoted.
+/// Returns the first quoted text, or the whole expression if it has no quotes.
 fn literal(expression: &str) -> Option<String> {
     let Some((_, quoted)) = expression.split_once('\'') else {
         return (!expression.starts_with("NULL::")).then(|| expression.to_owned());

@@ -18,7 +18,7 @@ pub(crate) fn pairs(text: &str) -> Option<Vec<(String, Option<String>)>> {
     Some(pairs)
 }
 
-/// Reads a quoted text, and returns what follows it.
+/// Reads a quoted text, and returns the rest after it.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut content = String::new();
     let mut chars = text.strip_prefix('"')?.chars();

@@ -12,7 +12,8 @@ use crate::{ConnectorConfig, Error, MessageContent};
 const READ: (&str, &str) = ("logical decoding", "message");
 
 impl TableLayout {
-    /// Returns an outbox without a table ([`RowLife::Message`]) with the parts of the [`recommended`](Self::recommended) table.
+    /// Returns an outbox without a table ([`RowLife::Message`]) with the parts of the
+    /// [`recommended`](Self::recommended) table.
     ///
     /// Its messages have the prefix `outbox.outbox_message`; [`named`](Self::named) changes it.
     #[must_use]
@@ -40,8 +41,8 @@ impl TableLayout {
         }
     }
 
-    /// Creates the layout of a message that others emit: those of its members that the EventRouter's options name. Types and
-    /// absent members are those of this message, as `DecodeLogicalDecodingMessageContent` infers them.
+    /// Creates the layout of a message that others emit: those of its members that the EventRouter's options name.
+    /// Types and absent members are those of this message, as `DecodeLogicalDecodingMessageContent` infers them.
     ///
     /// # Errors
     /// As [`from_router`](Self::from_router).
@@ -60,7 +61,7 @@ impl TableLayout {
 
     /// Returns the content of a row's message.
     pub(crate) fn content(&self, row: &Row) -> String {
-        // Quotes, colons and commas; texts have more of what is escaped than identifiers.
+        // Room for quotes, colons and commas; texts have more escapes than identifiers.
         let size = |value: &ColumnValue| match value {
             ColumnValue::Text(text) => text.len() + text.len() / 8,
             _ => 40,
@@ -81,7 +82,7 @@ impl TableLayout {
 
 fn push_value(content: &mut String, ty: ColumnType, value: &ColumnValue) {
     match value {
-        // Nested, instead of a text. Outside of its texts, JSON is ASCII.
+        // The payload is nested instead of a text. JSON is ASCII except in its strings.
         ColumnValue::Text(json) if ty.is_json() => push_escaped(content, json, |byte| !byte.is_ascii()),
         // JSON has neither the plus sign nor the leading zeros that a `bigint` may be given with.
         ColumnValue::Text(number) if ty == ColumnType::Bigint => match number.parse::<i64>() {
@@ -97,8 +98,8 @@ fn push_value(content: &mut String, ty: ColumnType, value: &ColumnValue) {
     }
 }
 
-/// Writes a JSON string in ASCII: Debezium reads the content in the default charset of Kafka Connect's JVM, which is ASCII on
-/// Java 17 without a locale.
+/// Writes a JSON string in ASCII: Debezium reads the content in the default charset of Kafka Connect's JVM, which is
+/// ASCII on Java 17 without a locale.
 fn push_string(content: &mut String, text: &str) {
     content.push('"');
     push_escaped(content, text, |byte| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\'));

@@ -31,17 +31,17 @@ use crate::Error;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RowLife {
-    /// It stays, as a log of what was said, until retention removes it.
+    /// It stays until retention removes it.
     #[default]
     Keep,
     /// As [`Keep`](Self::Keep), in a table partitioned by the time in the id: retention detaches whole partitions, and
     /// nothing is deleted row by row.
     Partitioned,
-    /// It is deleted in its own transaction: the event is in the WAL, and the table stays empty. A lost slot is then a
-    /// loss of events, since there is no table to publish them from.
+    /// It is deleted in its own transaction: the event is in the WAL, and the table stays empty. If the slot is lost,
+    /// events are lost, because no table has them.
     DeleteOnInsert,
-    /// As [`DeleteOnInsert`](Self::DeleteOnInsert), with the ids kept in a table of their own, so that an event enqueued again is
-    /// known.
+    /// As [`DeleteOnInsert`](Self::DeleteOnInsert), with the ids kept in a separate table, so that an event that is
+    /// enqueued again is recognised.
     DeleteOnInsertKeepIds,
     /// There is no table: the event is a logical decoding message (`pg_logical_emit_message`) in the WAL, as Debezium's
     /// `DecodeLogicalDecodingMessageContent` reads it. Enqueue needs no privilege, and nothing is stored that has to be
@@ -221,7 +221,7 @@ impl TableLayout {
     #[must_use]
     pub fn with_row_life(self, row_life: RowLife) -> Self {
         let columns = match row_life {
-            // Members stay as they are: a payload may be nested by now.
+            // Members stay as they are: a payload may already be nested.
             RowLife::Message if self.row_life.has_table() => {
                 self.columns.into_iter().map(Column::into_member).collect()
             }

@@ -16,7 +16,7 @@ impl Row {
     /// Creates a row of the layout's columns, in their order.
     ///
     /// # Errors
-    /// A value is missing or too many, is not of its column's type, or is NULL where that is not allowed.
+    /// A value is missing or too many, is not of its column's type, or is NULL although the column is NOT NULL.
     pub fn new(layout: &TableLayout, values: Vec<ColumnValue>) -> Result<Self, Error> {
         if values.len() != layout.columns.len() {
             let reason = format!("a row has {} columns, not {}", layout.columns.len(), values.len());
@@ -30,7 +30,7 @@ impl Row {
         Ok(Self { values })
     }
 
-    /// Creates a row of one text, which is what a driver sends for an event without a table.
+    /// Creates a row of one text, which a driver sends for an event without a table.
     pub(crate) fn of_content(content: String) -> Self {
         Self { values: vec![ColumnValue::Text(content)] }
     }
@@ -51,7 +51,7 @@ impl Row {
         }
     }
 
-    /// Returns what enqueue stores for an event. Columns that enqueue leaves out are NULL here.
+    /// Returns the row that enqueue stores for an event. Columns that enqueue omits are NULL here.
     pub(crate) fn of_event(layout: &TableLayout, event: &OutboxEvent) -> Result<Self, Error> {
         let lost = "the table layout has no column for it, so it would be lost";
         for field in event.set_fields() {
@@ -84,7 +84,7 @@ impl TableLayout {
 }
 
 impl Column {
-    /// Checks that enqueue can write what a column is filled with.
+    /// Checks that enqueue can write the content of a column.
     ///
     /// # Errors
     /// The reason why it cannot.
@@ -140,7 +140,7 @@ impl Column {
             return Ok(ColumnValue::Null);
         }
 
-        // A value of a service's own stays out of messages.
+        // Error messages do not contain the value of a service's own column.
         let refuse = |rule: String| Err(Error::rule(self.name.as_str(), "(own column)", rule));
         let value = event.own_column(self.name.as_str()).or(self.fallback_value()).unwrap_or(&ColumnValue::Null);
         match value {
@@ -170,6 +170,7 @@ impl Column {
         Ok(ColumnValue::Text(json))
     }
 
+    /// Returns the value that the column stores for a part of the event.
     fn value_of(&self, field: EventField, layout: &TableLayout, event: &OutboxEvent) -> Result<ColumnValue, Error> {
         if !field.is_written_to(self.ty) {
             let rule = format!("its column is of type {}, which this library reads only", self.ty.sql());
@@ -183,7 +184,7 @@ impl Column {
                 let id = event.aggregate_id().as_str();
                 let uuid = Uuid::parse_str(id)
                     .map_err(|e| Error::rule("aggregate_id", id, "its column is of type uuid").caused_by(e))?;
-                // The consumer must get what the producer gave, and PostgreSQL has one spelling only.
+                // The consumer must get the value of the producer, and PostgreSQL has only one spelling for it.
                 if uuid.to_string() != id {
                     return Err(Error::rule(
                         "aggregate_id",
@@ -257,7 +258,7 @@ impl Column {
             ColumnType::Varchar(n) if !within(text, n) => {
                 let field = self.field.map_or(self.name.as_str(), |field| field.name());
                 let rule = format!("its column is of type varchar({n})");
-                // Payloads and values of headers do not belong in messages.
+                // Error messages contain no payloads and no values of headers.
                 match self.field {
                     Some(EventField::Payload | EventField::Headers) => {
                         Err(Error::rule(field, &format!("({} bytes)", text.len()), rule))

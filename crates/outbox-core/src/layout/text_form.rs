@@ -57,7 +57,8 @@ pub(crate) fn epoch_day(text: &str) -> Option<i64> {
     // The year before 1 is 1 BC.
     let year = if is_bc { 1 - year } else { year };
 
-    // Years begin in March here, so that a leap day is a year's last: the months before have 153 days for each five.
+    // Years begin in March here, so that a leap day is the last day of a year: each five of the months before it have
+    // 153 days.
     let year = if month <= 2 { year - 1 } else { year };
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
@@ -157,7 +158,7 @@ pub(crate) fn array_elements(text: &str) -> Option<Vec<Option<String>>> {
             match (rest.next(), is_quoted) {
                 (Some('\\'), _) => element.push(rest.next()?),
                 (Some('"'), true) => break,
-                // An array within.
+                // A nested array.
                 (Some('{' | '}' | '"'), false) | (None, true) => return None,
                 (Some(c), _) => element.push(c),
                 (None, false) => break,

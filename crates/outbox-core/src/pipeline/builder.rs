@@ -33,7 +33,7 @@ pub struct PipelineBuilder {
     options: Vec<(String, String)>,
 }
 
-/// Stands for the aggregate type in a template of topics.
+/// The placeholder of the aggregate type in a template of topics.
 const AGGREGATE_TYPE: &str = "{aggregate_type}";
 
 const REPLACEMENT: &str = "transforms.outbox.route.topic.replacement";
@@ -106,7 +106,7 @@ impl PipelineBuilder {
         self
     }
 
-    /// Writes the configuration and brings it together with the table.
+    /// Builds the pipeline of the configuration and the table.
     ///
     /// # Errors
     /// A name breaks its rule, or as [`Pipeline::new`].
@@ -143,7 +143,7 @@ impl fmt::Debug for PipelineBuilder {
 }
 
 impl Pipeline {
-    /// Starts a pipeline of the recommended configuration, to change names and settings by.
+    /// Creates a builder with the recommended configuration.
     pub fn builder() -> PipelineBuilder {
         PipelineBuilder::new()
     }

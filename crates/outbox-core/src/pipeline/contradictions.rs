@@ -273,6 +273,7 @@ pub(super) fn in_forms(
         let reason = "with time.precision.mode=connect the form of such a payload is not modelled";
         return Err(Error::config(router.key_of("table.field.event.payload"), &*router.payload, reason));
     }
+
     let is_number =
         |mode| !matches!(mode, TimePrecision::Connect | TimePrecision::IsoString | TimePrecision::Structured);
     if router.timestamp.is_some() && !is_number(forms.time) {
@@ -295,6 +296,7 @@ pub(super) fn in_forms(
         );
         return Err(Error::config("time.precision.mode", "structured", reason));
     }
+
     in_json(router, (key, value), forms, layout)
 }
 
@@ -334,6 +336,7 @@ fn in_json(
         }
         _ => (None, ""),
     };
+
     unknown.map_or(Ok(()), |(option, name)| refuse(option, name, reason))
 }
 
@@ -373,7 +376,8 @@ pub(super) fn publication(config: &ConnectorConfig) -> Result<Identifier, Error>
 /// The producer's option that limits a record.
 pub(super) const RECORD_LIMIT: &str = "producer.override.max.request.size";
 
-/// Returns the limit of the connector's producer; none if it is the default, or a placeholder, which Connect resolves.
+/// Returns the limit of the connector's producer; `None` if it is the default, or a placeholder, which Connect
+/// resolves.
 pub(super) fn record_limit(config: &ConnectorConfig) -> Result<Option<usize>, Error> {
     match config.trimmed(RECORD_LIMIT).filter(|value| !value.contains("${")) {
         None => Ok(None),

@@ -1,6 +1,6 @@
 use crate::Error;
 
-/// The contradictions found in a configuration so far: all of them are reported at once.
+/// The contradictions found in a configuration, which are reported together.
 #[derive(Debug, Default)]
 pub(crate) struct Found(Vec<Error>);
 

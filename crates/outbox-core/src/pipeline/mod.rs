@@ -26,12 +26,12 @@ pub use self::loss::Loss;
 pub(crate) use self::placed_headers::{HeaderOrder, Target};
 pub(crate) use self::plan::Plan;
 
-/// The topics that brokers create for themselves. Kafka rejects records of others in them, or would read those as its own.
+/// The topics that brokers create for internal use. Kafka rejects records of clients in them, or would read them as its
+/// own.
 const INTERNAL_TOPICS: [&str; 4] =
     ["__consumer_offsets", "__transaction_state", "__cluster_metadata", "__share_group_state"];
 
-/// The one truth of an outbox pipeline: a connector's configuration and the table that it reads, free of
-/// contradictions.
+/// The model of an outbox pipeline: a connector's configuration and the table that it reads, free of contradictions.
 ///
 /// DDL, topics, encoding and decoding are all made from it, so that they cannot drift apart. Clones are cheap.
 ///
@@ -77,7 +77,7 @@ impl Pipeline {
     /// sets another limit: 1 MiB, as Kafka's producers and brokers have it.
     pub const DEFAULT_RECORD_LIMIT: usize = 1_048_576;
 
-    /// Brings configuration and table together.
+    /// Creates the pipeline of a configuration and a table.
     ///
     /// # Errors
     /// They contradict each other, Debezium rejects a value, or the configuration would lose events, payloads or order.
@@ -279,8 +279,8 @@ impl Pipeline {
         }
     }
 
-    /// Returns the id of a row's event, as [`event_identity`](crate::record::event_identity) of its header `id` without a
-    /// topic; none if it is NULL.
+    /// Returns the id of a row's event, as [`event_identity`](crate::record::event_identity) of its header `id` without
+    /// a topic; `None` if it is NULL.
     #[must_use]
     pub fn event_id(&self, row: &Row) -> Option<Uuid> {
         let ty = self.0.layout.columns().get(self.0.plan.id)?.ty();
@@ -345,7 +345,7 @@ impl Pipeline {
         &self.0.plan
     }
 
-    /// Returns a column's value as Connect's `Struct.get` gives it: the schema's default in the place of NULL.
+    /// Returns a column's value as Connect's `Struct.get` gives it: the schema's default in place of NULL.
     pub(crate) fn emitted<'a>(&'a self, row: &'a crate::Row, index: usize) -> &'a crate::ColumnValue {
         match row.get(index) {
             crate::ColumnValue::Null => self.0.layout.columns().get(index).and_then(crate::Column::default),
@@ -404,7 +404,7 @@ impl Inner {
     }
 }
 
-/// Returns what the value is before it is converted.
+/// Returns the form of the value before it is converted.
 fn value_before(config: &ConnectorConfig, router: Option<&RouterConfig>, layout: &TableLayout) -> ValueKind {
     let has_bytes = ValueForms::of(config).is_ok_and(|forms| forms.binary == BinaryForm::Bytes);
     let is_bytea =
@@ -413,7 +413,7 @@ fn value_before(config: &ConnectorConfig, router: Option<&RouterConfig>, layout:
     if is_bytea && is_payload { ValueKind::Bytes } else { ValueKind::Other }
 }
 
-/// Returns what the key is before it is converted.
+/// Returns the form of the key before it is converted.
 fn key_before(config: &ConnectorConfig, router: Option<&RouterConfig>, layout: &TableLayout) -> ValueKind {
     let has_bytes = ValueForms::of(config).is_ok_and(|forms| forms.binary == BinaryForm::Bytes);
     let column = router.and_then(|router| layout.column(&router.key));

@@ -27,7 +27,7 @@ pub(crate) struct PlacedHeaders {
     targets: Vec<Target>,
     /// Positions of the first of each name, by name.
     by_name: Vec<usize>,
-    /// For each position what comes behind its name in `by_name`.
+    /// For each position, the index after its name in `by_name`.
     behind: Vec<usize>,
 }
 
@@ -73,8 +73,8 @@ pub(crate) enum HeaderOrder {
     Sorted,
 }
 
-/// Walks along with a record's headers. They come in the order of their placement, as they were written, or of their
-/// names, where a client has sorted them; anything else is searched for.
+/// A cursor over a record's headers. It expects them in the order of their placement, as they were written, or of their
+/// names, if a client has sorted them. In any other order it searches.
 pub(crate) struct Lookup<'a> {
     headers: &'a PlacedHeaders,
     placed: usize,
@@ -84,7 +84,7 @@ pub(crate) struct Lookup<'a> {
 }
 
 impl<'a> Lookup<'a> {
-    /// Returns the column of a header, unless it was met before.
+    /// Returns the column of a header; `None` if the header has occurred before.
     #[inline]
     pub(crate) fn first(&mut self, name: &[u8]) -> Option<&'a Target> {
         let headers = self.headers;
@@ -123,7 +123,7 @@ impl<'a> Lookup<'a> {
     }
 }
 
-/// Small numbers, without memory of their own as long as they are below 64.
+/// A set of small numbers. It allocates only for numbers from 64 on.
 #[derive(Default)]
 struct SeenIndexes {
     low: u64,
@@ -131,7 +131,7 @@ struct SeenIndexes {
 }
 
 impl SeenIndexes {
-    /// Records the number, and returns `false` if it was there already.
+    /// Adds the number, and returns `false` if the set contains it already.
     #[inline]
     fn enter(&mut self, number: usize) -> bool {
         if number >= 64 {

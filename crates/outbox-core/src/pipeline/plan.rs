@@ -18,6 +18,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Creates the plan of a router over a layout, and collects contradictions. Returns `None` if a column is missing
+    /// or cannot be used.
     pub(super) fn new(router: &RouterConfig, layout: &TableLayout, losses: &[Loss], found: &mut Found) -> Option<Self> {
         let columns = Columns {
             router,
@@ -53,6 +55,7 @@ impl Plan {
         is_complete.then_some(plan)
     }
 
+    /// Adds a column that the configuration places in a header, the envelope or the partition.
     fn place(&mut self, columns: &Columns<'_>, placed: &Placed) -> Result<(), Error> {
         let option = "table.fields.additional.placement";
         let Some(index) = columns.layout.position(&placed.column) else {
@@ -140,6 +143,7 @@ impl<'a> Columns<'a> {
         Ok(key)
     }
 
+    /// Returns the position of the column by which events are routed.
     fn route_by(&self) -> Result<usize, Error> {
         let (option, name) = ("route.by.field", &self.router.route_by);
         let (route_by, column) = self.named(option, name)?;

@@ -9,8 +9,7 @@ use crate::{ColumnType, ColumnValue, Error, EventField, RecordRef, Row};
 /// (`AbstractRecords.estimateSizeInBytesUpperBound`).
 const BATCH_AND_RECORD: usize = 61 + 21;
 
-/// The headers that are added on the way: the relay's position, Debezium's `__debezium.context.*`, the mark of a
-/// replay.
+/// The headers that are added later: the relay's position, Debezium's `__debezium.context.*`, and the name of a replay.
 const ADDED_HEADERS: usize = 1_024;
 
 /// The longest number of a `jsonb` column by its shortest text: `1e999`.
@@ -39,7 +38,7 @@ impl Pipeline {
         let stored = self.as_stored(row)?;
         let record = match self.encode_ref(&stored) {
             Ok(record) => record,
-            // There is no record whose size matters.
+            // No record is written, so its size does not matter.
             Err(error) if error.is_filtered() => return Ok(()),
             Err(error) if error.is_unencodable() => {
                 let size = bytes(row.get(self.plan().payload));
@@ -91,7 +90,7 @@ impl Pipeline {
         };
         let part = |index: usize, growth: usize| self.length_bound(row, index).saturating_mul(growth);
 
-        // Of schemas, the name of the envelope's holds the name of the topic.
+        // The schema name of an envelope contains the name of the topic.
         let mut total = BATCH_AND_RECORD + ADDED_HEADERS + 2 * SCHEMA * JSON_GROWTH;
         let mut add = |bytes: usize| total = total.saturating_add(bytes);
         add(part(plan.key, key_growth));

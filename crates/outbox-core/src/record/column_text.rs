@@ -39,8 +39,8 @@ pub(super) fn text_bytes(value: &ColumnValue, ty: ColumnType, forms: ValueForms)
     })
 }
 
-/// Writes a value that the row keeps as text. A row's values are of their types, so that what cannot be read here is
-/// not there.
+/// Writes a value that the row keeps as text. A row holds only values of its columns' types, so every text can be
+/// parsed here.
 fn kept_as_text(text: &str, ty: ColumnType, forms: ValueForms) -> Cow<'_, str> {
     let temporal = || Temporal::of(ty, forms.time);
     let written = match ty {
@@ -71,7 +71,7 @@ fn kept_as_text(text: &str, ty: ColumnType, forms: ValueForms) -> Cow<'_, str> {
 
 fn binary(bytes: &[u8], form: BinaryForm) -> String {
     match form {
-        // Connect writes bytes in headers so.
+        // This is the form in which Connect writes bytes in headers.
         BinaryForm::Bytes | BinaryForm::Base64 => BASE64_STANDARD.encode(bytes),
         BinaryForm::Base64UrlSafe => BASE64_URL_SAFE.encode(bytes),
         BinaryForm::Hex => bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
@@ -81,7 +81,7 @@ fn binary(bytes: &[u8], form: BinaryForm) -> String {
     }
 }
 
-/// Reads what [`binary`] writes.
+/// Reads the text that [`binary`] returns.
 pub(super) fn from_binary(text: &str, form: BinaryForm) -> Option<Vec<u8>> {
     match form {
         BinaryForm::Bytes | BinaryForm::Base64 => BASE64_STANDARD.decode(text).ok(),

@@ -16,12 +16,12 @@ use crate::pipeline::Target;
 use crate::{Column, ColumnType, Error, EventField, Pipeline};
 
 impl Pipeline {
-    /// Reads a record of this pipeline. What form it has is reported by the pipeline, never guessed from its bytes.
+    /// Reads a record of this pipeline. The pipeline determines the record's form; it is never guessed from the bytes.
     ///
     /// A record with an `id` header is an event, also one without a value (`route.tombstone.on.empty.payload`).
     ///
     /// # Errors
-    /// [`Error::is_undecodable`] where the record is not what the pipeline writes; the error names the part.
+    /// [`Error::is_undecodable`] if the pipeline does not write such a record; the error names the part.
     pub fn decode(&self, record: Record) -> Result<Decoded, Error> {
         Ok(match self.decode_parts(record.parts())? {
             Decoded::Event(event) => Decoded::Event(event),
@@ -29,8 +29,8 @@ impl Pipeline {
         })
     }
 
-    /// Decodes as [`decode`](Self::decode) does, for a record that is kept elsewhere, in a client library's own form.
-    /// Of the record only what the event reports is copied.
+    /// Decodes as [`decode`](Self::decode) does, for a record in the form of a client library. Only the parts that the
+    /// event needs are copied.
     ///
     /// # Errors
     /// As [`decode`](Self::decode).
@@ -63,6 +63,7 @@ impl Pipeline {
                 self.read_headers(&mut event, headers, hints)
             }
         };
+
         let Some(id) = id else { return Ok(None) };
         self.read_id(&mut event, parts.topic, id?)?;
         self.read_value(&mut event, parts.value)?;
@@ -86,8 +87,8 @@ impl Pipeline {
         Ok(Some(event))
     }
 
-    /// Takes the first header of each name, unless it is null. The id, which is wherever the names' order has it,
-    /// decides whether the others count at all.
+    /// Reads the first header of each name, unless it is null. The header `id`, which may be at any place, decides
+    /// whether the others count.
     fn read_headers<'a>(
         &self,
         event: &mut DecodedEvent,
@@ -131,6 +132,7 @@ impl Pipeline {
         self.layout().columns().get(index).and_then(|column| column.field())
     }
 
+    /// Classifies a record without the header `id`.
     fn other_than_event(&self, topic: &str, has_value: bool) -> NotAnEvent {
         let is_of = |suffix: &str| topic.strip_prefix(self.topic_prefix()) == Some(suffix);
         if topic == self.config().heartbeat_topic() {
@@ -242,7 +244,7 @@ impl Pipeline {
 }
 
 impl DecodedEvent {
-    /// Takes a header, unless another one has given its part. `last` is the text that the part had in the last record.
+    /// Reads a header, unless another header has set its part. `last` is the text of the part in the last record.
     #[inline]
     fn read_header(
         &mut self,
@@ -290,7 +292,8 @@ impl DecodedEvent {
     }
 }
 
-/// Returns the headers with the texts of their JSON. One that has another form, such as a client's own, stays as it is.
+/// Returns the headers with the texts of their JSON. A header in another form, such as that of a client, stays as it
+/// is.
 fn unwrapped_headers<'a, N: AsRef<[u8]>>(
     headers: impl Iterator<Item = (N, Option<&'a [u8]>)>,
     schemas: Schemas,

@@ -11,12 +11,13 @@ use uuid::Uuid;
 use super::{Record, ShortText, Utf8Bytes};
 use crate::{Error, EventField, Headers, Traceparent, Tracestate};
 
-/// An event as a record carries it. What the pipeline's configuration does not carry is `None`, and so is empty text.
+/// An event as a record carries it. Parts that the pipeline's configuration does not carry are `None`, and so are empty
+/// texts.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecodedEvent {
-    /// The event's id, as [`event_identity`](crate::record::event_identity) has it: producers other than ours may use any
-    /// version of UUID, and ids that are none.
+    /// The event's id, as [`event_identity`](crate::record::event_identity) has it: producers other than ours may use
+    /// any version of UUID, and ids that are none.
     pub id: Uuid,
     /// The id as the record has it, if it is no UUID.
     pub id_text: Option<ShortText>,
@@ -63,7 +64,7 @@ impl DecodedEvent {
         self.set_other(field, text)
     }
 
-    /// Returns where a part is kept that is a short text.
+    /// Returns the field of a part that is a short text.
     #[inline]
     pub(super) fn slot(&mut self, field: EventField) -> Option<&mut Option<ShortText>> {
         Some(match field {
@@ -97,7 +98,7 @@ impl DecodedEvent {
                 let added = self.headers.add_json(text);
                 added.map_err(|e| undecodable("it is not a JSON object of texts").caused_by(e))?;
             }
-            // What is there already stays. The id is the record's own header, the payload its value, and the instant is
+            // A part that is set stays. The id is the record's own header, the payload is its value, and the instant is
             // read with its column's type. A part that `slot` leaves out, and that has no arm here, is lost.
             _ => {}
         }
@@ -156,7 +157,7 @@ impl DecodedPayload {
         }
     }
 
-    /// Returns the payload as text, where it is text.
+    /// Returns the payload as text, if it is text.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -193,7 +194,7 @@ impl fmt::Debug for DecodedPayload {
 pub enum Decoded<R = Record> {
     /// An event.
     Event(Box<DecodedEvent>),
-    /// Something else that a connector or a person has put there, and the record where it was given away.
+    /// Another record, with the reason, and with the record itself if it was passed by value.
     NotAnEvent(NotAnEvent, R),
 }
 

@@ -21,8 +21,8 @@ impl Pipeline {
     /// digits of expanded numbers (Java before 19 writes some with a digit too many).
     ///
     /// # Errors
-    /// [`Error::is_unencodable`] where the connector's task would fail, [`Error::is_invalid_event`] where the topic's
-    /// name is not legal, [`Error::is_filtered`] if a transformation drops the record.
+    /// [`Error::is_unencodable`] if the connector's task would fail, [`Error::is_invalid_event`] if the topic's name is
+    /// not legal, [`Error::is_filtered`] if a transformation drops the record.
     pub fn encode(&self, row: &Row) -> Result<Record, Error> {
         self.encode_ref(row).map(RecordRef::into_owned)
     }
@@ -34,7 +34,8 @@ impl Pipeline {
 
     /// Encodes as [`encode`](Self::encode) does, but a payload that Debezium could not expand is written as it was
     /// stored: instead of the expanded one if the record has no schema, as text if it has one. The record borrows what
-    /// it can from the row. The error next to it says why Debezium makes no such record; there is none if it makes the same.
+    /// it can from the row. The error next to it says why Debezium makes no such record; there is none if it makes the
+    /// same.
     ///
     /// # Errors
     /// As [`encode`](Self::encode), for reasons other than the payload's expansion.

@@ -10,7 +10,7 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x5f3d_7c1e_9a24_4b6b_8d0e_6c2f_71a9_e3b
 /// Returns the UUID that identifies an event by the header `id` of its record: the UUID that the header is, or else, as
 /// for a `bigint`, the UUID of version 5 (RFC 9562) of `TOPIC/ID` in the namespace
 /// `5f3d7c1e-9a24-4b6b-8d0e-6c2f71a9e3b4`. Numbers are unique in their table only, so the topic belongs to them. A
-/// header that a JsonConverter wrote counts as the text in it. Returns none if the header is empty or not UTF-8.
+/// header that a JsonConverter wrote counts as the text in it. Returns `None` if the header is empty or not UTF-8.
 ///
 /// ```
 /// use outbox_core::record::event_identity;

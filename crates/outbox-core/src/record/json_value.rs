@@ -16,6 +16,7 @@ pub(super) enum Unexpandable {
 }
 
 impl Pipeline {
+    /// Returns a record's value as the JsonConverter writes it.
     pub(super) fn json_value(
         &self,
         row: &Row,
@@ -76,6 +77,7 @@ impl Pipeline {
             (_, Some(options)) if ty.is_expandable() => expand::expand(text, name, options, limit),
             _ => return kept(json),
         };
+
         let failed = match outcome {
             Outcome::Expanded { schema, json } => return Ok((Some(schema), json)),
             Outcome::Kept => return kept(json),

@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 use crate::connector::NullMembers;
 use crate::{Column, ColumnType, ColumnValue, ConnectorConfig, Error, Identifier, Nullability, Row, TableLayout};
 
-/// The members of a logical decoding message's JSON object that the EventRouter's options name, in their order. `Debug` shows
-/// no value.
+/// The members of a logical decoding message's JSON object that the EventRouter's options name, in their order. `Debug`
+/// shows no value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MessageContent {
     members: Vec<Member>,
@@ -34,7 +34,7 @@ pub struct MessageReader {
 }
 
 impl MessageReader {
-    /// Returns the reader for a connector's messages; none if no EventRouter sees them.
+    /// Returns the reader for a connector's messages; `None` if no EventRouter sees them.
     ///
     /// # Errors
     /// The transformations cannot be followed.
@@ -73,8 +73,8 @@ impl MessageReader {
         Ok(MessageContent { members: read })
     }
 
-    /// Reads the members in one pass if all that are used are texts, integers, booleans or null. Returns none for any other
-    /// content, also for one with a fault.
+    /// Reads the members in one pass if all that are used are texts, integers, booleans or null. Returns `None` for any
+    /// other content, also for one with a fault.
     fn read_scalars(&self, text: &str) -> Option<Vec<Member>> {
         Scalars(&self.names).deserialize(&mut serde_json::Deserializer::from_str(text)).ok()
     }
@@ -97,8 +97,8 @@ impl MessageReader {
 }
 
 impl MessageContent {
-    /// Returns the members as columns of the types that Debezium infers: text, integer, bigint, double, boolean, and JSON for
-    /// objects and arrays. An absent member has no column.
+    /// Returns the members as columns of the types that Debezium infers: text, integer, bigint, double, boolean, and
+    /// JSON for objects and arrays. An absent member has no column.
     pub fn columns(&self) -> impl Iterator<Item = Column> {
         self.members.iter().filter_map(|member| {
             let nullability = match member.value {
@@ -129,8 +129,8 @@ impl MessageContent {
         Self { members: self.members.iter().map(of).collect() }
     }
 
-    /// Converts the members into a row. The layout must be one of [`TableLayout::from_message`] for a content with the same
-    /// members; an absent member is NULL.
+    /// Converts the members into a row. The layout must be one of [`TableLayout::from_message`] for a content with the
+    /// same members; an absent member is NULL.
     ///
     /// # Errors
     /// A value is not of its column's type.
@@ -169,7 +169,7 @@ impl Member {
             },
             Some(b'{' | b'[') => of(ColumnType::Json, text(json)),
             Some(b't' | b'f') => of(ColumnType::Boolean, ColumnValue::Boolean(json == "true")),
-            // The type matters to nobody: Debezium gives it bytes.
+            // The type has no effect: Debezium writes bytes.
             Some(b'n') => of(ColumnType::Text, ColumnValue::Null),
             _ if json.contains(['.', 'e', 'E']) => of(ColumnType::Double, text(json)),
             _ => match json.parse::<i64>() {
@@ -183,7 +183,7 @@ impl Member {
     }
 }
 
-/// Adds a member. The last one of a name counts, in the place of the first.
+/// Adds a member. The last one of a name counts, in place of the first.
 fn put(members: &mut Vec<Member>, member: Member) {
     match members.iter_mut().find(|known| is_same(&known.name, &member.name)) {
         Some(known) => *known = member,
@@ -191,13 +191,13 @@ fn put(members: &mut Vec<Member>, member: Member) {
     }
 }
 
-/// Returns whether two names are the same. Mostly they are one of the same reader.
+/// Returns whether two names are the same. In most cases, both come from the same reader.
 fn is_same(one: &Arc<str>, other: &Arc<str>) -> bool {
     Arc::ptr_eq(one, other) || one == other
 }
 
-/// Reads those members of an object that have one of these names. Fails if one of them is no scalar that serde_json reports
-/// as it is written.
+/// Reads those members of an object that have one of these names. Fails if one of them is no scalar that serde_json
+/// reports as it is written.
 struct Scalars<'a>(&'a [(Arc<str>, ColumnType)]);
 
 impl<'de> DeserializeSeed<'de> for Scalars<'_> {

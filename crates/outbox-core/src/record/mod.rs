@@ -44,15 +44,15 @@ pub use self::utf8_bytes::Utf8Bytes;
 pub struct Record<B = Bytes, N = String> {
     /// The topic.
     pub topic: String,
-    /// The partition, where the pipeline or the broker says it; the partitioner's choice otherwise.
+    /// The partition; `None` if the partitioner chooses it.
     pub partition: Option<i32>,
-    /// The key; null where there is none.
+    /// The key; `None` if it is null.
     pub key: Option<B>,
-    /// The value; null where there is none.
+    /// The value; `None` if it is null.
     pub value: Option<B>,
     /// The headers in their order. Kafka allows a name twice, and a null value.
     pub headers: Vec<(N, Option<B>)>,
-    /// Milliseconds since 1970; the producer's clock where there is none.
+    /// The timestamp, in milliseconds since 1970; `None` for the time of the producer's clock.
     pub timestamp: Option<i64>,
 }
 
@@ -95,7 +95,7 @@ impl RecordRef<'_> {
         Self { topic, partition: None, key: None, value: None, headers: Vec::new(), timestamp: None }
     }
 
-    /// Returns the same record, with all that was borrowed.
+    /// Returns the same record, which owns its data.
     #[must_use]
     pub fn into_owned(self) -> Record {
         let owned = |field: Option<Cow<'_, [u8]>>| field.map(|bytes| Bytes::from(bytes.into_owned()));

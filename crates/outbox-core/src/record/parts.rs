@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::{DecodeHints, Record};
 
-/// A record that somebody else keeps, such as a client library: what [`Pipeline::decode_parts`] reads an event from.
-/// `Debug` shows the topic and sizes only.
+/// The parts of a record that another component owns, such as a client library. [`Pipeline::decode_parts`] reads an
+/// event from them. `Debug` shows the topic and sizes only.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -28,9 +28,9 @@ use super::{DecodeHints, Record};
 pub struct RecordParts<'a, H> {
     /// The topic.
     pub topic: &'a str,
-    /// The key; null where there is none.
+    /// The key; `None` if it is null.
     pub key: Option<&'a [u8]>,
-    /// The value; null where there is none. A payload shares its memory.
+    /// The value; `None` if it is null. A payload shares its memory.
     pub value: Option<Bytes>,
     /// An iterator over the headers' names, as text or as bytes, and values, in any order; of two with one name the
     /// first counts.
@@ -61,7 +61,7 @@ impl<H> fmt::Debug for RecordParts<'_, H> {
 }
 
 impl Record {
-    /// Returns the same record, lent.
+    /// Returns the same record, borrowed.
     pub(super) fn parts(&self) -> RecordParts<'_, impl Iterator<Item = (&str, Option<&[u8]>)>> {
         RecordParts {
             topic: &self.topic,

@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use smol_str::SmolStr;
 
-/// A text of a decoded event that is short as a rule: a type, an id. Up to 23 bytes are kept without memory of their
+/// A usually short text of a decoded event, such as a type or an id. Up to 23 bytes are kept without memory of their
 /// own, and clones of longer ones share it. Otherwise it is used as a `&str`.
 ///
 /// ```

@@ -13,7 +13,7 @@ use crate::{ColumnType, ColumnValue, Error, Pipeline, Row};
 /// Returns a column's value by Java's `toString`.
 pub(super) fn java_text(value: &ColumnValue, ty: ColumnType, forms: ValueForms) -> Option<Cow<'_, str>> {
     match value {
-        // The bytes themselves are lost.
+        // Java's `toString` of bytes does not contain them.
         ColumnValue::Bytes(bytes) if forms.binary == BinaryForm::Bytes => {
             let length = bytes.len();
             Some(format!("java.nio.HeapByteBuffer[pos=0 lim={length} cap={length}]").into())
@@ -73,7 +73,7 @@ impl Pipeline {
         match expand::expand_as_text(text, &self.router().payload, options, self.largest_expansion()) {
             Outcome::Expanded { json: text, .. } => Ok(Some(text.into())),
             Outcome::Kept => stored,
-            // Without an envelope nothing looks at the schema, which does not describe the text.
+            // Without an envelope, the schema is not used, which does not describe the text.
             Outcome::KeptWithoutSchema | Outcome::Fatal(_) if !self.router().has_envelope() => stored,
             Outcome::KeptWithoutSchema | Outcome::Fatal(_) if unexpandable == Unexpandable::Verbatim => stored,
             Outcome::Fatal(reason) => Err(Error::encode(&*self.router().payload, reason)),

@@ -114,8 +114,8 @@ fn iso(moment: Moment, micros: i64) -> String {
     }
 }
 
-/// Writes an instant as Connect's `Values` writes a `java.util.Date`, of which it does not know the type: what lies
-/// before the second day is a time, and a midnight is a date.
+/// Writes an instant as Connect's `Values` writes a `java.util.Date`, of which it does not know the type: an instant
+/// before 1970-01-02 is written as a time, and midnight as a date.
 fn connect(micros: i64) -> String {
     let (date, time) = (date(micros), clock(micros));
     let millis = micros.rem_euclid(1_000_000) / 1_000;

@@ -3,8 +3,8 @@ use std::ops::Deref;
 
 use bytestring::ByteString;
 
-/// A text in memory that it shares with others: the payload of an event is a part of the answer that the record came
-/// in. Otherwise it is used as a `&str`. `Debug` shows its size only.
+/// A text in shared memory: the payload of an event is a slice of the fetch response of its record. Otherwise it is
+/// used as a `&str`. `Debug` shows its size only.
 ///
 /// ```
 /// use outbox_core::record::Utf8Bytes;

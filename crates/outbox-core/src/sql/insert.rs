@@ -2,9 +2,9 @@ use crate::{ColumnType, ColumnValue, EventField, OutboxEvent, Row, RowLife, Tabl
 
 /// The INSERTs of an outbox table, as text, for the crates that send them by a driver.
 ///
-/// Each takes the values of [`columns`](Self::columns) in their order: the first form a value for each column, the second
-/// an array for each. Without a table ([`RowLife::Message`]) they are queries that emit messages, each of one text, and return
-/// a row for each.
+/// Each takes the values of [`columns`](Self::columns) in their order: the first form a value for each column, the
+/// second an array for each. Without a table ([`RowLife::Message`]) they are queries that emit messages, each of one
+/// text, and return a row for each.
 #[derive(Clone, Debug)]
 pub struct InsertSql {
     /// The layout of the messages, if there is no table.
@@ -104,8 +104,8 @@ impl InsertSql {
         &self.many_if_new
     }
 
-    /// Returns the query whether the table knows an event by its id: by a unique index, which `ON CONFLICT` needs, or
-    /// by the table of kept ids. It reads the catalogs only, and needs no privilege.
+    /// Returns the query whether the table recognises an event by its id: by a unique index, which `ON CONFLICT` needs,
+    /// or by the table of kept ids. It reads the catalogs only, and needs no privilege.
     #[must_use]
     pub fn has_unique_id(&self) -> &str {
         &self.has_unique_id

@@ -59,7 +59,7 @@ impl<E: StdError + Send + Sync + 'static> StoreFailure<E> {
             "53100" => Self::DiskFull,
             "25P02" => Self::TransactionAborted,
             "23505" => Self::IdTaken,
-            // PostgreSQL says so of a CHECK as well, which then has a name.
+            // PostgreSQL reports a CHECK with the same SQLSTATE, and then names the constraint.
             "23514" if constraint.is_none() => Self::NoPartition,
             _ => Self::Other,
         };
@@ -78,7 +78,8 @@ impl StoreFault {
     #[must_use]
     pub fn from_sqlstate(sqlstate: &str) -> Self {
         match SqlStateClass::from_sqlstate(sqlstate) {
-            // idle_in_transaction_session_timeout and transaction_timeout: the transaction was too slow this time.
+            // idle_in_transaction_session_timeout and transaction_timeout: the transaction took too long, and may be
+            // faster in another attempt.
             _ if matches!(sqlstate, "25P03" | "25P04") => Self::Transient,
             SqlStateClass::Aborted => Self::TransactionAborted,
             class if class.is_transient() => Self::Transient,

@@ -233,19 +233,20 @@ impl<D: Driver> Builder<D> {
         self
     }
 
-    /// Sets what is done with an event that has no handler; [`RecordPolicy::Skip`] by default, because most consumers
-    /// handle a part of a topic's events.
+    /// Sets the policy for an event without a handler; [`RecordPolicy::Skip`] by default, because most consumers handle
+    /// a part of a topic's events.
     ///
-    /// An event is only skipped if no consumer of the group has a handler for it. Otherwise it is [parked](RecordPolicy::Park),
-    /// so that a rolling update that adds a handler loses nothing. Consumers that have ended within the last hour count
-    /// too. A skipped event is counted by `outbox_consumer_ignored_total`, and the log names each type once.
+    /// An event is only skipped if no consumer of the group has a handler for it. Otherwise it is
+    /// [parked](RecordPolicy::Park), so that a rolling update that adds a handler loses nothing. Consumers that have
+    /// ended within the last hour count too. A skipped event is counted by `outbox_consumer_ignored_total`, and the log
+    /// names each type once.
     pub fn on_unknown_event(mut self, then: RecordPolicy) -> Self {
         self.options.on_unknown_event = then;
         self
     }
 
-    /// Sets what is done with an event whose schema version is newer than its handler's; [`RecordPolicy::Park`] by default,
-    /// so that it waits for the newer version of the program. With [`RecordPolicy::Skip`] it is counted by
+    /// Sets the policy for an event whose schema version is newer than its handler's; [`RecordPolicy::Park`] by
+    /// default, so that it waits for the newer version of the program. With [`RecordPolicy::Skip`] it is counted by
     /// `outbox_consumer_ignored_total`, and the log names each version once at level `WARN`.
     pub fn on_newer_version(mut self, then: RecordPolicy) -> Self {
         self.options.on_newer_version = then;
@@ -258,7 +259,7 @@ impl<D: Driver> Builder<D> {
         self
     }
 
-    /// Sets what is done where the topic does not hold the group's position any more: the partition stops, unless set.
+    /// Sets the policy if the topic does not hold the group's position any more: the partition stops, unless set.
     pub fn on_offset_out_of_range(mut self, then: OnOffsetOutOfRange) -> Self {
         self.options.on_offset_out_of_range = then;
         self
@@ -269,7 +270,8 @@ impl<D: Driver> Builder<D> {
     ///
     /// At a stricter level transactions fail because of others that run at the same time. A handler is then called
     /// again, up to 20 times within some seconds, before this counts as a failure of its event. The fewer
-    /// [workers](Self::partition_concurrency) and the smaller the [batches](Self::max_batch_size), the fewer conflicts there are.
+    /// [workers](Self::partition_concurrency) and the smaller the [batches](Self::max_batch_size), the fewer conflicts
+    /// there are.
     pub fn isolation(mut self, level: Isolation) -> Self {
         self.options.isolation = level;
         self
@@ -297,8 +299,8 @@ impl<D: Driver> Builder<D> {
 
     /// Sets how many bytes of records this process holds that were fetched and are not handled yet, for all partitions;
     /// 256 MiB by default. A partition that gets nothing of it for a second, because paused topics hold it, reads one
-    /// fetch at a time. Fetches have, in addition, up to as much memory: 64 MiB for all partitions of the native reader,
-    /// and 4 MiB for each of rskafka, or less if this setting is less.
+    /// fetch at a time. Fetches have, in addition, up to as much memory: 64 MiB for all partitions of the native
+    /// reader, and 4 MiB for each of rskafka, or less if this setting is less.
     pub fn max_memory(mut self, bytes: u32) -> Self {
         self.options.max_memory = bytes.max(1);
         self
@@ -310,9 +312,9 @@ impl<D: Driver> Builder<D> {
         self
     }
 
-    /// Leaves out the Kafka consumer group. By default positions are committed every 5 s as those of a Kafka consumer
-    /// group of the same name, which `kafka-consumer-groups`, KEDA and lag exporters read. The consumer itself never
-    /// reads them.
+    /// Disables the Kafka consumer group. By default positions are committed every 5 s as those of a Kafka consumer
+    /// group of the same name, which `kafka-consumer-groups`, KEDA and lag exporters read. The consumer never reads
+    /// them.
     pub fn without_kafka_group(mut self) -> Self {
         self.options.kafka_group = false;
         self
@@ -446,7 +448,7 @@ impl<D: Driver> Builder<D> {
             Some(schema) => schema,
             None => Identifier::new("outbox").map_err(|e| Error::build("no schema").caused_by(e))?,
         };
-        // One connection is left for what is not a handler's.
+        // One connection is left for statements that are not of a handler.
         let concurrency = self.concurrency.map_or_else(|| pool.max_size().saturating_sub(1).max(1), NonZeroUsize::get);
 
         let cluster = Choice::new(self.reader, &Brokers::new(self.brokers, self.security), self.options.max_memory);

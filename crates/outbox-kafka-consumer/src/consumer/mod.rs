@@ -42,12 +42,12 @@ impl Consumer {
         &self.shared
     }
 
-    /// Consumes until `shutdown` is done, then lets running handlers finish for a [bounded time](Builder::shutdown_timeout) and
-    /// gives its leases back.
+    /// Consumes until `shutdown` is done, then lets running handlers finish for a [bounded
+    /// time](Builder::shutdown_timeout) and gives its leases back.
     ///
-    /// A broker or a database that is unreachable, a topic that does not exist yet and an event that fails do not end
-    /// it. A partition that is stopped at a record that nobody can get past is reported about at once by a log line at
-    /// level `ERROR`, the gauge `outbox_consumer_stopped` and the column `stopped_because`; others continue.
+    /// An unreachable broker or database, a topic that does not exist yet, and a failed event do not end it. If a
+    /// partition stops at a record that needs a decision, this is reported at once by a log line at level `ERROR`, the
+    /// gauge `outbox_consumer_stopped` and the column `stopped_because`; others continue.
     ///
     /// # Errors
     /// - At the start, as soon as the database answers: the [tables](Self::migrations) are missing, have another

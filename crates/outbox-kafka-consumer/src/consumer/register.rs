@@ -7,7 +7,7 @@ use crate::store::Pool;
 macro_rules! register {
     ($driver:ident, $pool:ty, $erased:ident, $($handlers:ident)::+) => {
         impl Builder<$driver> {
-            /// Sets where the handlers' effects go, and all that the consumer keeps. Required. Each of the
+            /// Sets the pool for the handlers' transactions and the consumer's tables. Required. Each of the
             /// [concurrent](Self::partition_concurrency) transactions of a partition uses a connection while it has
             /// work; the leases have one that is not the pool's.
             pub fn pool(self, pool: $pool) -> Self {

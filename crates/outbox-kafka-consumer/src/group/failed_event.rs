@@ -31,7 +31,7 @@ impl EventState {
         }
     }
 
-    /// Returns the state of a text in the store, which has no others.
+    /// Returns the state that a text of the store names.
     pub(crate) fn from_stored(state: &str) -> Self {
         if state == Self::Dead.name() { Self::Dead } else { Self::Parked }
     }
@@ -47,7 +47,8 @@ impl fmt::Display for EventState {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FailedEvent {
-    /// The number to [retry](super::Group::retry), [discard](super::Group::discard) or [show](super::Group::show) it by.
+    /// The number to [retry](super::Group::retry), [discard](super::Group::discard) or [show](super::Group::show) it
+    /// by.
     pub id: i64,
     /// The topic of its record.
     pub topic: String,
@@ -73,7 +74,7 @@ pub struct FailedEvent {
     pub first_failed_at: OffsetDateTime,
     /// The time at which it failed last.
     pub last_failed_at: OffsetDateTime,
-    /// The time of the next attempt; none for a dead letter, and behind another event.
+    /// The time of the next attempt; `None` for a dead letter, and for an event that waits behind another one.
     pub next_attempt_at: Option<OffsetDateTime>,
 }
 
@@ -159,7 +160,8 @@ impl FailedEventFilter {
         Self { failed_before: Some(time), ..self }
     }
 
-    /// Adds this filter to the condition of a statement: only what is set, so that the planner sees it.
+    /// Adds this filter to the condition of a statement. Only the parts that are set are added, so that the planner can
+    /// use them.
     pub(crate) fn narrow<'a>(&'a self, condition: &mut Condition<'a>) {
         if let Some(state) = &self.state {
             condition.and("state = ?", Type::TEXT, state.stored());

@@ -40,14 +40,14 @@ pub struct Group {
     brokers: Option<Brokers>,
 }
 
-/// Whether a position may be moved to where the inbox has forgotten what was handled.
+/// Whether a position may be moved below the horizon, where the inbox has forgotten handled events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MovePolicy {
-    /// It is refused: what was handled would take effect again.
+    /// The move is rejected, because handled events would take effect again.
     #[default]
     Respect,
-    /// It is done.
+    /// The move is made.
     Force,
 }
 
@@ -120,9 +120,9 @@ impl Group {
         self.store.show(id).await
     }
 
-    /// Asks for a failed event to be handled again, with all its attempts; a parked one at once. With
-    /// [`DeadLetterMode::BlockKey`](crate::DeadLetterMode::BlockKey) the later events of its key follow it in order. Returns the number
-    /// of the [request](Self::request).
+    /// Requests that a failed event is handled again, with all its attempts; a parked one at once. With
+    /// [`DeadLetterMode::BlockKey`](crate::DeadLetterMode::BlockKey) the later events of its key follow it in order.
+    /// Returns the number of the [request](Self::request).
     ///
     /// # Errors
     /// It was handled or discarded ([`Error::is_refused`]), or the store could not be written.
@@ -130,7 +130,7 @@ impl Group {
         self.store.request(id, RequestAction::Retry).await
     }
 
-    /// Asks for a failed event to be given up for good: its effect never happens, and the later events of its key are
+    /// Requests that a failed event is discarded: its effect never happens, and the later events of its key are
     /// handled.
     ///
     /// # Errors
@@ -139,8 +139,8 @@ impl Group {
         self.store.request(id, RequestAction::Discard).await
     }
 
-    /// Asks for all failed events of a filter to be handled again, as [`retry`](Self::retry) does, except those that
-    /// something was asked for already. Returns how many there are.
+    /// Requests a [`retry`](Self::retry) of all failed events of a filter, except those that have a request already.
+    /// Returns how many there are.
     ///
     /// # Errors
     /// The store could not be written.
@@ -148,8 +148,8 @@ impl Group {
         self.store.request_all(&filter.into(), RequestAction::Retry).await
     }
 
-    /// Asks for all failed events of a filter to be given up for good, as [`discard`](Self::discard) does, except those
-    /// that something was asked for already. Returns how many there are.
+    /// Requests a [`discard`](Self::discard) of all failed events of a filter, except those that have a request
+    /// already. Returns how many there are.
     ///
     /// # Errors
     /// The store could not be written.
@@ -157,7 +157,7 @@ impl Group {
         self.store.request_all(&filter.into(), RequestAction::Discard).await
     }
 
-    /// Returns a request and what became of it; `None` if there is none, or it was carried out more than 30 days ago.
+    /// Returns a request and its outcome; `None` if there is none, or it was carried out more than 30 days ago.
     ///
     /// # Errors
     /// The store could not be read.
@@ -203,7 +203,7 @@ impl Group {
     /// reopens it, and reads the topic that exists now if it was created again.
     ///
     /// # Errors
-    /// The group has no such position, or the inbox has forgotten what is there ([`Error::is_refused`]).
+    /// The group has no such position, or the inbox has forgotten the events there ([`Error::is_refused`]).
     pub async fn move_position(&self, topic: &str, partition: i32, to: i64, horizon: MovePolicy) -> Result<(), Error> {
         self.store.move_position(topic, partition, to, horizon == MovePolicy::Force).await
     }

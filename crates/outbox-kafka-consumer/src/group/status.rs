@@ -11,7 +11,7 @@ pub struct PartitionStatus {
     pub partition: i32,
     /// The consumer that has its lease now, by the id that it logs.
     pub owner: Option<Uuid>,
-    /// The next offset to read. It follows what is handled within about a second.
+    /// The next offset to read. It is updated about a second after events are handled.
     pub position: i64,
     /// One after the last record: from Kafka after [`Group::kafka`](super::Group::kafka), or else as a consumer saw it
     /// last.
@@ -77,7 +77,7 @@ pub struct Pause {
     pub until: Option<OffsetDateTime>,
 }
 
-/// A retry or a discard that was asked for.
+/// A requested retry or discard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
@@ -85,11 +85,11 @@ pub struct Request {
     pub id: i64,
     /// The failed event.
     pub held: i64,
-    /// The action that was asked for.
+    /// The requested action.
     pub action: RequestAction,
-    /// The time at which it was asked for.
+    /// The time of the request.
     pub requested_at: OffsetDateTime,
-    /// The action of the partition's owner, and its time; `None` as long as it has not.
+    /// The outcome, and its time; `None` until the owner of the partition has carried out the request.
     pub outcome: Option<(RequestOutcome, OffsetDateTime)>,
 }
 
@@ -99,7 +99,7 @@ pub struct Request {
 pub enum RequestAction {
     /// The event is to be handled again.
     Retry,
-    /// The event is to be given up.
+    /// The event is to be discarded.
     Discard,
 }
 
@@ -118,9 +118,9 @@ impl RequestAction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestOutcome {
-    /// The event has its attempts back and is handled in its turn. If it fails, it is parked again.
+    /// The event's attempts are reset, and it is handled in its turn. If it fails, it is parked again.
     Retried,
-    /// The event was given up.
+    /// The event was discarded.
     Discarded,
     /// The event was handled or discarded before.
     NotHeld,

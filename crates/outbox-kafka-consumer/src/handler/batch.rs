@@ -13,7 +13,7 @@ use crate::Received;
 /// Register it with [`Builder::on_batch`](crate::Builder::on_batch).
 ///
 /// # Delivery
-/// Everything that a [`Handler`](super::Handler) is promised holds for each event. In addition:
+/// The guarantees of a [`Handler`](super::Handler) apply to each event. In addition:
 /// - The events are new to the inbox, have one transaction, and are in the order of their topic. Those of one aggregate
 ///   are in their order. Several of them may be of one aggregate: aggregate them before an `UPDATE … FROM`, which
 ///   changes each row once.
@@ -21,8 +21,8 @@ use crate::Received;
 ///   fails is alone. Only that one follows its policy, and only then does
 ///   [`HandlerError::retry_after`](super::HandlerError::retry_after) or [`reject`](super::HandlerError::reject) take
 ///   effect.
-/// - A batch is as large as the events that are waiting, up to [`Builder::max_batch_size`](crate::Builder::max_batch_size) and
-///   [`HandlerPolicy::max_batch_size`].
+/// - A batch is as large as the events that are waiting, up to
+///   [`Builder::max_batch_size`](crate::Builder::max_batch_size) and [`HandlerPolicy::max_batch_size`].
 /// - Lock shared rows in one order first, such as that of their keys, so that two calls never wait for each other in a
 ///   circle.
 ///
@@ -67,7 +67,7 @@ pub trait BatchHandler<Marker = ()>: Send + Sync + 'static {
         events: Vec<Received<Self::Event>>,
     ) -> impl Future<Output = HandlerResult> + Send + 'a;
 
-    /// Returns what differs from the builder's settings; nothing by default.
+    /// Returns the settings that differ from the builder's; none by default.
     fn policy(&self) -> HandlerPolicy {
         HandlerPolicy::new()
     }

@@ -13,14 +13,14 @@ use crate::Received;
 use crate::policy::RecordPolicy;
 use crate::store;
 
-/// A handler whose types are erased.
+/// A type-erased handler.
 #[async_trait]
 pub trait AnyHandler: Send + Sync {
     /// Handles one event, or several if it is a batch handler.
     async fn handle(&self, tx: HandlerTx<'_, '_>, events: Vec<Received<()>>, reading: Reading<'_>) -> HandlerResult;
 }
 
-/// A layer whose types are erased.
+/// A type-erased layer.
 #[async_trait]
 pub trait AnyLayer: Send + Sync {
     /// Calls the layer, which runs the rest of the call.
@@ -63,7 +63,7 @@ impl<'a> Call<'a> {
             None => self.handler.handle(tx.reborrow(), self.events, self.reading).await,
         };
 
-        // What later handlers do would be part of the savepoint, and a COMMIT only its release.
+        // The statements of later handlers would be in the savepoint, and a COMMIT would only release it.
         if handled.is_ok() && tx.depth() > depth {
             return Err("the handler left a savepoint open: commit or roll back what `begin` returned".into());
         }
@@ -102,7 +102,7 @@ impl<'a, 't> HandlerTx<'a, 't> {
         }
     }
 
-    /// Returns what distinguishes the transaction from others that are open.
+    /// Returns an address that distinguishes the transaction from other open ones.
     fn address(&self) -> usize {
         match self {
             Self::TokioPostgres(tx) => std::ptr::from_ref(*tx).addr(),
@@ -112,7 +112,7 @@ impl<'a, 't> HandlerTx<'a, 't> {
         }
     }
 
-    /// Returns how many transactions are open within each other, as far as the driver counts them.
+    /// Returns the nesting depth of transactions, as far as the driver counts it.
     fn depth(&self) -> usize {
         match self {
             #[cfg(feature = "sqlx")]

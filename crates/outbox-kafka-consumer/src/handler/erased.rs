@@ -13,7 +13,7 @@ use crate::Received;
 #[derive(Clone)]
 pub struct Registered {
     handler: Arc<dyn AnyHandler>,
-    /// The name of its type; of a function that is its path.
+    /// The name of its type. For a function, this is its path.
     name: &'static str,
     kind: Kind,
     policy: HandlerPolicy,

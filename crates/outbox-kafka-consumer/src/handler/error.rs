@@ -11,8 +11,8 @@ pub type HandlerResult = Result<(), HandlerError>;
 /// adds this: after a serialization failure, a deadlock or a lock that is not available the handler is called again at
 /// once, and data that PostgreSQL rejects (SQLSTATE class 22) is [`FailureKind::Data`](crate::FailureKind::Data). An
 /// error never ends the partition, whatever server it is of: a statement on the connection to the store shows whether
-/// that connection is lost. [`retry`](Self::retry), [`retry_after`](Self::retry_after) and [`reject`](Self::reject) take precedence
-/// over all of this.
+/// that connection is lost. [`retry`](Self::retry), [`retry_after`](Self::retry_after) and [`reject`](Self::reject)
+/// take precedence over all of this.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -32,14 +32,14 @@ pub type HandlerResult = Result<(), HandlerError>;
 pub struct HandlerError {
     source: Box<dyn StdError + Send + Sync>,
     hint: RetryHint,
-    /// The event that is the cause, of those that the handler got, if it is known.
+    /// The event that caused the error, among those of the call, if it is known.
     event: Option<usize>,
 }
 
-/// The next step that the handler requests.
+/// The hint of the handler for the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryHint {
-    /// No request: the error decides.
+    /// No hint: the error decides.
     Unsaid,
     Retry,
     RetryAfter(Duration),
@@ -59,8 +59,8 @@ impl HandlerError {
         Self { source: source.into(), hint, event: None }
     }
 
-    /// Requests another attempt, which may succeed, whatever the error looks like. The policy decides when, and when it
-    /// is enough.
+    /// Requests another attempt, which may succeed, whatever the error looks like. The policy decides when to try
+    /// again, and when to give up.
     pub fn retry(why: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(why, RetryHint::Retry)
     }

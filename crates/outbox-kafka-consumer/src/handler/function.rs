@@ -2,7 +2,7 @@ use deadpool_postgres::Transaction;
 
 use super::HandlerResult;
 
-/// A function whose future borrows the transaction. Naming the future is what lets it be boxed as `Send`.
+/// A function whose future borrows the transaction. The future has a name, so that it can be boxed as `Send`.
 pub trait HandlerFn<'a, A>: Send + Sync + 'static {
     /// The future that the function returns.
     type Future: Future<Output = HandlerResult> + Send + 'a;

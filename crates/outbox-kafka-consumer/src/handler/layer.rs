@@ -37,7 +37,7 @@ use crate::driver::{NoTransaction, TokioPostgres};
 /// - Handlers outside of a transaction have layers of their own: see [`SideEffectLayer`].
 ///
 /// # Delivery
-/// Everything that a [`Handler`](super::Handler) is promised holds here too. In addition:
+/// The guarantees of a [`Handler`](super::Handler) apply here, too. In addition:
 /// - Its statements commit together with the handler's, and are rolled back with them. They happen once for each event.
 /// - Its result is that of the handler. An error fails the event, or the batch. `Ok` records the event as handled, also
 ///   if the layer did not run [`Next::run`], or ignored its error. After an error of a statement, roll back to a

@@ -40,7 +40,7 @@ pub struct HandlerPolicy {
 }
 
 impl HandlerPolicy {
-    /// Changes nothing yet.
+    /// Creates settings that change nothing.
     pub fn new() -> Self {
         Self::default()
     }
@@ -50,7 +50,7 @@ impl HandlerPolicy {
         Self { retry: Some(policy), ..self }
     }
 
-    /// Sets what becomes of an event whose attempts are used up.
+    /// Sets what happens to an event whose attempts are used up.
     pub fn on_failure(self, then: DeadLetterMode) -> Self {
         Self { on_failure: Some(then), ..self }
     }

@@ -6,8 +6,8 @@ use crate::Received;
 
 /// A handler that reads the payload of an event itself, from [`Received::envelope`](crate::Received::envelope).
 ///
-/// Every `async fn(&Transaction<'_>, Received<()>) -> HandlerResult` is one, and so is
-/// [`with`](super::with)`(state, f)`. What a [`Handler`](super::Handler) is promised holds here too.
+/// Every `async fn(&Transaction<'_>, Received<()>) -> HandlerResult` is one, and so is [`with`](super::with)`(state,
+/// f)`. The guarantees of a [`Handler`](super::Handler) apply here, too.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no raw handler of events",
     note = "a raw handler is an `async fn(&Transaction<'_>, Received<()>) -> HandlerResult` whose future is `Send`",
@@ -21,7 +21,7 @@ pub trait RawHandler<Marker = ()>: Send + Sync + 'static {
         event: Received<()>,
     ) -> impl Future<Output = HandlerResult> + Send + 'a;
 
-    /// Returns what differs from the builder's settings; nothing by default.
+    /// Returns the settings that differ from the builder's; none by default.
     fn policy(&self) -> HandlerPolicy {
         HandlerPolicy::new()
     }

@@ -12,9 +12,9 @@ use crate::Received;
 ///
 /// # Delivery
 /// At least once: it is called before the fact that it was called is stored, so that a crash or a lost connection
-/// between the two repeats it. The event's id is what the other side can recognise a repetition by. After a take-over,
-/// the last call of an owner that hangs may still run while the next owner makes the same call. All else that a
-/// [`Handler`](super::Handler) is promised holds here too.
+/// between the two repeats it. The other side can recognise a repetition by the event's id. After a take-over, the last
+/// call of an owner that hangs may still run while the next owner makes the same call. All other guarantees of a
+/// [`Handler`](super::Handler) apply here, too.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no handler of events outside of a transaction",
     note = "it is an `async fn(Received<E>) -> HandlerResult` whose future is `Send`",
@@ -27,7 +27,7 @@ pub trait SideEffectHandler<Marker = ()>: Send + Sync + 'static {
     /// Handles one event.
     fn handle(&self, event: Received<Self::Event>) -> impl Future<Output = HandlerResult> + Send;
 
-    /// Returns what differs from the builder's settings; nothing by default.
+    /// Returns the settings that differ from the builder's; none by default.
     fn policy(&self) -> HandlerPolicy {
         HandlerPolicy::new()
     }

@@ -8,24 +8,24 @@ use crate::Received;
 
 /// A handler of the events of one type.
 ///
-/// Every `async fn(&Transaction<'_>, Received<E>) -> HandlerResult` is a handler, and so is [`with`](super::with)`(state, f)` for an
-/// `async fn(&State, &Transaction<'_>, Received<E>) -> HandlerResult`. Implement it for a type of your own where that
-/// is clearer. `Marker` only keeps these apart: leave it out.
+/// Every `async fn(&Transaction<'_>, Received<E>) -> HandlerResult` is a handler, and so is
+/// [`with`](super::with)`(state, f)` for an `async fn(&State, &Transaction<'_>, Received<E>) -> HandlerResult`.
+/// Implement it for a type of your own if that is clearer. `Marker` only keeps these apart: leave it out.
 ///
 /// # Delivery
 /// - The handler's statements and the fact that its event was handled commit in one transaction, after it returned
-///   `Ok`. So each event takes effect once, also where its record comes twice. Do not commit or roll back yourself: a
-///   COMMIT fails, and either pauses the partition at the event.
-/// - Change settings such as role and `search_path` by `SET LOCAL` or `set_config(…, true)`. An event whose handler does
-///   gets its own transaction, unless it sets them back. `SET` outlives the transaction: the consumer undoes it, closes
-///   the connection, and pauses the partition after the event. Custom settings such as `app.tenant` are only checked if
-///   [`Builder::custom_settings`](crate::Builder::custom_settings) names them.
+///   `Ok`. So each event takes effect once, even if its record is delivered twice. Do not commit or roll back yourself:
+///   a COMMIT fails, and either pauses the partition at the event.
+/// - Change settings such as role and `search_path` by `SET LOCAL` or `set_config(…, true)`. An event whose handler
+///   does gets its own transaction, unless it sets them back. `SET` outlives the transaction: the consumer undoes it,
+///   closes the connection, and pauses the partition after the event. Custom settings such as `app.tenant` are only
+///   checked if [`Builder::custom_settings`](crate::Builder::custom_settings) names them.
 /// - The transaction is shared with other events that came at the same time; what it locks is kept until they are done.
 ///   A statement waits at most 100 ms for a lock while several events share it, and for nearly a quarter of the
 ///   [lease](crate::Builder::lease_ttl) if an event is alone. After a conflict, or if an event fails,
 ///   the events are handed over again in smaller transactions.
 /// - An event is handed over again after an error, a crash or a lost connection, and then the effects of the earlier
-///   attempt are not in the database. What a handler does outside of the transaction is repeated.
+///   attempt are not in the database. Effects outside of the transaction are repeated.
 /// - Events of one aggregate come in order, one after the other. Those of different aggregates come at the same time.
 /// - A statement, or a pause between two, may take nearly half of the [lease](crate::Builder::lease_ttl).
 /// - The future may be dropped at any await when the consumer stops; the transaction is then rolled back.
@@ -135,7 +135,7 @@ pub trait Handler<Marker = ()>: Send + Sync + 'static {
         event: Received<Self::Event>,
     ) -> impl Future<Output = HandlerResult> + Send + 'a;
 
-    /// Returns what differs from the builder's settings; nothing by default.
+    /// Returns the settings that differ from the builder's; none by default.
     fn policy(&self) -> HandlerPolicy {
         HandlerPolicy::new()
     }

@@ -55,7 +55,7 @@ impl Clients {
     pub fn retire(&self, failed: &Arc<SharedClient>) {
         let mut clients = self.lock();
         let is_current = clients.get(&failed.broker).is_some_and(|slot| {
-            // A locked slot connects a newer client.
+            // A locked slot is connecting a newer client.
             slot.try_lock().is_ok_and(|slot| slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, failed)))
         });
         if is_current {

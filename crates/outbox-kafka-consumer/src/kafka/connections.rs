@@ -52,7 +52,7 @@ impl Connections {
         }
     }
 
-    /// Gives a partition up after a failure. The next one connects again.
+    /// Closes a partition after a failure. The next open connects again.
     pub fn retire(&self, failed: &Opened) {
         self.0.clients.retire(&failed.shared);
     }

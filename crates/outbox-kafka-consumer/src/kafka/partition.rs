@@ -40,7 +40,7 @@ const MOST_BYTES: i32 = 64 << 20;
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// A broker sends at least one batch.
 const ONE_BATCH: i32 = 1;
-/// By how much a fetch grows at most, also after an unreadable one was made small.
+/// The largest factor by which a fetch grows, also after an unreadable one was made small.
 const GROWTH: i32 = 8;
 
 impl Reader {
@@ -52,8 +52,8 @@ impl Reader {
         Self { connections, topic, partition, opened: Some(opened), max_bytes: usual, usual, most }
     }
 
-    /// Changes the size of the next fetches by that of the records that one has brought. Compressed ones are larger than
-    /// what was fetched. A fetch that brought less than half of its bytes was not full, and says nothing.
+    /// Adapts the size of the next fetches to the size of the records that a fetch returned. Compressed records are
+    /// larger than the fetched bytes. A fetch that returned less than half of its bytes was not full, and is ignored.
     fn adapt(&mut self, size: usize) {
         if self.max_bytes == self.usual {
             self.usual = fitting(self.usual, self.most, size);
@@ -115,7 +115,7 @@ impl Reader {
             }
         };
 
-        // Records that ended before the offset may come back: rskafka hands out whole batches.
+        // Records before the offset may be returned: rskafka returns whole batches.
         let Some(last) = records.last().map(|last| last.offset).filter(|last| *last >= offset) else {
             return match Emptiness::of(offset, self.end().await?, self.max_bytes, self.usual) {
                 Emptiness::End => {
@@ -149,8 +149,8 @@ impl Reader {
         Ok(Fetched::Records { records: messages, next, end })
     }
 
-    /// Returns the first offset of the aborted transaction that spans an offset. rskafka does not pass on what brokers
-    /// say about them.
+    /// Returns the first offset of the aborted transaction that spans an offset. rskafka does not pass on the brokers'
+    /// lists of them.
     async fn aborted(&self, offset: i64) -> Result<Option<i64>, Error> {
         let found = self.connections.brokers().cluster().aborted_transaction(&self.topic, self.partition, offset).await;
         found.map_err(|e| Error::kafka("list the aborted transactions").caused_by(e))
@@ -191,11 +191,11 @@ impl PartitionReader for Reader {
 /// The reason why a fetch brought nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Emptiness {
-    /// There is nothing more.
+    /// The partition has no more records.
     End,
-    /// Compaction has left batches without records, and what was asked for ends within them: ask for more.
+    /// Compaction has left batches without records, and the fetched bytes end within them: fetch more.
     TooSmall,
-    /// Compaction has left nothing here. rskafka would ask for the same offset indefinitely.
+    /// Compaction has removed all records here. rskafka would fetch the same offset indefinitely.
     CompactedAway,
 }
 
@@ -203,7 +203,7 @@ impl Emptiness {
     fn of(offset: i64, end: i64, max_bytes: i32, usual: i32) -> Self {
         match max_bytes {
             _ if end <= offset => Self::End,
-            // A larger fetch would meet what cannot be read.
+            // A larger fetch would contain the unreadable record.
             _ if max_bytes < usual || max_bytes >= MOST_BYTES => Self::CompactedAway,
             _ => Self::TooSmall,
         }
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(fitting(first, most, size(first, 4)), most / 4);
         assert_eq!(fitting(most, most, size(most, 16)), most / 16);
         assert_eq!(fitting(most, most, size(most, 1_000)), LEAST_BYTES);
-        // It brought what there was.
+        // It returned all records that there were.
         assert_eq!((fitting(first, most, 0), fitting(first, most, 100)), (first, first));
     }
 }

@@ -54,7 +54,7 @@ fn connections_to(address: &str) -> usize {
         .count()
 }
 
-/// An address that drops packets: its queue of connections is full, and nobody accepts one.
+/// An address that drops packets: its queue of connections is full, and no process accepts one.
 struct Dropping {
     address: String,
     _queue: Vec<TcpStream>,

@@ -8,7 +8,7 @@ pub enum MoveRefused {
     Negative,
 }
 
-/// Checks whether a position may be moved to an offset if the inbox has forgotten what lies below `horizon`.
+/// Checks whether a position may be moved to an offset if the inbox has forgotten the events below `horizon`.
 pub fn check_move(to: i64, horizon: i64) -> Result<(), MoveRefused> {
     match to {
         _ if to < 0 => Err(MoveRefused::Negative),

@@ -1,7 +1,7 @@
 use std::hash::{DefaultHasher, Hasher as _};
 
-/// Returns the lane of a record: that of its key, so that one key's events are never in two lanes. A record without a
-/// key has no order to keep and goes by its offset.
+/// Returns the lane of a record, by its key, so that events of one key are never in two lanes. A record without a key
+/// has no order to keep and is assigned by its offset.
 pub fn lane_of(key: Option<&[u8]>, offset: i64, lanes: usize) -> usize {
     let mut hasher = DefaultHasher::new();
     match key {

@@ -10,7 +10,7 @@ pub struct Member {
     pub topics: BTreeSet<String>,
 }
 
-/// A partition, and who holds its lease, if that one is alive.
+/// A partition, and the holder of its lease, if the holder is alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionLease {
     pub topic: String,
@@ -18,8 +18,8 @@ pub struct PartitionLease {
     pub owner: Option<Uuid>,
 }
 
-/// Assigns partitions in fair shares: every member of the same view comes to the same answer. Owners keep what they
-/// have, unless another would have two fewer.
+/// Assigns partitions evenly. All members with the same view compute the same assignment. Owners keep their partitions,
+/// unless another member would have at least two fewer.
 pub fn assign(seats: &[PartitionLease], members: &[Member]) -> BTreeMap<(String, i32), Uuid> {
     let mut seats: Vec<&PartitionLease> = seats.iter().collect();
     seats.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
@@ -61,12 +61,12 @@ pub fn assign(seats: &[PartitionLease], members: &[Member]) -> BTreeMap<(String,
     assigned
 }
 
-/// The times at which a lease is renewed, and counts as lost by its owner's own clock. Times are since some fixed
-/// instant.
+/// The times at which a lease is renewed, and at which it counts as lost by its owner's own clock. Times are measured
+/// from a fixed instant.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseClock {
     ttl: Duration,
-    /// The time at which the last renewal that succeeded was begun: the store's time for it is that or later.
+    /// The time at which the last successful renewal was begun. The store's time of it is the same or later.
     renewed: Duration,
 }
 
@@ -84,8 +84,8 @@ impl LeaseClock {
         now.saturating_sub(self.renewed) >= self.ttl / 3
     }
 
-    /// Returns whether the lease may be another's. Another may have taken it: a tenth is left for clocks that run at
-    /// different speeds.
+    /// Returns whether another consumer may have taken the lease. A tenth of its time is a margin for clocks that run
+    /// at different speeds.
     pub fn is_lost(&self, now: Duration) -> bool {
         now.saturating_sub(self.renewed) >= self.ttl - self.ttl / 10
     }

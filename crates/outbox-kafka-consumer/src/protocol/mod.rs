@@ -1,5 +1,5 @@
 //! The decisions of the runtime, as functions of values: no clock, no randomness, no I/O. The model checker of the
-//! tests walks these very functions.
+//! tests calls the same functions.
 
 #![allow(unreachable_pub, reason = "the module is private, and the list of re-exports is what others see")]
 

@@ -1,17 +1,17 @@
 use std::collections::BTreeSet;
 
-/// Which offsets of a partition are done, and how far the position may move: over a gapless prefix only.
+/// The offsets of a partition that are done, and how far the position may move: over a gapless prefix only.
 ///
 /// An offset is done when its transaction is known to have committed, or when there was nothing to do for it. Lanes
-/// finish out of order. The position in the store follows later: inbox and epoch keep effects exact, so a position that
-/// is too low only means that known events are read again.
+/// finish out of order. The position in the store follows later: inbox and epoch keep effects exactly once, so a
+/// position that is too low only causes known events to be read again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OffsetTracker {
     /// The position as it is in the store, as far as is known.
     stored: i64,
-    /// Behind the last offset that was dealt or skipped.
+    /// The offset after the last one that was dealt or skipped.
     seen: i64,
-    /// Dealt, and not known to be done.
+    /// The offsets that are dealt, and not known to be done.
     open: BTreeSet<i64>,
 }
 
@@ -31,7 +31,7 @@ impl OffsetTracker {
         self.seen = self.seen.max(offset.saturating_add(1));
     }
 
-    /// Notes that the transaction of these offsets has committed.
+    /// Records that the transaction of these offsets has committed.
     pub fn committed(&mut self, offsets: &[i64]) {
         for offset in offsets {
             self.open.remove(offset);
@@ -53,7 +53,7 @@ impl OffsetTracker {
         Some(self.done()).filter(|done| *done > self.stored)
     }
 
-    /// Notes that the position was moved in the store.
+    /// Records that the position was moved in the store.
     pub fn stored(&mut self, position: i64) {
         self.stored = self.stored.max(position);
     }
@@ -99,8 +99,8 @@ mod tests {
     }
 
     proptest! {
-        /// In any order in which lanes finish, below the position everything is done, and in the end it is behind
-        /// everything.
+        /// In any order in which lanes finish, everything below the position is done, and at the end the position is
+        /// after all offsets.
         #[test]
         fn below_the_position_everything_is_done(
             dealt in prop::collection::btree_set(0_i64..60, 0..40),

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// The parts of a batch that have yet to be applied, in the order of its events.
+/// The parts of a batch that are not applied yet, in the order of its events.
 #[derive(Debug)]
 pub struct Pieces(VecDeque<Range<usize>>);
 
@@ -22,7 +22,7 @@ impl Pieces {
         Some(piece)
     }
 
-    /// Puts a part back that came to nothing, to be applied again.
+    /// Puts a part back whose transaction failed, to be applied again.
     pub fn put_back(&mut self, piece: Range<usize>) {
         self.0.push_front(piece);
     }
@@ -57,7 +57,8 @@ mod tests {
 
     use super::*;
 
-    /// Applies a batch of which some events fail, and returns what was applied, what failed alone, and the attempts.
+    /// Applies a batch in which some events fail, and returns the applied events, the events that failed alone, and the
+    /// attempts.
     fn apply(events: usize, bad: &[usize], is_known: bool) -> (Vec<usize>, Vec<usize>, usize) {
         let (mut pieces, mut applied, mut failed, mut attempts) = (Pieces::of(events), Vec::new(), Vec::new(), 0);
         while let Some(piece) = pieces.next(|_| 256) {

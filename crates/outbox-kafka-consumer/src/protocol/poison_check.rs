@@ -1,8 +1,8 @@
-/// The treatment of an event that was started and not finished.
+/// The decision about an event that was started and not finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoisonCheck {
     Handle,
-    /// It was alone in flight too often when the process ended.
+    /// The process ended too often while only this event was in flight.
     Poison,
 }
 

@@ -8,8 +8,8 @@ use super::FailureKind;
 /// The time at which a failed event is tried again: a pure function of the failed attempt.
 ///
 /// The default doubles from 1 s to 5 min, each delay shortened by up to a half at random, and gives up after 12
-/// attempts (about half an hour). What was rejected, and data that PostgreSQL refuses (SQLSTATE class 22), is given up
-/// at once.
+/// attempts (about half an hour). Rejected events, and data that PostgreSQL refuses (SQLSTATE class 22), get no other
+/// attempt.
 #[derive(Clone)]
 pub struct RetryPolicy(Arc<DelayAfter>);
 
@@ -36,7 +36,7 @@ impl<'a> FailedAttempt<'a> {
         self.kind
     }
 
-    /// Returns the first error of type `E` in what the handler returned: the error itself, or a source of it.
+    /// Returns the first error of type `E` in the handler's error: the error itself, or a source of it.
     ///
     /// There is none after a panic or a timeout, nor of an earlier attempt.
     #[must_use]
@@ -58,7 +58,7 @@ impl RetryPolicy {
         })
     }
 
-    /// Creates a policy of one's own: the delay after the `attempt`-th attempt (from 1), or `None` to give up.
+    /// Creates a policy from a function: the delay after the `attempt`-th attempt (from 1), or `None` to give up.
     #[must_use]
     pub fn new(policy: impl Fn(u32, FailureKind) -> Option<Duration> + Send + Sync + 'static) -> Self {
         Self::by_failure(move |failed| policy(failed.attempt, failed.kind))
@@ -93,8 +93,8 @@ impl RetryPolicy {
         Self::new(|_, _| None)
     }
 
-    /// Returns the delay as it is stored: shortened by up to a half, so that what failed together does not come back
-    /// together. `random` is from 0 to 1.
+    /// Returns the delay as it is stored: shortened by up to a half, so that events that failed together are not
+    /// retried together. `random` is from 0 to 1.
     pub(crate) fn jittered(delay: Duration, random: f64) -> Duration {
         delay.mul_f64(1. - random.clamp(0., 1.) / 2.)
     }

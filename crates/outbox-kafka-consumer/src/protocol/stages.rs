@@ -9,7 +9,7 @@ pub struct Stage {
     pub members: Vec<usize>,
 }
 
-/// An event of a batch: its place in it, its key, and what handles it in one call with others.
+/// An event of a batch: its place in it, its key, and the batch handler, if it has one.
 pub type Staged<'a> = (usize, Option<&'a [u8]>, Option<usize>);
 
 /// Divides the events of a batch into stages, as few as the order of each key allows.

@@ -1,5 +1,5 @@
 //! The background tasks of a process, for all its partitions at once: they poll for due events and requests, move
-//! positions, mirror them to Kafka, and remove what is old.
+//! positions, mirror them to Kafka, and remove old rows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use crate::store::{HeldEventTask, Progress};
 
 /// The interval at which positions are moved. Until then a restart reads known events again.
 const ADVANCE: Duration = Duration::from_secs(1);
-/// For how long requests are kept that were carried out.
+/// The time for which completed requests are kept.
 const REQUESTS: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The interval at which old rows are looked for.
 const PURGE: Duration = Duration::from_secs(60);
-/// Every how many purges the heads of blocked keys are looked at.
+/// The number of purges between two checks of the first events of blocked keys.
 const HEADS: u32 = 10;
 /// The interval at which positions are mirrored.
 const MIRROR: Duration = Duration::from_secs(5);
@@ -30,7 +30,7 @@ const MIRROR_ALL: u32 = 6;
 /// The time that the last positions may take at shutdown.
 const LAST_MIRROR: Duration = Duration::from_secs(2);
 
-/// A partition is looked after as long as this lives.
+/// The registration of a partition for background work, until it is dropped.
 pub struct Registration {
     shared: Arc<Shared>,
     in_flight: Arc<InFlight>,
@@ -77,7 +77,7 @@ impl Shared {
                 Ok(()) => backoff.reset(),
                 Err(e) => {
                     let retry_in = backoff.delay();
-                    tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), ?retry_in, "cannot look for due events and move positions");
+                    tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), ?retry_in, "polling for due events failed, retrying");
                     tokio::time::sleep(retry_in).await;
                 }
             }
@@ -115,12 +115,12 @@ impl Shared {
         Ok(())
     }
 
-    /// Waits for the store, but not longer than it is good for.
+    /// Waits for the store for a bounded time.
     async fn in_time<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         timeout(self.store.lease / 3, answer).await.unwrap_or_else(|e| Err(Error::store("answer in time", e)))
     }
 
-    /// Forgets what is old.
+    /// Removes old rows.
     pub async fn purge(self: Arc<Self>) -> Result<(), Error> {
         let (mut from, mut round) = (crate::store::PurgeFrom::default(), 0_u32);
         loop {
@@ -137,10 +137,10 @@ impl Shared {
             match purged.await {
                 Ok((0, 0)) => {}
                 Ok((events, freed)) => {
-                    tracing::debug!(target: "outbox.consumer", events, freed, "old events forgotten")
+                    tracing::debug!(target: "outbox.consumer", events, freed, "old inbox rows removed")
                 }
                 Err(e) => {
-                    tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "cannot forget old events, retrying");
+                    tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "removing old inbox rows failed, retrying");
                 }
             }
         }
@@ -169,8 +169,8 @@ impl Shared {
         }
     }
 
-    /// Writes moved positions to Kafka. Nothing depends on it: what fails is logged when it changes, and repeated
-    /// later.
+    /// Writes moved positions to Kafka. Nothing depends on it: an error is logged when it changes, and the write is
+    /// repeated later.
     async fn mirror_moved(&self, failing: &mut Option<String>) {
         let moved = self.upkeep.take_moved();
         if moved.is_empty() {

@@ -16,7 +16,7 @@ impl Lane {
         self.attempt_after(0, items).await
     }
 
-    /// Makes an [`attempt`](Self::attempt) after that many conflicts.
+    /// Makes an [`attempt`](Self::attempt) after this number of conflicts.
     pub async fn attempt_after(&self, conflicts: u32, items: &mut [Item]) -> Result<(), Aborted> {
         let _slot = self.shared.slots.acquire().await;
         let _turn = self.turn(conflicts).await;
@@ -27,6 +27,7 @@ impl Lane {
         }
     }
 
+    /// Runs the transaction on a connection, which the caller cleans up after a failure.
     async fn attempt_on(&self, client: &mut Connection, items: &mut [Item]) -> Result<(), Aborted> {
         let (store, isolation) = (&self.shared.store, self.shared.options.isolation);
         let begun = Instant::now();
@@ -102,13 +103,13 @@ impl Lane {
         }
     }
 
-    /// Leaves nothing of a failed attempt in the connection.
+    /// Cleans the connection after a failed attempt.
     pub async fn clean_up(&self, mut client: Connection, fault: Fault) -> Fault {
         match fault {
-            // What the handler set after its COMMIT or ROLLBACK cannot be distinguished from earlier values, and after
-            // a store fault the connection may only seem to be open.
+            // Settings that the handler changed after its COMMIT or ROLLBACK cannot be distinguished from earlier
+            // values, and after a store fault the connection may only seem to be open.
             Fault::Ended | Fault::Store(_) => client.discard(),
-            // It has its settings back, but what else the handler left is not known.
+            // The settings are restored, but other changes by the handler are not known.
             Fault::SessionChanged(_) => client.discard(),
             _ if client.is_unclean() => client.discard(),
             // A rollback undoes everything else.

@@ -134,6 +134,7 @@ impl Lane {
             }
             Err(CallFault { fault, event: None }) => (Err(fault), members.to_vec()),
         };
+
         let concluded = self.concluded(tx, outcome, begun.elapsed()).await;
         concluded.map_err(|fault| Aborted { fault, suspects })
     }
@@ -315,7 +316,7 @@ impl Lane {
         })
     }
 
-    /// Returns a span for the event, with what its trace is continued from.
+    /// Returns a span for the event, which continues the event's trace.
     fn span(&self, received: &Received<()>) -> tracing::Span {
         let event = received.envelope();
         let span = tracing::info_span!(
@@ -332,7 +333,7 @@ impl Lane {
         );
 
         if let Some(hook) = &self.shared.options.span {
-            // Neither the event nor its worker suffers from it.
+            // A panic in it affects neither the event nor its worker.
             if catch_unwind(AssertUnwindSafe(|| hook(&span, event))).is_err() {
                 tracing::error!(target: "outbox.consumer", topic = &*self.in_flight.topic, "span hook panicked");
             }

@@ -14,9 +14,10 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// The interval at which a topic is looked for that never existed: its first event creates it and waits for this.
 const EARLY_INTERVAL: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// After how many answers without it a topic counts as deleted. A broker that has just started may not know it yet.
+/// The number of answers without a topic after which it counts as deleted. A broker that has just started may not know
+/// it yet.
 const DELETED_AFTER: u32 = 2;
-/// After how many equal answers a number of partitions is believed. A broker may lag behind the others.
+/// The number of equal answers after which a number of partitions counts. A broker may lag behind the others.
 const SETTLED_AFTER: u32 = 5;
 
 impl Shared {
@@ -58,7 +59,7 @@ impl Shared {
         }
     }
 
-    /// Waits until a topic exists that never did, at most until `deadline`. An error is left to the next regular look.
+    /// Waits until a topic exists that never existed, at most until `deadline`. The next regular check reports errors.
     async fn until_topic_appears(&self, discovery: &Discovery, deadline: Instant) {
         let awaited = &discovery.awaited;
         while !awaited.is_empty() && Instant::now() + EARLY_INTERVAL < deadline {
@@ -97,7 +98,7 @@ impl Found {
 /// The partitions that exist, as far as the answers have shown so far.
 struct Discovery {
     topics: BTreeSet<String>,
-    /// The topics that no answer had so far.
+    /// The topics that no answer has contained so far.
     awaited: BTreeSet<String>,
     found: Found,
     /// The number of answers in a row with the same number of partitions.
@@ -120,8 +121,7 @@ impl Discovery {
         }
     }
 
-    /// Learns from an answer; returns the error of a topic that it cannot describe. The partitions of such a topic
-    /// stay.
+    /// Applies an answer; returns the error of a topic that it does not describe. The partitions of such a topic stay.
     fn learn(&mut self, mut answer: BTreeMap<String, Result<BTreeSet<i32>, Error>>) -> Option<Error> {
         let mut failed = None;
         for topic in &self.topics {

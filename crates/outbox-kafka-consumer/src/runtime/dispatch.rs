@@ -25,12 +25,12 @@ pub struct Dispatcher {
     records: VecDeque<(i64, Message)>,
     /// The memory of the records that were not dealt yet.
     memory: Option<OwnedSemaphorePermit>,
-    /// Of the last record.
+    /// The decode hints of the last record.
     hints: DecodeHints,
     tasks: WaitingTasks,
-    /// Behind the records, and the offsets without one that were read with them.
+    /// The offset after the records, and after the offsets without a record that were read with them.
     read_to: i64,
-    /// Sorted, and waiting for room.
+    /// The sorted records that wait for room.
     next: Option<Item>,
     earlier: EarlierAttempts,
     /// The number of offsets that are isolated after the first event that the inbox does not know; `None` behind that
@@ -42,7 +42,7 @@ pub struct Dispatcher {
 #[derive(Default)]
 struct WaitingTasks {
     waiting: VecDeque<(usize, HeldEventTask)>,
-    /// The last one that was taken went before a record, whose turn it is.
+    /// Whether the last task was dealt before a record, so that a record is next.
     is_records_turn: bool,
 }
 
@@ -61,9 +61,9 @@ impl WaitingTasks {
 /// The attempts that may have been begun before the partition was opened.
 #[derive(Clone, Copy, Debug)]
 pub struct EarlierAttempts {
-    /// Below this offset a handler may have been called, by this process.
+    /// The offset below which this process may have called a handler.
     pub called_until: i64,
-    /// Below this offset events are handled one at a time.
+    /// The offset below which events are handled one at a time.
     pub isolate_until: i64,
     /// The consumer that handles them: gone when it is no longer a member of the group.
     pub attempt_owner: Uuid,
@@ -72,12 +72,12 @@ pub struct EarlierAttempts {
 /// The number of events that the inbox is asked about at a time.
 const LOOK_AHEAD: usize = 1_000;
 
-/// The bytes of records of one partition that may be in flight. A lane's transactions add what the handlers hold.
+/// The bytes of records of one partition that may be in flight. The handlers of a lane hold additional memory.
 const BUDGET: usize = 8 << 20;
 /// The number of records that may be in flight for each event of a batch.
 const BATCHES_AHEAD: usize = 2;
 
-/// Returns how many records may be in flight: what a successor is careful with.
+/// Returns how many records may be in flight, which is also the number that a successor isolates.
 pub fn window(lanes: NonZeroUsize, batch: NonZeroUsize) -> usize {
     lanes.get() * batch.get() * (BATCHES_AHEAD + 1)
 }
@@ -108,6 +108,7 @@ impl Dispatcher {
             earlier,
             isolated: Some(isolated.max(0)),
         };
+
         (dispatcher, queues)
     }
 
@@ -124,7 +125,7 @@ impl Dispatcher {
         self.memory = memory;
     }
 
-    /// Lets the lanes end after what was dealt.
+    /// Lets the lanes end after the dealt records.
     pub fn close_lanes(&mut self) {
         self.lanes.clear();
     }
@@ -134,7 +135,7 @@ impl Dispatcher {
         self.next.is_some() || !self.records.is_empty()
     }
 
-    /// Moves the position over the offsets without a record (markers, aborted or compacted ones) behind those that were
+    /// Moves the position over the offsets without a record (markers, aborted or compacted ones) after those that were
     /// dealt. Nothing happens while there is work.
     pub fn pass_read(&self) {
         if !self.has_work() && self.read_to > 0 {
@@ -154,9 +155,9 @@ impl Dispatcher {
         self.next.as_ref().is_some_and(|item| item.offset < self.earlier.isolate_until)
     }
 
-    /// Deals what there is room for, one record at least. To be called again while there [is work](Self::has_work).
-    /// Dropping it on the way loses nothing; where the next one is alone, its start may be recorded, and the partition
-    /// is to be opened again.
+    /// Deals as many records as there is room for, at least one. To be called again while there [is
+    /// work](Self::has_work). Dropping the future loses nothing. If the next event is isolated, its start may be
+    /// recorded, and the partition must be opened again.
     pub async fn deal_next(&mut self) -> Result<(), Error> {
         if self.is_next_alone() { self.deal_alone().await } else { self.deal().await }
     }
@@ -193,7 +194,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Finds the next record that asks for something; false where there is none.
+    /// Finds the next record that needs work; `false` if there is none.
     fn sort_next(&mut self) -> Result<bool, Error> {
         while self.next.is_none() {
             let Some((offset, message)) = self.records.pop_front() else { return Ok(false) };
@@ -209,7 +210,8 @@ impl Dispatcher {
         Ok(true)
     }
 
-    /// Handles one event at a time, and records its start first: should it end the process, its successor knows.
+    /// Handles one event at a time, and records its start first, so that a successor knows the event if it ends the
+    /// process.
     async fn deal_alone(&mut self) -> Result<(), Error> {
         while !self.in_flight.is_idle() {
             self.deal_waiting_tasks();
@@ -243,7 +245,7 @@ impl Dispatcher {
     }
 
     /// Skips events that the inbox knows. The position in the store is moved now and then only, so that a successor
-    /// finds many of them; those that were in flight come after the first ones, and the care extends to them.
+    /// finds many of them; those that were in flight come after them, so the isolation extends to them.
     async fn skip_known(&mut self) -> Result<(), Error> {
         let mut known = HashSet::new();
         let mut asked_until = i64::MIN;
@@ -276,7 +278,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Returns the ids of the next events, and the offset behind the last one of them.
+    /// Returns the ids of the next events, and the offset after the last one of them.
     fn ids_ahead(&self, offset: i64, id: Option<Uuid>) -> (Vec<Uuid>, i64) {
         let mut hints = DecodeHints::default();
         let ahead = self.records.iter().take(LOOK_AHEAD);
@@ -288,8 +290,8 @@ impl Dispatcher {
         (id.into_iter().chain(ahead.filter_map(|(_, message)| of(message, &mut hints))).collect(), until)
     }
 
-    /// Gives what is due and what was asked for to the lanes of its keys. A task without room waits for it: the lane of
-    /// a backlog takes such tasks and records in turns.
+    /// Gives due events and requests to the lanes of their keys. A task waits for room: the lane of a backlog
+    /// alternates between such tasks and records.
     pub fn deal_tasks(&mut self, tasks: Vec<HeldEventTask>) {
         for task in tasks {
             let lane = lane_of(task.key.as_deref(), task.offset, self.lanes.len());
@@ -322,7 +324,7 @@ impl Dispatcher {
         self.in_flight.prefix().done() < self.earlier.isolate_until
     }
 
-    /// Returns a record's share of the budget: its bytes, and never so little that more than the window are in flight.
+    /// Returns a record's share of the budget: its bytes, or more, so that at most a window of records is in flight.
     fn cost(&self, item: &Item) -> u32 {
         let options = &self.shared.options;
         let least = BUDGET / window(options.partition_concurrency, options.max_batch_size).max(1);

@@ -17,7 +17,7 @@ use crate::registry::Route;
 use crate::store::{Disposition, Paused, PgError};
 use crate::{Error, EventState, HandlerError};
 
-/// The reason why an event was not handled, and what may come next.
+/// The reason why an event was not handled, and the possible next steps.
 #[derive(Debug)]
 pub struct Failed {
     pub kind: FailureKind,
@@ -29,7 +29,7 @@ pub struct Failed {
     policy: Option<HandlerPolicy>,
 }
 
-/// The reason why a transaction came to nothing.
+/// The reason why a transaction did not commit.
 #[derive(Debug)]
 pub enum Fault {
     /// One of its events failed.
@@ -42,7 +42,7 @@ pub enum Fault {
     Store(Error),
     /// The payload of one of its events cannot be read, and the policy stops there.
     Stop(Box<dyn StdError + Send + Sync>),
-    /// A handler has ended it with COMMIT or ROLLBACK.
+    /// A handler has ended the transaction with COMMIT or ROLLBACK.
     Ended,
     /// A handler has changed settings that other events of the transaction need as they were.
     NotShared(Error),
@@ -50,11 +50,11 @@ pub enum Fault {
     SessionChanged(Error),
 }
 
-/// The reason why the transaction of a batch came to nothing, and which of its events may be the cause.
+/// The reason why the transaction of a batch did not commit, and which of its events may be the cause.
 #[derive(Debug)]
 pub struct Aborted {
     pub fault: Fault,
-    /// By their places in the batch, in order. Any event may be the cause if there are none.
+    /// The places in the batch of the possible causes, in order. If it is empty, any event may be the cause.
     pub suspects: Vec<usize>,
 }
 
@@ -99,17 +99,17 @@ impl Failed {
         }
     }
 
-    /// Returns the outcome of an event that ended the process each time gets no other attempt.
+    /// Returns the outcome of an event that ended the process each time: it gets no other attempt.
     pub fn poison(error: &str) -> Self {
         Self { hint: RetryHint::Reject, ..Self::new(FailureKind::Crashed, error) }
     }
 
-    /// Returns whether the loss of the connection changes nothing: the handler has said what comes next, or panicked.
+    /// Returns whether the loss of the connection has no influence, because the handler gave a hint or panicked.
     fn is_final(&self) -> bool {
         self.hint != RetryHint::Unsaid || self.kind == FailureKind::Panicked
     }
 
-    /// Returns whether the reason may lie in something that the handler depends on, and not in the event.
+    /// Returns whether the cause may be a dependency of the handler, and not the event.
     pub fn may_be_a_dependency(&self) -> bool {
         self.hint == RetryHint::Unsaid
             && matches!(self.kind, FailureKind::Failed | FailureKind::TimedOut | FailureKind::Locked)
@@ -122,7 +122,7 @@ impl Failed {
 }
 
 impl Fault {
-    /// Converts into an error that blames no event.
+    /// Converts into an error that is not counted against an event.
     pub fn into_error(self) -> Error {
         match self {
             Self::Store(e) | Self::Conflict(e) | Self::Locked(e) | Self::NotShared(e) | Self::SessionChanged(e) => e,
@@ -167,7 +167,7 @@ impl Fault {
         Self::Conflict(Error::store("park an event behind its key", "its key was freed meanwhile"))
     }
 
-    /// Converts what a handler returned. An event that the policy skips is not given to its handler. `Shared::sort`
+    /// Converts the result of a handler. An event that the policy skips is not given to its handler. `Shared::sort`
     /// applies the same policy to records that cannot be decoded.
     pub fn of_handler(error: HandlerError, undecodable: RecordPolicy) -> Self {
         if !error.is_unreadable() {
@@ -182,8 +182,8 @@ impl Fault {
         Self::Event(Failed::new(kind, ErrorChain::new(&*source).to_string()))
     }
 
-    /// Classifies an error. The handler's own word comes first. Its error may be of any server, so that only a conflict
-    /// and data that cannot be are read from it, never the loss of the store.
+    /// Classifies an error. The handler's hint takes precedence. Its error may come from any server, so it can show a
+    /// conflict or invalid data, but never the loss of the store.
     fn of_error(error: HandlerError) -> Self {
         let (hint, text) = (error.hint(), ErrorChain::new(error.as_source()).to_string());
         let kind = match (hint, sql_fault(error.as_source())) {
@@ -304,8 +304,8 @@ impl Shared {
         Ok(true)
     }
 
-    /// Decides what becomes of an event after this many attempts, by the settings of the handler that failed, or else
-    /// of its `route`.
+    /// Decides about an event after this number of attempts, by the settings of the handler that failed, or else of its
+    /// `route`.
     pub fn disposition<'a>(
         &self,
         failed: &'a Failed,
@@ -330,6 +330,7 @@ impl Shared {
             tracing::error!(target: "outbox.consumer", "retry policy panicked: the default policy decides");
             RetryPolicy::default().delay(&failed_attempt)
         });
+
         let next_attempt = match (delay, failed.hint) {
             (None, _) | (_, RetryHint::Reject) => None,
             (Some(_), RetryHint::RetryAfter(delay)) => Some(delay.min(LONGEST_DELAY)),
@@ -351,9 +352,10 @@ impl Shared {
 const SHORT_WAIT: u32 = 8;
 /// The time that an event is parked that did not get a lock.
 const LOCKED_PAUSE: Duration = Duration::from_secs(5);
-/// Of the second between two looks at an event that nobody can take yet.
+/// The largest number of doublings of the pause, from 1 s on, between two checks of an event that no consumer can
+/// handle yet.
 const MOST_DOUBLINGS: u32 = 5;
-/// The longest delay that is stored: PostgreSQL's intervals end somewhere.
+/// The longest delay that is stored, which PostgreSQL's intervals can hold.
 const LONGEST_DELAY: Duration = Duration::from_secs(366 * 24 * 3600);
 /// The reason why a handler ended its transaction.
 pub const ENDED: &str = "the handler ended its transaction by COMMIT or ROLLBACK, which only the consumer may: \

@@ -21,14 +21,14 @@ const IN_A_ROW: usize = 100;
 
 /// An attempt at a held event.
 enum Attempt {
-    /// There is nothing to be done now.
+    /// No work is due now.
     None,
     Begun(HeldEvent),
 }
 
 impl Lane {
-    /// Runs what is due, and what was asked for. It runs in the lane of the event's key, so nothing else of that key is
-    /// under way.
+    /// Handles due events and requests. It runs in the lane of the event's key, so no other event of that key is in
+    /// flight.
     pub async fn run_task(&self, task: &HeldEventTask) -> Result<(), Error> {
         let _slot = self.shared.slots.acquire().await;
         let mut next = Some(task.held);
@@ -74,7 +74,8 @@ impl Lane {
         if let Some(event) = store.held(&mut tx, &self.in_flight.topic, held).await.map_err(doing)?
             && store.done(&mut tx, request, "discarded").await.map_err(doing)?
         {
-            // Should it come again, it is known, and nothing is done. The inbox forgets it as one that was handled.
+            // If the event is delivered again, the inbox knows it, and it is skipped. The inbox forgets it like a
+            // handled event.
             if let Some(id) = event.id {
                 store.set_state(&mut tx, &[id], "handled").await.map_err(doing)?;
             }
@@ -97,9 +98,10 @@ impl Lane {
             event.message,
             &mut DecodeHints::default(),
         );
+
         let mut item = match sorted {
             Ok(Some(item)) => item,
-            // Its policy says now that it is skipped.
+            // The policy now skips it.
             Ok(None) => return self.skip_held(held, event.id).await,
             Err(e) => {
                 let failed = Failed::new(FailureKind::Undecodable, ErrorChain::new(&e).to_string());
@@ -218,14 +220,15 @@ impl Lane {
         let (store, isolation) = (&self.shared.store, self.shared.options.isolation);
         let check = self.settings_check(std::slice::from_ref(item));
         let mut tx = self.begin_checked(client, isolation, check).await.map_err(Fault::Store)?;
-        // Locked until the commit: another partition's owner may have it too, after the number of partitions was
-        // raised.
+        // The event is locked until the commit, because another partition's owner may also have it after the number of
+        // partitions was raised.
         let found = store.held(&mut tx, &self.in_flight.topic, held).await;
         if found.map_err(|e| Fault::of_store("lock a held event", e))?.is_none() {
             return Ok(None);
         }
 
-        // What could not be decoded when it was held is taken in now; its event may have come as another record since.
+        // A record that could not be decoded when it was held enters the inbox now. Another record may have brought its
+        // event since.
         let is_new = match item.id {
             Some(id) if !is_known => {
                 let taken = store.take_in(&mut tx, self.in_flight.fence, id, item.offset, "handled").await;
@@ -238,7 +241,7 @@ impl Lane {
         if is_new {
             let handled = self.handle(tx, std::slice::from_mut(item), &[0]).await;
             tx = handled.map_err(|aborted| aborted.fault)?;
-            // What follows must not be stored by itself, nor as another role.
+            // The following statements must run in this transaction, and as this role.
             calls.changed = self.after_handlers(&mut tx, check).await?;
         }
         let (next, remained) = self.released(tx, held, item.id, isolation, calls).await?;

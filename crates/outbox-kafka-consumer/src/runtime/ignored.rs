@@ -6,7 +6,7 @@ use outbox_core::record::DecodedEvent;
 use super::measure;
 use crate::registry::{ALL_OTHERS, Found, handled};
 
-/// The kinds of events that the policy skips: each of them learns of once, and every event is counted.
+/// The kinds of events that the policy skips. Each kind is logged once, and every event is counted.
 #[derive(Debug, Default)]
 pub struct Ignored {
     logged: Mutex<BTreeSet<Kind>>,
@@ -19,15 +19,15 @@ pub struct Ignored {
 struct Kind {
     topic: String,
     event_type: Option<String>,
-    /// Only where it is what nobody reads.
+    /// The schema version, if it is newer than those that the handlers read.
     version: Option<u32>,
 }
 
-/// The number of kinds that are kept in mind: types come from outside.
+/// The largest number of kinds that are stored: types come from outside.
 const MOST: usize = 1_000;
 
 impl Ignored {
-    /// Learns what consumers of the group have handlers for, with those that ended lately.
+    /// Updates the events that consumers of the group have handlers for, including consumers that ended recently.
     pub fn learn(&self, by_group: BTreeSet<String>) {
         *self.by_group.lock().unwrap_or_else(PoisonError::into_inner) = by_group;
     }
@@ -38,6 +38,7 @@ impl Ignored {
         event.event_type.as_deref().is_some_and(is_handled) || is_handled(ALL_OTHERS)
     }
 
+    /// Counts a skipped event, and logs its kind the first time.
     pub fn note(&self, topic: &str, event: &DecodedEvent, found: &Found<'_>) {
         let newest = match found {
             Found::Route(_) => return,

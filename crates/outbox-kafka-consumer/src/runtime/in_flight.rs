@@ -14,9 +14,9 @@ pub struct InFlight {
     pub prefix: Mutex<OffsetTracker>,
     /// Tasks with held events that lanes have.
     pub tasks: AtomicUsize,
-    /// A lane has finished something.
+    /// The notification that a lane has finished work.
     pub progress: Notify,
-    /// Transactions share it. One that loses every conflict has it to itself.
+    /// A lock that transactions share. A transaction that loses every conflict holds it exclusively.
     pub turns: RwLock<()>,
     /// A handler has changed settings that its events do not share, and the log says so.
     pub has_changed_settings: AtomicBool,
@@ -25,7 +25,7 @@ pub struct InFlight {
     /// One after the last record, as of the last fetch and as it is in the store; negative before the first one.
     end: AtomicI64,
     stored_end: AtomicI64,
-    /// Below this offset a handler may have been called.
+    /// The offset below which a handler may have been called.
     called_until: AtomicI64,
 }
 
@@ -67,7 +67,7 @@ impl InFlight {
         Some(self.end.load(Ordering::Relaxed)).filter(|end| *end >= 0)
     }
 
-    /// Returns how far the partition is, if the store does not know it yet.
+    /// Returns the end of the partition, if the store does not have it yet.
     pub fn progress_to_store(&self) -> Option<Progress> {
         let prefix = self.prefix();
         let is_new_end = self.end.load(Ordering::Relaxed) != self.stored_end.load(Ordering::Relaxed);
@@ -80,7 +80,7 @@ impl InFlight {
         self.stored_end.store(progress.end.unwrap_or(-1), Ordering::Relaxed);
     }
 
-    /// Returns whether the lanes have carried out what they had to do next to the topic's records.
+    /// Returns whether the lanes have finished all tasks with held events.
     pub fn has_room_for_tasks(&self) -> bool {
         self.tasks.load(Ordering::Relaxed) == 0
     }
@@ -89,7 +89,7 @@ impl InFlight {
         self.prefix.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether nothing is dealt that is not done.
+    /// Returns whether everything that was dealt is done.
     pub fn is_idle(&self) -> bool {
         self.prefix().is_idle() && self.has_room_for_tasks()
     }

@@ -41,7 +41,7 @@ pub struct Item {
 }
 
 pub enum Todo {
-    /// The event is taken out when the handler gets it, and decoded again where that was without success.
+    /// The event is taken out when the handler gets it, and decoded again if the handler failed.
     Handle { event: Option<Box<DecodedEvent>>, route: Arc<Route> },
     /// The handler outside of the transaction has returned: only that is to be recorded.
     Called { route: Arc<Route> },
@@ -83,7 +83,7 @@ impl Item {
 }
 
 impl Shared {
-    /// Decides what is to be done with a record; `None` for nothing.
+    /// Decides what is to be done with a record; `None` if there is nothing to do.
     ///
     /// # Errors
     /// The policy says that the partition stops here.
@@ -123,11 +123,12 @@ impl Shared {
                 };
             }
         };
+
         let (id, event_type) = (Some(decoded.id), decoded.event_type.clone());
         let found = self.registry.find(topic, &decoded);
         let policy = match found {
             Found::TooNew { .. } => self.options.on_newer_version,
-            // Another version of the program has a handler for it, and takes the partition sooner or later.
+            // Another version of the program has a handler for it, and will get the partition.
             Found::Nothing
                 if self.options.on_unknown_event == RecordPolicy::Skip
                     && self.ignored.is_handled_by_group(topic, &decoded) =>

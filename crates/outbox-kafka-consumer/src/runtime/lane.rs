@@ -27,13 +27,14 @@ pub struct Lane {
 pub const CONFLICTS: u32 = 20;
 const LONGEST_CONFLICT_PAUSE: u32 = 100;
 
-/// Lets the other transaction proceed, longer after each conflict, and for another time than its competitors.
+/// Waits for the other transaction: longer after each conflict, and with a random part, so that competitors do not wait
+/// equally long.
 pub async fn pause_after(conflicts: u32) {
     let longest = Duration::from_millis(u64::from(conflicts.saturating_mul(5).min(LONGEST_CONFLICT_PAUSE)));
     tokio::time::sleep(longest.mul_f64(0.5 + random() / 2.)).await;
 }
 
-/// After that many conflicts an event runs while no other transaction of its partition does.
+/// The number of conflicts after which an event runs while no other transaction of its partition runs.
 const APART_AFTER: u32 = 3;
 /// The time that it waits for the others.
 const APART_WAIT: Duration = Duration::from_secs(1);
@@ -46,7 +47,7 @@ pub enum Turn<'a> {
     Apart {
         _guard: RwLockWriteGuard<'a, ()>,
     },
-    /// Another one takes too long: nobody waits for it.
+    /// Another transaction takes too long, so the event does not wait for it.
     Unordered,
 }
 
@@ -65,7 +66,8 @@ impl Lane {
         apart.map_or(Turn::Unordered, |guard| Turn::Apart { _guard: guard })
     }
 
-    /// Works until there is no more to come, until it is instructed to stop, or until an error that is not one event's.
+    /// Works until the queue is closed, until it is instructed to stop, or until an error that does not concern one
+    /// event.
     pub async fn run(self, mut work: mpsc::Receiver<Work>) -> Result<(), Error> {
         let most = self.shared.options.max_batch_size.get();
         let (mut taken, mut size) = (Vec::with_capacity(most), BatchSize::new(most));
@@ -186,7 +188,7 @@ impl Lane {
         attempted.await.map_err(|fault| fault.after(begun.elapsed(), self.shared.store.lease))
     }
 
-    /// Handles an event whose transaction came to nothing.
+    /// Handles an event whose transaction did not commit.
     async fn settle(&self, item: &mut Item, mut fault: Fault) -> Result<(), Error> {
         let mut conflicts = 0;
         loop {
@@ -229,8 +231,8 @@ impl Lane {
         Error::record(&self.in_flight.topic, self.in_flight.partition, offset, ENDED)
     }
 
-    /// Keeps an event that failed, as its policy says, and lets the lane continue. Behind a blocked key it has to wait
-    /// anyway.
+    /// Keeps an event that failed, as its policy says, and lets the lane continue. An event of a blocked key must wait
+    /// in any case.
     async fn park(&self, item: &Item, failed: &Failed) -> Result<(), Error> {
         let Shared { store, slots, .. } = &*self.shared;
         let _slot = slots.acquire().await;
@@ -323,7 +325,7 @@ impl Lane {
         }
     }
 
-    /// Makes the poll look for the event when its time has come.
+    /// Schedules a poll for the time of the next attempt.
     pub fn expect(&self, disposition: &Disposition<'_>) {
         if let Some(delay) = disposition.next_attempt {
             self.shared.upkeep.due_in(delay);

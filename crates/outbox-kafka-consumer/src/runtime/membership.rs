@@ -16,8 +16,8 @@ use crate::Error;
 use crate::protocol::{LeaseClock, PartitionLease, assign};
 use crate::store::Connection;
 
-/// Keeps the leases: claims its share, renews, gives back, and lets go of what it has lost. It has a connection of its
-/// own, so that neither a long handler nor an empty pool can make it late.
+/// Keeps the leases: claims its share, renews leases, releases them, and drops those that it has lost. It has a
+/// separate connection, so that neither a long handler nor an exhausted pool can delay it.
 pub struct Membership {
     shared: Arc<Shared>,
     owner: Uuid,
@@ -27,7 +27,7 @@ pub struct Membership {
     /// The topics whose first number of partitions is in the store.
     subscribed: BTreeSet<String>,
     client: Option<Connection>,
-    /// The group knows this consumer.
+    /// Whether the group has registered this consumer.
     is_member: bool,
     clock: LeaseClock,
     began: Instant,
@@ -83,6 +83,7 @@ impl Membership {
                 }
             }
         }
+
         self.close().await;
         Ok(())
     }
@@ -102,7 +103,7 @@ impl Membership {
         }
     }
 
-    /// Renews what is due, and takes or gives back what the shares say.
+    /// Renews the leases that are due, and claims or releases partitions by the shares.
     async fn tick(&mut self) {
         let patience = self.shared.store.lease / 3;
         let worked = timeout(patience, self.keep()).await;
@@ -123,6 +124,8 @@ impl Membership {
         }
     }
 
+    /// Does one round of the membership: renews the leases, registers new partitions, and claims or releases leases by
+    /// the fair shares.
     async fn keep(&mut self) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
         let store = &shared.store;
@@ -140,7 +143,7 @@ impl Membership {
             self.owned.retain(|place, owned| {
                 let is_ours = still.contains(place);
                 if !is_ours {
-                    tracing::warn!(target: "outbox.consumer", topic = place.0, partition = place.1, "another consumer has the lease");
+                    tracing::warn!(target: "outbox.consumer", topic = place.0, partition = place.1, "lease taken by another consumer");
                     measure::lease("lost");
                     owned.abort.abort();
                     shared.forget_stopped(place);
@@ -219,6 +222,7 @@ impl Membership {
             self.workers_places.insert(abort.id(), place.clone());
             self.owned.insert(place, Owned { stop, abort });
         }
+
         Ok(())
     }
 
@@ -249,12 +253,12 @@ impl Membership {
         match given.unwrap_or_else(|e| Err(Error::store("answer in time", e))) {
             Ok(()) => measure::lease("given back"),
             Err(e) => {
-                tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "lease not given back: it expires");
+                tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "lease not released: it expires");
             }
         }
     }
 
-    /// Lets the handlers finish for a while, then gives everything back.
+    /// Lets the handlers finish for a bounded time, then releases all leases.
     async fn close(mut self) {
         for owned in self.owned.values() {
             owned.stop.cancel();

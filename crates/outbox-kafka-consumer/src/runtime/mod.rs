@@ -38,6 +38,7 @@ pub use self::try_out::TriedOut;
 use crate::Error;
 
 impl Shared {
+    /// Runs all tasks of the consumer until `shutdown` is done.
     pub async fn run(self: Arc<Self>, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let stop = CancellationToken::new();
         let (found, places) = watch::channel(Found::default());
@@ -57,6 +58,7 @@ impl Shared {
             ended = membership.join_next() => ended,
             ended = others.join_next() => ended,
         };
+
         stop.cancel();
         // The membership ends in bounded time, after it has returned its leases; the others would never end.
         let closed = membership.join_next().await;

@@ -37,9 +37,10 @@ pub struct Partition {
 
 /// The interval at which offsets without work are counted as done, and the lag is measured.
 const TICK: Duration = Duration::from_millis(250);
-/// After that many losses of connections an event may be their cause: it is looked for as one that ends the process is.
+/// The number of lost connections after which an event may be their cause. It is isolated like an event that ends the
+/// process.
 const LOSSES: u32 = 5;
-/// The time that a partition is stopped at a record that nobody can get past, before it is looked at again.
+/// The time for which a partition is stopped at a record before it is tried again.
 const STOPPED: Duration = Duration::from_secs(30);
 
 impl Partition {
@@ -55,8 +56,8 @@ impl Partition {
         }
     }
 
-    /// Works until it is instructed to stop. What waiting repairs is waited for, and what it does not, is looked at
-    /// again now and then: somebody may have repaired it.
+    /// Works until it is instructed to stop. Transient errors are retried. Other errors stop the partition, which is
+    /// tried again at intervals, because an operator may have fixed the cause.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
         loop {
@@ -211,15 +212,16 @@ impl Partition {
             }
             lanes.shutdown().await;
             if !is_fenced {
-                // What is done need not be read again. If it fails, it is.
+                // Stores the position, so that events that are done need not be read again. If this fails, they are
+                // read again.
                 _ = self.store_progress(dispatch.in_flight()).await;
             }
         }
         ended
     }
 
-    /// Lets the handlers that run finish, so that the trouble of one lane does not repeat what the others do outside of
-    /// PostgreSQL.
+    /// Lets the running handlers finish, so that the failure of one lane does not repeat effects of the others outside
+    /// of PostgreSQL.
     async fn let_finish(&self, lanes: &mut JoinSet<Result<(), Error>>) {
         let longest = self.shared.options.shutdown_timeout.min(self.shared.store.lease / 2);
         let finished = async { while lanes.join_next().await.is_some() {} };
@@ -250,6 +252,7 @@ struct Opened {
 }
 
 impl Partition {
+    /// Opens the partition: takes it under a new epoch, and starts its reader and its lanes.
     async fn open(&mut self) -> Result<Opened, Error> {
         let Shared { store, options, cluster, .. } = &*self.shared;
         let mut reader = cluster.open(&self.topic, self.partition).await?;
@@ -258,7 +261,7 @@ impl Partition {
             let first = match options.initial_offset {
                 InitialOffset::Earliest => reader.earliest().await?,
                 InitialOffset::Latest if store.is_first_partition(&self.topic, self.partition).await? => end,
-                // Its first events are those that made it appear.
+                // Its first events are those that created it.
                 InitialOffset::Latest => reader.earliest().await?,
             };
             store.begin_position(&self.topic, self.partition, first, reader.topic_id()).await?;
@@ -273,7 +276,7 @@ impl Partition {
         let earlier = EarlierAttempts {
             called_until: self.shared.upkeep.called_until(&self.topic, self.partition),
             isolate_until: taken.careful_until,
-            // Each loss of a connection counts as the end of a process does, where the losses are what it is about.
+            // If lost connections are the reason, each of them counts like the end of a process.
             attempt_owner: if self.losses >= LOSSES { Uuid::now_v7() } else { self.owner },
         };
         let (dispatch, queues) = Dispatcher::new(&self.shared, in_flight, earlier);
@@ -292,7 +295,7 @@ impl Partition {
         Ok(Opened { dispatch, queues, chunks, reader: readers })
     }
 
-    /// Moves the position in the store to what is done.
+    /// Moves the position in the store to the completed offset.
     async fn store_progress(&self, in_flight: &InFlight) -> Result<(), Error> {
         let Some(progress) = in_flight.progress_to_store() else { return Ok(()) };
         let stored = self.shared.store.advance(&[progress]).await?;
@@ -304,7 +307,7 @@ impl Partition {
         Ok(())
     }
 
-    /// Lets the lanes finish what was dealt, so that the position comes up to what stops the partition.
+    /// Lets the lanes finish the dealt records, so that the position reaches the record that stops the partition.
     async fn finish_before(
         &self,
         dispatch: &Dispatcher,
@@ -343,7 +346,7 @@ impl Partition {
         Error::lost(&self.topic, self.partition, offset, earliest, reason)
     }
 
-    /// Handles a topic that was created again: it may hold the position, but what was at it is gone.
+    /// Handles a topic that was created again: it may hold the position, but with another record.
     fn recreated(&self, offset: i64, earliest: i64) -> Error {
         let reason = format!(
             "this is where the group read next before the topic was deleted and created again (its id is another one); what \

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::store::Paused;
 
-/// The pauses as of the last poll. Before the first one everything is, so that a start obeys a pause.
+/// The pauses as of the last poll. Before the first poll everything is paused, so that a start obeys a pause.
 pub struct Pauses {
     paused: watch::Sender<Vec<Paused>>,
     are_known: AtomicBool,
@@ -36,7 +36,7 @@ impl Pauses {
         });
     }
 
-    /// Adds a pause that was written, before the next poll. False if it is known.
+    /// Adds a pause that was stored, before the next poll. Returns `false` if it is known.
     pub fn add(&self, pause: Paused) -> bool {
         self.paused.send_if_modified(|known| {
             let is_new = !known.contains(&pause);
@@ -60,7 +60,7 @@ impl Pauses {
     /// Waits until events of a type are not paused.
     pub async fn until_resumed(&self, topic: &str, event_type: &str) {
         let mut paused = self.paused.subscribe();
-        // The sender is this.
+        // The sender is a field of this value, so this cannot fail.
         _ = paused.wait_for(|paused| !paused.iter().any(|paused| paused.is_of(topic, event_type))).await;
     }
 }

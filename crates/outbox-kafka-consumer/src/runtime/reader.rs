@@ -15,7 +15,7 @@ use crate::source::{Chosen, Fetched, Message, PartitionReader, RecordSource as _
 pub enum Chunk {
     Records {
         records: Vec<(i64, Message)>,
-        /// The offset behind all that was read.
+        /// The offset after all records that were read.
         next: i64,
         end: i64,
         /// The records' share of the process's memory for records.
@@ -23,13 +23,13 @@ pub enum Chunk {
     },
     /// There is nothing at this offset.
     CompactedAway(i64),
-    /// The topic does not hold the offset. The last chunk.
+    /// The topic does not hold the offset. This is the last chunk.
     Lost { offset: i64, earliest: i64, end: i64 },
-    /// There is another topic of the same name now. The last chunk.
+    /// The topic was deleted and created again. This is the last chunk.
     Recreated { offset: i64, earliest: i64 },
-    /// The reader has failed, and continues with what comes next.
+    /// The reader has failed, and continues with the next chunk.
     Interrupted(Error),
-    /// A record cannot be read. The last chunk.
+    /// A record cannot be read. This is the last chunk.
     Failed(Error),
 }
 
@@ -55,7 +55,7 @@ impl Memory {
     }
 }
 
-/// The reason why a reader has ended, and where the next one is to begin.
+/// The reason why a reader has ended, and the offset at which the next one begins.
 pub struct Interrupted {
     pub next: i64,
     pub error: Error,
@@ -64,7 +64,8 @@ pub struct Interrupted {
 /// The interval at which the end of a partition is read while nothing is fetched, because handlers are slow or paused.
 const END_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Waits for room for another chunk, and passes on the end of the partition meanwhile. `None` if nobody takes chunks.
+/// Waits for room for another chunk, and passes on the end of the partition meanwhile. `None` if the receiver is
+/// closed.
 async fn room<'a>(
     reader: &mut impl PartitionReader,
     chunks: &'a mpsc::Sender<Chunk>,
@@ -83,7 +84,7 @@ async fn room<'a>(
     }
 }
 
-/// Fetches ahead, one chunk beyond what is taken. Returns why fetching failed; `None` after the last chunk.
+/// Fetches ahead by one chunk. Returns why fetching failed; `None` after the last chunk.
 pub async fn read(
     mut reader: impl PartitionReader,
     topic: String,
@@ -94,7 +95,7 @@ pub async fn read(
     note_end: impl Fn(i64),
 ) -> Option<Interrupted> {
     loop {
-        // Room first: what is fetched is held by nobody else.
+        // Memory is reserved before the fetch, so that fetched records always count.
         let room = room(&mut reader, &chunks, &note_end).await?;
         let (chunk, next) = match reader.fetch(offset).await {
             Ok(Fetched::Records { records, next, end }) => {
@@ -121,8 +122,8 @@ pub async fn read(
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Reads a partition for as long as it is owned. If Kafka fails, the handlers of what was read continue, and a new
-/// reader takes up at the next offset.
+/// Reads a partition for as long as it is owned. If Kafka fails, the handlers of records that were read continue, and a
+/// new reader continues at the next offset.
 pub struct ReadTask {
     shared: Arc<Shared>,
     in_flight: Arc<InFlight>,
@@ -134,6 +135,7 @@ impl ReadTask {
         Self { shared, in_flight, topic_id }
     }
 
+    /// Reads from an offset on, and sends the chunks, until the receiver is closed or the last chunk is sent.
     pub async fn run(self, mut reader: Chosen, mut offset: i64, chunks: mpsc::Sender<Chunk>) {
         let (topic, partition) = (&*self.in_flight.topic, self.in_flight.partition);
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
@@ -162,7 +164,7 @@ impl ReadTask {
                 match self.reopen(offset).await {
                     Ok(Reopened::Same(reader)) => break *reader,
                     Ok(Reopened::Recreated(chunk)) => {
-                        // If nobody takes it, the partition is no longer owned.
+                        // If the receiver is closed, the partition is no longer owned.
                         _ = chunks.send(chunk).await;
                         return;
                     }

@@ -53,9 +53,9 @@ impl Lane {
         restored.map_err(|e| Fault::after_handlers("restore the session", e))?.ok_or(Fault::Ended)
     }
 
-    /// Checks that no handler has changed the session that several calls share: the settings that are listed, or another
-    /// one for the first time. Otherwise the events run again, and an event whose handler changes settings gets its own
-    /// transaction.
+    /// Checks that no handler has changed the session that several calls share: the settings that are listed, or
+    /// another one for the first time. Otherwise the events run again, and an event whose handler changes settings gets
+    /// its own transaction.
     pub fn check_shared(&self, calls: &Calls) -> Result<(), Fault> {
         if calls.changed.is_empty() || !calls.are_several {
             return Ok(());

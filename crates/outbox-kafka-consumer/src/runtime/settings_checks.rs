@@ -2,13 +2,13 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// A process checks all settings of a session after handlers this many times a second, and not only the listed ones: it
-/// takes PostgreSQL about a millisecond.
+/// The number of checks of all settings per second and process, and not only of the listed ones. A check takes
+/// PostgreSQL about a millisecond.
 const PER_SECOND: f64 = 20.;
-/// This many of them in a row.
+/// The number of such checks that may be made in a row.
 const BURST: f64 = 50.;
 
-/// The memory of a process about the settings that its handlers change.
+/// The settings that handlers of this process change, as far as is known.
 pub struct SettingsChecks {
     budget: Mutex<Budget>,
     /// The settings that handlers have changed until the end of their transaction only.

@@ -31,9 +31,9 @@ pub type Moved = BTreeMap<(String, i32), i64>;
 /// The partitions that this process reads.
 #[derive(Default)]
 pub struct Upkeep {
-    /// By the id of the position.
+    /// The partitions, by the id of their position.
     partitions: Mutex<HashMap<i64, Registered>>,
-    /// Somebody knows of something that is due earlier.
+    /// The notification that something is due earlier.
     sooner: Notify,
     next_due: Mutex<Option<Instant>>,
     moved: Mutex<Moved>,
@@ -61,7 +61,7 @@ impl Upkeep {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that something will be due then.
+    /// Records that something will be due at this time.
     pub fn due_in(&self, delay: Duration) {
         let at = Instant::now() + delay;
         let mut next = self.next_due.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,7 +136,7 @@ impl Upkeep {
         self.lock().values().map(wanted).collect()
     }
 
-    /// Hands on what was found. What a partition does not take comes again.
+    /// Passes on the results of a poll. Work that a partition does not accept is found again.
     pub fn hand_on(&self, mut due: Due) {
         for (id, registered) in &*self.lock() {
             let news = match due.errands.remove(id) {
@@ -148,7 +148,7 @@ impl Upkeep {
         }
     }
 
-    /// Returns the positions that are behind what is done.
+    /// Returns the stored positions that are lower than the completed ones.
     pub fn progress(&self) -> Vec<(Arc<InFlight>, Progress)> {
         let of = |registered: &Registered| {
             let progress = registered.in_flight.progress_to_store()?;

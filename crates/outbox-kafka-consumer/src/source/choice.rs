@@ -81,7 +81,7 @@ pub struct Auto {
     native: native::Source,
     topic: String,
     partition: i32,
-    /// The first batch was looked at: its timestamps are the producer's.
+    /// Whether the first batch was checked: its timestamps are the producer's.
     has_producer_time: bool,
     _permit: OwnedSemaphorePermit,
 }

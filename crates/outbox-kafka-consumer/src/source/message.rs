@@ -6,12 +6,12 @@ use bytes::Bytes;
 use outbox_core::record::{DecodeHints, Decoded, Record, RecordParts};
 use outbox_core::{Error, Pipeline};
 
-/// A record of a partition, in the memory that the reader has allocated for it: there are many of them, and each copy
-/// is felt. `Debug` shows sizes only.
+/// A record of a partition, in the memory that the reader has allocated for it: there are many records, and copies are
+/// expensive. `Debug` shows sizes only.
 pub enum Message {
     /// The record that the native reader returns.
     Native(outbox_kafka::Record),
-    /// Out of parts with memory of their own.
+    /// A record of parts that own their memory.
     Composed {
         key: Option<Bytes>,
         value: Option<Bytes>,
@@ -30,8 +30,8 @@ pub enum Headers {
 }
 
 impl Message {
-    /// Reads the event; the message stays, to be kept where the event cannot be handled.
-    /// `hints` are of the partition's last record.
+    /// Reads the event; the message is kept, in case the event cannot be handled. `hints` are of the partition's last
+    /// record.
     pub fn decode(&self, pipeline: &Pipeline, topic: &str, hints: &mut DecodeHints) -> Result<Decoded<()>, Error> {
         match self {
             Self::Native(record) => self.decode_with(pipeline, RecordParts::new(topic, record.headers()), hints),
@@ -131,7 +131,7 @@ impl Headers {
     }
 }
 
-/// Out of the store.
+/// Converts a record from the store.
 impl From<Record> for Message {
     fn from(record: Record) -> Self {
         let Record { key, value, headers, timestamp, .. } = record;

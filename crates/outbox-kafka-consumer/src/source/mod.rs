@@ -1,5 +1,5 @@
 //! The source of records. The trait is private. rskafka and the native reader are behind it, and the conformance suite
-//! says what they have to do.
+//! tests their behaviour.
 
 mod choice;
 #[cfg(test)]
@@ -33,7 +33,7 @@ pub trait RecordSource: Send + Sync + 'static {
 /// One partition. Every call ends in bounded time, whatever the broker does. After an error the reader is not to be
 /// used again.
 pub trait PartitionReader: Send + 'static {
-    /// Returns what distinguishes the topic from a later one of the same name, where it can be had.
+    /// Returns the id that distinguishes the topic from a later one of the same name, if the reader has it.
     fn topic_id(&self) -> Option<Uuid>;
 
     /// Returns the first offset that is there.
@@ -42,8 +42,8 @@ pub trait PartitionReader: Send + 'static {
     /// Returns the offset after the last record that can be read.
     fn end(&mut self) -> impl Future<Output = Result<i64, Error>> + Send;
 
-    /// Fetches what is at an offset and after it: each record once, in order, none before the offset; waits a moment
-    /// where there is nothing new.
+    /// Fetches records from an offset on: each record once, in order, none before the offset; waits a moment if there
+    /// are no new records.
     fn fetch(&mut self, offset: i64) -> impl Future<Output = Result<Fetched, Error>> + Send;
 }
 
@@ -51,12 +51,12 @@ pub trait PartitionReader: Send + 'static {
 #[derive(Debug)]
 pub enum Fetched {
     /// Records with their offsets, in order, and the next offset to fetch: there is no other record before it. There
-    /// are none if nothing is new. The end is behind the last one there is.
+    /// are none if nothing is new. The end is the offset after the last record.
     Records { records: Vec<(i64, Message)>, next: i64, end: i64 },
     /// The offset is not in the partition (any more, or yet), which reaches from the first to before the second.
     OutOfRange { earliest: i64, end: i64 },
     /// The record at this offset cannot be read. Those before it were returned.
     Unreadable { offset: i64, reason: String, cause: Box<dyn std::error::Error + Send + Sync> },
-    /// There is nothing at this offset although there is more behind it: compaction has emptied the batch.
+    /// There is no record at this offset, although there are records after it: compaction has emptied the batch.
     CompactedAway,
 }

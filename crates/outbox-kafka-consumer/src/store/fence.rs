@@ -54,8 +54,8 @@ impl SessionState {
 impl Store {
     /// Returns the statements that every transaction begins with: settings, guard and the partition's lock.
     ///
-    /// A statement and the pause after it are together shorter than the lease, so that an owner that hangs is out of
-    /// the way when its lease has ended. The name shows operators whose backends they are.
+    /// A statement and the pause after it are together shorter than the lease, so that the session of an owner that
+    /// hangs has ended when its lease ends. The application name shows operators the owner of each backend.
     ///
     /// All transactions of a partition share the lock until they end, and a successor waits for it. So the epoch that a
     /// transaction reads after it has the lock is the epoch of its commit, and no row is locked or written for that.
@@ -96,7 +96,7 @@ impl Store {
         )
     }
 
-    /// Asks PostgreSQL for the guard, and returns what the answer says of the session.
+    /// Queries the guard cursor, and returns the state of the session.
     pub async fn session_state(&self, tx: &mut Transaction<'_>) -> SessionState {
         match self.in_transaction(tx).execute(FIND_GUARD).await {
             Ok(()) => SessionState::Open,
@@ -106,8 +106,8 @@ impl Store {
         }
     }
 
-    /// Prepares the statements that follow handlers: a role that a handler has set may not prepare them, and what is
-    /// prepared is sent in the order of the calls.
+    /// Prepares the statements that follow handlers: a role that a handler has set may not prepare them, and prepared
+    /// statements are sent in the order of the calls.
     pub async fn prepare_end(
         &self,
         tx: &mut Transaction<'_>,
@@ -121,8 +121,8 @@ impl Store {
         }
     }
 
-    /// Undoes what handlers have changed of the session, until the transaction ends, and returns the settings. `None` if
-    /// a handler has ended the transaction with COMMIT or ROLLBACK. In a transaction that an error has aborted it fails.
+    /// Reverts the handlers' changes of the session, until the transaction ends, and returns the settings. `None` if a
+    /// handler has ended the transaction with COMMIT or ROLLBACK. It fails in an aborted transaction.
     pub async fn after_handlers(
         &self,
         tx: &mut Transaction<'_>,
@@ -139,7 +139,7 @@ impl Store {
         }
     }
 
-    /// Releases the advisory locks that a failed handler has left: a rollback does not.
+    /// Releases the advisory locks that a failed handler has left, which a rollback keeps.
     pub async fn unlock(&self, client: &mut Connection) {
         // If it fails, the connection is lost and its locks with it.
         _ = self.on_client(client).execute(UNLOCK).await;
@@ -165,7 +165,7 @@ impl Store {
         let is_checked = isolation == Isolation::ReadCommitted;
         let commands: &[Command<'_>] = if is_checked { &[restore, close] } else { &[restore, lock, close] };
 
-        // Those behind the first error only say that the transaction is aborted.
+        // The errors after the first one only report that the transaction is aborted.
         let mut answers = self.in_transaction(tx).send_all(commands).await;
         let changed = ChangedSettings::from_rows(&answers.next()?)?;
         let is_ours = is_checked || !answers.next()?.is_empty();
@@ -173,7 +173,8 @@ impl Store {
         Ok(is_ours.then_some(changed))
     }
 
-    /// Moves positions forward. Returns those whose partition this owner still has; the others are under another epoch.
+    /// Moves positions forward. Returns the positions whose partition this owner still has; the others are under
+    /// another epoch.
     pub async fn advance(&self, progress: &[Progress]) -> Result<Vec<i64>, Error> {
         let of = |field: fn(&Progress) -> i64| progress.iter().map(field).collect::<Vec<i64>>();
         let (ids, epochs) = (of(|moved| moved.fence.position), of(|moved| moved.fence.epoch));

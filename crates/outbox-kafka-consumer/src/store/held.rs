@@ -43,17 +43,17 @@ pub struct HeldEvent {
     pub offset: i64,
     pub id: Option<Uuid>,
     pub attempts: i32,
-    /// An attempt was begun that never ended: the process did.
+    /// Whether an attempt was begun during which the process ended.
     pub was_started: bool,
-    /// It is not held because of an earlier event of its key only.
+    /// Whether it is held for its own failure, and not only because of an earlier event of its key.
     pub was_tried: bool,
     pub is_due: bool,
 }
 
-/// An event is held no longer.
+/// The result of releasing an event.
 #[derive(Clone, Copy, Debug)]
 pub struct Released {
-    /// The next event of its key, whose turn it is.
+    /// The next event of its key, which is now due.
     pub next: Option<i64>,
 }
 
@@ -88,6 +88,7 @@ impl Store {
             &next,
             &event_type,
         ];
+
         self.in_transaction(tx).query(&self.statements.held.hold, &params).await.map(drop)
     }
 
@@ -131,7 +132,7 @@ impl Store {
         Ok(())
     }
 
-    /// Holds on to the events that block these keys, until the transaction ends. Returns whether all of them are still
+    /// Locks the events that block these keys, until the transaction ends. Returns whether all of them are still
     /// blocked.
     pub async fn keep_blocked(
         &self,
@@ -145,8 +146,8 @@ impl Store {
         Ok(locked.len() == keys.len())
     }
 
-    /// Releases an event, and the next one of its key has its turn. `None` if another transaction has released the
-    /// event: then roll back.
+    /// Releases an event, and makes the next one of its key due. `None` if another transaction has released the event:
+    /// then roll back.
     pub async fn release(&self, tx: &mut Transaction<'_>, id: i64) -> Result<Option<Released>, PgError> {
         let mut executor = self.in_transaction(tx);
         let next = executor.query_opt(&self.statements.held.release_next, &[&id]).await?;
@@ -157,7 +158,8 @@ impl Store {
         Ok(Some(Released { next }))
     }
 
-    /// Gives a held event its attempts back; at once where it is the first of its key. False if it is held no longer.
+    /// Resets the attempts of a held event, which is due at once if it is the first of its key. Returns `false` if it
+    /// is no longer held.
     pub async fn revive(&self, tx: &mut Transaction<'_>, id: i64) -> Result<bool, PgError> {
         let Some(row) = self.in_transaction(tx).query_opt(&self.statements.held.revive, &[&id]).await? else {
             return Ok(false);
@@ -169,7 +171,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Looks at a due event again after a while, because its type is paused.
+    /// Defers a due event, because its type is paused.
     pub async fn postpone(&self, id: i64) -> Result<(), Error> {
         let mut client = self.connection().await?;
         let postponed = self.on_client(&mut client).query(&self.statements.held.postpone, &[&id]).await;

@@ -8,7 +8,7 @@ use super::driver::Command;
 use super::{Fence, PgError, SettingsCheck, Store, Transaction};
 use crate::{Error, Isolation};
 
-/// An event on its way into the inbox.
+/// An event that enters the inbox.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// `None` if the record cannot be decoded: only its key is looked up.
@@ -20,7 +20,7 @@ pub struct Entry {
 /// The state that a transaction found at its begin.
 #[derive(Debug, Default)]
 pub struct Begun {
-    /// The events that nobody had taken. They are now, if this transaction commits.
+    /// The events that the inbox did not have. If this transaction commits, it has them.
     pub new: HashSet<Uuid>,
     /// The keys that are blocked.
     pub blocked: HashSet<Vec<u8>>,
@@ -53,9 +53,10 @@ impl Store {
             Command::Statement(take_in, &events),
             Command::Statement(blocked, &keys),
         ];
+
         let mut answers = self.in_transaction(tx).send_all(&commands).await;
 
-        // The error of the first one, because it aborts the transaction for the others.
+        // The error of the first statement counts, because it aborts the transaction for the others.
         answers.next()?;
         if answers.next()?.is_empty() {
             return Ok(None);
@@ -88,7 +89,7 @@ impl Store {
         Ok(is_ours)
     }
 
-    /// Takes one event in, in this state. Returns whether the inbox did not have it.
+    /// Adds an event to the inbox, in this state. Returns whether it was new.
     pub async fn take_in(
         &self,
         tx: &mut Transaction<'_>,
@@ -106,7 +107,7 @@ impl Store {
         self.in_transaction(tx).query(&self.statements.inbox.set_state, &[&self.group, &ids, &state]).await.map(drop)
     }
 
-    /// Returns which of these events the group has taken.
+    /// Returns the events that the inbox of the group has.
     pub async fn known(&self, ids: &[Uuid]) -> Result<HashSet<Uuid>, Error> {
         let mut client = self.connection().await?;
         let rows = self.on_client(&mut client).query(&self.statements.inbox.known, &[&self.group, &ids]).await;

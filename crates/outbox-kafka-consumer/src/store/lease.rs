@@ -13,7 +13,7 @@ type TopicPartition = (String, i32);
 #[derive(Debug)]
 pub struct GroupView {
     pub members: Vec<Member>,
-    /// The event types that these, and those that have ended lately, have handlers for.
+    /// The event types that the members, and those that ended recently, have handlers for.
     pub handles: BTreeSet<String>,
     pub seats: Vec<PartitionLease>,
 }
@@ -28,7 +28,7 @@ pub struct Claimed {
 }
 
 impl Store {
-    /// Makes known that this consumer is alive, and renews its leases. Returns those that it still has.
+    /// Records that this consumer is alive, and renews its leases. Returns the leases that it still has.
     pub async fn renew(
         &self,
         client: &mut Connection,
@@ -53,6 +53,7 @@ impl Store {
         added.map(drop).map_err(|e| Error::store("add leases", e))
     }
 
+    /// Reads the members of the group that are alive, and the leases of these topics.
     pub async fn survey(&self, client: &mut Connection, topics: &[String]) -> Result<GroupView, Error> {
         let mut executor = self.on_client(client);
         let asked = async {
@@ -97,9 +98,9 @@ impl Store {
         subscribed.map(drop).map_err(|e| Error::store("record the topics that the group reads", e))
     }
 
-    /// Removes what is kept for partitions that no longer exist, of topics with that many partitions. Held events of
-    /// such a partition become those of partition 0, whose owner retries them. The positions of a deleted topic stay,
-    /// so that [`OnOffsetOutOfRange`](crate::OnOffsetOutOfRange) decides if it is created again.
+    /// Removes the rows of partitions that no longer exist. The topics are given with their numbers of partitions. Held
+    /// events of such a partition become those of partition 0, whose owner retries them. The positions of a deleted
+    /// topic stay, so that [`OnOffsetOutOfRange`](crate::OnOffsetOutOfRange) decides if it is created again.
     pub async fn forget_partitions(
         &self,
         client: &mut Connection,
@@ -124,7 +125,7 @@ impl Store {
         Ok(first.is_some_and(|first| partition < first))
     }
 
-    /// Takes those of the leases that are free.
+    /// Claims the leases that are free.
     pub async fn claim(
         &self,
         client: &mut Connection,

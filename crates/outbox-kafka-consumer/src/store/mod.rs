@@ -55,7 +55,7 @@ pub struct Store {
     fence: String,
     statements: Statements,
     sending: Sending,
-    /// The database's encoding has every character, as far as is known.
+    /// Whether the database's encoding has every character, as far as is known.
     has_all_characters: AtomicBool,
 }
 
@@ -88,12 +88,12 @@ impl Store {
         self.pool.connection(self.patience()).await
     }
 
-    /// Returns a connection that is not the pool's any more, so that no handler can keep it waiting.
+    /// Returns a connection taken out of the pool, so that no handler can delay it.
     pub async fn own_connection(&self) -> Result<Connection, Error> {
         self.pool.own_connection(self.patience()).await
     }
 
-    /// Returns how long an answer is waited for: a little longer than PostgreSQL may take for a statement.
+    /// Returns the timeout for an answer, which is a little longer than PostgreSQL may take for a statement.
     fn patience(&self) -> Duration {
         if self.lease.is_zero() { OPERATORS_PATIENCE } else { self.lease / 2 }
     }
@@ -103,7 +103,7 @@ impl Store {
         driver::in_time(self.patience(), answer).await
     }
 
-    /// Closes the pool's connections that nobody uses: after one is lost, the others may only seem to be open.
+    /// Closes the pool's idle connections: after one is lost, the others may only seem to be open.
     pub fn discard_idle(&self) {
         self.pool.discard_idle();
     }
@@ -113,7 +113,7 @@ impl Store {
         self.in_transaction(tx).execute(text).await
     }
 
-    /// Replaces what PostgreSQL cannot store: NUL, and the characters that the database's encoding may not have.
+    /// Replaces characters that PostgreSQL cannot store: NUL, and those that the database's encoding may not have.
     fn storable<'a>(&self, text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
         let text = text.into();
         let has_all = self.has_all_characters.load(Ordering::Relaxed);

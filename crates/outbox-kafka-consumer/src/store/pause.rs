@@ -13,12 +13,12 @@ pub struct Paused {
 }
 
 impl Paused {
-    /// Returns whether this holds up everything of a topic.
+    /// Returns whether the pause covers a whole topic.
     pub fn is_all_of(&self, topic: &str) -> bool {
         self.event_type.is_empty() && (self.topic.is_empty() || self.topic == topic)
     }
 
-    /// Returns whether this holds up events of a type.
+    /// Returns whether the pause covers events of a type.
     pub fn is_of(&self, topic: &str, event_type: &str) -> bool {
         (self.topic.is_empty() || self.topic == topic) && (self.event_type.is_empty() || self.event_type == event_type)
     }

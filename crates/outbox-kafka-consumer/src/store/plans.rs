@@ -1,4 +1,4 @@
-//! No statement reads a whole large table, however much there is in it.
+//! Tests that no statement reads a whole large table.
 
 use deadpool_postgres::tokio_postgres::{Client, SimpleQueryMessage};
 use outbox_core::Identifier;
@@ -36,7 +36,7 @@ const LARGE: [&str; 3] = ["consumer_inbox", "consumer_held", "consumer_request"]
 /// Removing a group, or partitions that no longer exist, reads all that there is.
 const WHOLE: [&str; 2] = ["remove_group", "forget_partitions"];
 
-/// Returns what EXPLAIN shows of a statement with these values.
+/// Returns the plan of a statement with these values.
 async fn explain(client: &Client, options: &str, sql: &Sql, values: &str) -> String {
     let types: Vec<&str> = sql.types.iter().map(|kind| kind.name()).collect();
     // An array type's name begins with an underscore, which SQL takes as well.
@@ -72,7 +72,7 @@ async fn no_statement_reads_a_whole_table_that_grows_with_events() {
     migrations(&schema).apply(&mut client).await.unwrap();
     client.batch_execute(FILL).await.unwrap();
 
-    // The plan that a cached statement has after a few calls, whatever the values are.
+    // The generic plan, which a cached statement has after a few calls.
     client.batch_execute("SET plan_cache_mode = force_generic_plan").await.unwrap();
     let statements = Statements::new(&schema);
     let mut bad = Vec::new();
@@ -88,8 +88,8 @@ async fn no_statement_reads_a_whole_table_that_grows_with_events() {
     check_pages(&client, &statements).await;
 }
 
-/// Checks that what waits or is known costs nothing. A partition has 300 held events that wait and 100 requests that are
-/// done, the inbox 100,000 events of the group.
+/// Checks that waiting and known events cost nothing. A partition has 300 held events that wait and 100 requests that
+/// are done, the inbox 100,000 events of the group.
 async fn check_pages(client: &Client, statements: &Statements) {
     let Statements { held, inbox, retention, .. } = statements;
     let forever = "1000000000, 5000";

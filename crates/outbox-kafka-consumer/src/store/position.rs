@@ -8,7 +8,7 @@ use super::lease::unread;
 use super::{Connection, Store};
 use crate::Error;
 
-/// Under which epoch an owner works on a partition.
+/// The epoch under which an owner works on a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fence {
     pub position: i64,
@@ -59,8 +59,8 @@ impl Store {
         begun.map(drop).map_err(|e| Error::store("write the first position", e))
     }
 
-    /// Takes a partition under a new epoch: from then on nothing of an earlier owner can commit. Transactions that hold
-    /// the partition's lock are waited for a moment, and then ended.
+    /// Takes a partition under a new epoch: from then on, no transaction of an earlier owner can commit. It waits for
+    /// transactions that hold the partition's lock for a moment, and then terminates them.
     pub async fn take(
         &self,
         topic: &str,
@@ -98,7 +98,7 @@ impl Store {
             };
 
             if abandoned_window.is_none() {
-                // The process continues, so the attempts that it began did not end with it.
+                // The process still runs, so its attempts did not end it.
                 let undo = &self.statements.held.undo_attempts;
                 executor.query(undo, &[&self.group, &topic, &partition]).await.map_err(failed)?;
             }
@@ -132,8 +132,8 @@ impl Store {
         }
     }
 
-    /// Records who is about to handle an event alone. Returns how many before it, one after the other, began the same
-    /// and are no longer there.
+    /// Records the consumer that is about to handle an event alone. Returns how many consumers in a row before it began
+    /// the same event and are gone.
     pub async fn start_alone(&self, fence: Fence, offset: i64, starter: Uuid) -> Result<i64, Error> {
         let mut client = self.connection().await?;
         let sql = &self.statements.position.start_alone;
@@ -142,7 +142,7 @@ impl Store {
         row.try_get(0).map_err(unread)
     }
 
-    /// Records that the process has outlived what it handled alone.
+    /// Records that the process has survived the event that it handled alone.
     pub async fn not_alone(&self, fence: Fence) -> Result<(), Error> {
         let mut client = self.connection().await?;
         let done = self
@@ -184,7 +184,7 @@ mod tests {
     const LEVEL: Isolation = Isolation::ReadCommitted;
     const CHECK: SettingsCheck = SettingsCheck::Listed;
 
-    /// A group with one partition, whose lease anybody may take.
+    /// A group with one partition, whose lease is free.
     struct Group {
         env: Option<TestEnv>,
         store: Store,
@@ -289,8 +289,8 @@ mod tests {
             let [a, b, c] = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
             let ended = async |fence, offset, starter| group.store.start_alone(fence, offset, starter).await.unwrap();
             assert_eq!(ended(group.take(a).await, 7, a).await, 0);
-            // The store was unreachable for longer than a lease, but who began is there again.
-            // Given back, or opened again by the same process.
+            // The store was unreachable for longer than a lease, but the consumer that began is back: the partition was
+            // released, or opened again by the same process.
             assert_eq!(ended(group.take(b).await, 7, b).await, 0);
             group.sql("UPDATE {s}.consumer_member SET expires_at = clock_timestamp()").await;
             let fence = group.take(c).await;

@@ -10,7 +10,7 @@ use crate::Error;
 /// The largest number of rows that one transaction deletes.
 const BATCH: i64 = 5_000;
 
-/// The beginning of the next purge. Before it, the index may only have entries of rows that were deleted.
+/// The time at which the next purge begins. Before it, the index may have only entries of deleted rows.
 #[derive(Clone, Copy, Debug)]
 pub struct PurgeFrom(OffsetDateTime);
 
@@ -21,9 +21,9 @@ impl Default for PurgeFrom {
 }
 
 impl Store {
-    /// Forgets handled events that are older than that, the oldest first, in batches, and never above a position.
-    /// Returns how many. The cost is that of what is removed. One consumer of the group does it at a time; the others
-    /// do nothing.
+    /// Removes handled events that are older than this age, the oldest first, in batches, and never above a position.
+    /// Returns the number. The cost depends only on the removed rows. One consumer of the group purges at a time; the
+    /// others do nothing.
     pub async fn purge(&self, older_than: Duration, from: &mut PurgeFrom) -> Result<u64, Error> {
         let (mut purged, mut at, mut kept) = (0, from.0, None);
         loop {
@@ -41,7 +41,7 @@ impl Store {
             }
 
             if gone == 0 {
-                // All of the same transactions, and all to be kept.
+                // All entries are of the same transactions, and all are to be kept.
                 at += Duration::from_micros(1);
             }
         }

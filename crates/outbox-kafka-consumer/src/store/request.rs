@@ -13,7 +13,7 @@ pub struct HeldEventTask {
     /// The held event.
     pub held: i64,
     pub key: Option<Bytes>,
-    /// For the lane of an event without a key.
+    /// The offset, which selects the lane of an event without a key.
     pub offset: i64,
     event_type: Option<String>,
 }
@@ -32,32 +32,32 @@ impl HeldEventTask {
 pub enum Action {
     /// The time for another attempt has come.
     Due,
-    /// Asked for by the request of this number: attempts again.
+    /// A retry, by the request of this number.
     Retry(i64),
-    /// Asked for by the request of this number: to be forgotten.
+    /// A discard, by the request of this number.
     Discard(i64),
 }
 
-/// A partition whose due events are asked for.
+/// A partition whose due events are queried.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     pub fence: Fence,
-    /// Whether it takes any now. Whether it is fenced off is answered anyway.
+    /// Whether it accepts work now. The query reports in any case whether it is fenced off.
     pub takes_errands: bool,
 }
 
 /// The work that is due for the partitions of a process.
 #[derive(Debug, Default)]
 pub struct Due {
-    /// By the id of the position.
+    /// The partitions, by the id of their position.
     pub errands: HashMap<i64, Vec<HeldEventTask>>,
-    /// The partitions that are under another epoch: somebody has taken them, or moved their position.
+    /// The partitions that are under another epoch: another owner has taken them, or their position was moved.
     pub fenced: HashSet<Fence>,
     pub paused: Vec<Paused>,
 }
 
 impl Store {
-    /// Returns what is due for partitions and what was asked of them, at most 200 of each kind for each.
+    /// Returns due events and requests of partitions, at most 200 of each kind for each partition.
     pub async fn due(&self, wanted: &[Wanted]) -> Result<Due, Error> {
         let ids: Vec<i64> = wanted.iter().map(|wanted| wanted.fence.position).collect();
         let epochs: Vec<i64> = wanted.iter().map(|wanted| wanted.fence.epoch).collect();

@@ -1,5 +1,4 @@
-//! The settings of its database session that a handler may change, and how that is undone and found out before others
-//! use the session.
+//! Detects and reverts changes that a handler makes to the settings of its database session.
 //!
 //! SET and SET LOCAL look the same until the transaction ends. So changed settings are put back for the rest of the
 //! transaction, and only if there are any, `COMMIT AND CHAIN` ends it: the values that SET LOCAL had given are gone
@@ -13,8 +12,8 @@ use super::driver::Command;
 use super::statements::{Sql, literal};
 use super::{PgError, Row, Store, Transaction};
 
-/// The settings that change what later statements do, who runs them or how long they may take. Every transaction checks
-/// them. The first one resets the second one.
+/// The settings that change the meaning, the role or the timeouts of later statements. Every transaction checks them.
+/// The first one resets the second one.
 pub const SETTINGS: [&str; 17] = [
     "session_authorization",
     "role",
@@ -47,7 +46,7 @@ pub enum SettingsCheck {
     /// [`SETTINGS`], and the custom settings of the builder.
     #[default]
     Listed,
-    /// All that PostgreSQL lists, which takes it about a millisecond.
+    /// All settings that PostgreSQL lists, which takes about a millisecond.
     All,
 }
 
@@ -57,7 +56,7 @@ pub struct ChangedSettings {
     names: Vec<String>,
     /// The values that the session had before; `None` is the default value.
     before: Vec<Option<String>>,
-    /// A handler has reset all of them, and their values before are not known.
+    /// Whether a handler has reset all of them, so that their earlier values are not known.
     are_reset: bool,
 }
 
@@ -125,12 +124,12 @@ impl ChangedSettings {
         self.names.iter().map(String::as_str).chain(self.are_reset.then_some(ALL_SETTINGS))
     }
 
-    /// Returns whether the setting of this name changes what any later statement of the transaction does.
+    /// Returns whether the setting of this name affects later statements of the transaction.
     pub fn is_listed(name: &str) -> bool {
         name == ALL_SETTINGS || SETTINGS.contains(&name)
     }
 
-    /// Adds what was found later in the same transaction.
+    /// Adds the settings that were found later in the same transaction.
     pub fn extend(&mut self, later: Self) {
         self.are_reset |= later.are_reset;
         for (name, before) in later.names.into_iter().zip(later.before) {
@@ -143,7 +142,7 @@ impl ChangedSettings {
 }
 
 impl Store {
-    /// Returns the statement that undoes what handlers have changed of the session, until the transaction ends.
+    /// Returns the statement that reverts the handlers' changes of the session, until the transaction ends.
     pub fn restore(&self, check: SettingsCheck) -> &Sql {
         match check {
             SettingsCheck::Listed => &self.statements.restore,
@@ -200,6 +199,6 @@ impl Store {
 pub enum CommitError {
     /// PostgreSQL has not committed, because of a deferred constraint or a foreign server, for example.
     NotCommitted(PgError),
-    /// Whether it has is not known, or not whether the session is clean.
+    /// Whether it committed, or whether the session is clean, is not known.
     Unknown(PgError),
 }

@@ -1,4 +1,4 @@
-//! Whether the consumer's tables are ready to be used.
+//! Checks of the consumer's tables.
 
 use std::sync::atomic::Ordering;
 
@@ -69,7 +69,7 @@ const TABLES: [(&str, &[&str]); 8] = [
     ("consumer_pause", &["consumer_group", "topic", "event_type", "reason", "paused_at", "until"]),
 ];
 
-/// Reads the catalogs, because any other question fails without USAGE on the schema.
+/// A query of the catalogs only, because other queries fail without USAGE on the schema.
 const INSPECT: &str = "
     SELECT wanted.name, class.oid IS NULL,
         coalesce(array_agg(wanted.field) FILTER (WHERE attname IS NULL), '{}'),

@@ -78,7 +78,7 @@ impl<'a> Trial<'a> {
         Ok(Self::of(consumer, Transaction::TokioPostgres(tx)))
     }
 
-    /// Returns the transaction, to prepare and look at what handlers read and write.
+    /// Returns the transaction, to prepare data for handlers and to check their effects.
     #[must_use]
     #[expect(clippy::expect_used, reason = "begin has made it")]
     pub fn transaction(&self) -> &deadpool_postgres::Transaction<'a> {
@@ -97,7 +97,7 @@ impl<'a> Trial<'a, crate::Sqlx> {
         Ok(Self::of(consumer, Transaction::of_sqlx(tx)))
     }
 
-    /// Returns the transaction, to prepare and look at what handlers read and write.
+    /// Returns the transaction, to prepare data for handlers and to check their effects.
     #[expect(clippy::expect_used, reason = "begin_sqlx has made it")]
     pub fn sqlx_transaction(&mut self) -> &mut ::sqlx::Transaction<'a, ::sqlx::Postgres> {
         self.tx.as_sqlx().expect("a transaction of sqlx")

@@ -26,7 +26,7 @@ pub struct Watch {
 }
 
 const POLL: Duration = Duration::from_millis(50);
-/// The number of parked events that are looked at; more of them are work in any case.
+/// The number of parked events that are checked; more of them count as work.
 const PARKED: u32 = 10_000;
 
 impl Watch {
@@ -36,11 +36,10 @@ impl Watch {
         Self { shared: Arc::clone(consumer.shared()) }
     }
 
-    /// Waits until the group's positions are at the ends of its topics and no parked event has another attempt before
-    /// it.
+    /// Waits until the group's positions are at the ends of its topics, and no parked event waits for another attempt.
     ///
-    /// Dead letters, and events parked behind one, are not waited for. Records that are produced meanwhile are. Use a
-    /// timeout: a consumer that does not run, or a paused partition, never gets there.
+    /// Dead letters, and events parked behind one, are not waited for. Records that are produced meanwhile are waited
+    /// for. Use a timeout, because a consumer that does not run, or a paused partition, never reaches this state.
     ///
     /// # Errors
     /// Kafka or the store cannot be asked.

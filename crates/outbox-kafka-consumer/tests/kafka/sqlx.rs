@@ -79,8 +79,8 @@ async fn a_service_with_one_pool_of_sqlx_creates_its_tables_and_handles_each_eve
     }
 }
 
-/// Begins savepoints: one that ends well, one that is forgotten at order 13, and at order 14 one that PostgreSQL refuses,
-/// after which sqlx rolls the whole transaction back.
+/// Begins savepoints: one that ends well, one that is forgotten at order 13, and at order 14 one that PostgreSQL
+/// refuses, after which sqlx rolls the whole transaction back.
 async fn nested(tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreated>) -> HandlerResult {
     let order = event.event().order_id;
     let mut inner = tx.begin().await?;

@@ -7,8 +7,8 @@ pub(super) struct AbortedTransaction {
 
 /// The aborted transactions among the batches of one answer.
 ///
-/// A broker lists each one that overlaps what it sends, also one that began before the fetch offset. Therefore each
-/// answer is filtered by its own list.
+/// A broker lists each one that overlaps the batches that it sends, also one that began before the fetch offset.
+/// Therefore each answer is filtered by its own list.
 #[derive(Debug)]
 pub(super) struct AbortedTransactions {
     /// The latest first.

@@ -12,7 +12,7 @@ pub(super) struct Budget(Arc<Inner>);
 struct Inner {
     most: usize,
     used: AtomicUsize,
-    /// A part was given back.
+    /// The notification that memory was returned.
     freed: Notify,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Reserved {
 }
 
 impl Reserved {
-    /// Counts these bytes in place of the reserved ones, until they, and all slices of them, are dropped.
+    /// Counts these bytes instead of the reserved ones, until they and all slices of them are dropped.
     pub(super) fn hold(mut self, bytes: impl AsRef<[u8]> + Send + 'static) -> Bytes {
         let size = bytes.as_ref().len();
         let used = &self.budget.0.used;

@@ -144,7 +144,7 @@ impl Decoder {
         }
     }
 
-    /// Returns the next whole batch. A part of one at the end is normal.
+    /// Returns the next whole batch. A partial batch at the end is normal.
     fn next_batch(&mut self) -> Result<Option<Bytes>, Unreadable> {
         let Some(extent) = Extent::of(&self.batches) else {
             self.batches.clear();
@@ -215,7 +215,7 @@ impl Limits {
         let mut plain = Vec::with_capacity(self.decompressed.min(compressed.len().saturating_mul(4)));
         let stream = compression.decompress(compressed).map_err(|_| NOT_COMPRESSED)?;
         let most = self.decompressed as u64;
-        // It grows with the bytes that there are: a small batch may claim any size.
+        // The buffer grows with the bytes that are present: a small batch may claim any size.
         stream.take(most.saturating_add(1)).read_to_end(&mut plain).map_err(|_| NOT_COMPRESSED)?;
         if plain.len() as u64 > most {
             return Err(TOO_LARGE);
@@ -243,7 +243,7 @@ impl Records {
                 Ok(taken) => taken,
                 Err(cause) => {
                     self.left = 0;
-                    // A batch that claims more records than its offsets allow ends behind its last offset.
+                    // A batch that claims more records than its offsets allow ends after its last offset.
                     let offset = self.previous.saturating_add(1).max(*next);
                     *next = offset;
                     return Err(Unreadable { offset, first: self.header.base_offset, last, cause });

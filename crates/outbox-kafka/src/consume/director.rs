@@ -15,12 +15,12 @@ use crate::{Cluster, ErrorCode, Topic};
 
 /// The time that a broker waits for records while a partition has no room: it must be able to join soon.
 const SHORT_WAIT: Duration = Duration::from_millis(20);
-/// The bytes that a partition whose stream waits may fetch when the budget is used up.
+/// The bytes that a partition may fetch if the budget is used up and its stream waits.
 const LEAST: usize = 64 * 1024;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The leader changed or a broker is about to know more; these say nothing about the partition.
+/// The leader changed, or the broker has not caught up yet: these errors say nothing about the partition.
 const PASSING: [ErrorCode; 4] = [
     // UNKNOWN_SERVER_ERROR
     ErrorCode(-1),
@@ -41,7 +41,8 @@ struct Assigned {
     leader: Leader,
     /// The bytes that one batch needs.
     room: usize,
-    /// The time at which the broker last sent records of it: the others come first.
+    /// The turn in which the broker last sent records of the partition. Partitions with an earlier turn come first in a
+    /// request.
     served: u64,
     pause: Duration,
 }
@@ -59,7 +60,7 @@ impl Assigned {
         Self { topic, partition, inbox, leader, room: 0, served: 0, pause: FIRST_PAUSE }
     }
 
-    /// Asks its leader again later.
+    /// Schedules another request to the leader.
     fn wait(&mut self) {
         let until = self.paused();
         if let Leader::Known { not_before, .. } = &mut self.leader {
@@ -171,7 +172,7 @@ impl Director {
                 assigned.leader = Leader::Known { connection, described, not_before: Instant::now() };
             }
             Err(e) => {
-                // The topic was re-created: only a reader that knows it can say what to do.
+                // The topic was re-created. Only the reader can decide what follows.
                 let is_passing = is_passing(&e) && e.code() != Some(ErrorCode::UNKNOWN_TOPIC_ID);
                 assigned.inbox.fail(e, is_passing);
                 assigned.leader = Leader::Unknown { not_before: assigned.paused() };
@@ -253,6 +254,7 @@ impl Director {
         })
     }
 
+    /// Handles the outcome of a request: delivers records to the inboxes, and schedules retries.
     fn answered(&mut self, response: Response) {
         let broker = response.connection.broker();
         self.busy.remove(broker);
@@ -284,7 +286,7 @@ impl Director {
                     assigned.inbox.out_of_range(wanted.round);
                     continue;
                 }
-                // Over its quota a client gets no partitions.
+                // A client that exceeds its quota gets no partitions.
                 Outcome::Missing if !response.throttle.is_zero() => continue,
                 Outcome::Missing => Error::new(Kind::Malformed)
                     .at(broker)

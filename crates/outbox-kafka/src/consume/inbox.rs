@@ -21,12 +21,12 @@ pub(super) struct State {
     pub(super) round: u64,
     answers: VecDeque<Answer>,
     buffered: usize,
-    /// Nothing more is fetched before the next seek.
+    /// Whether fetching is paused until the next seek.
     is_halted: bool,
     pub(super) is_out_of_range: bool,
-    /// The stream waits for an answer.
+    /// Whether the stream waits for an answer.
     pub(super) is_awaited: bool,
-    /// The stream was dropped.
+    /// Whether the stream was dropped.
     pub(super) is_closed: bool,
     /// The reason why the last attempt failed.
     pub(super) failed: Option<Failed>,
@@ -50,9 +50,9 @@ pub(super) enum Delivered {
     Nothing,
     /// There is more, but not one whole batch of it.
     CutOff,
-    /// There are only batches that are not for this offset.
+    /// The answer has only batches for other offsets.
     Stuck,
-    /// A seek has made the answer useless.
+    /// A seek has made the answer obsolete.
     OutOfDate,
 }
 
@@ -86,6 +86,7 @@ impl Inbox {
                 Delivered::Records
             }
         };
+
         if matches!(delivered, Delivered::Nothing | Delivered::Stuck) {
             state.idle += 1;
         }
@@ -122,7 +123,7 @@ impl State {
         (!self.is_halted && self.buffered < room).then_some(self.next)
     }
 
-    /// Returns whether it waits for its stream to take records.
+    /// Returns whether the partition waits until its stream takes records.
     pub(super) fn is_full(&self, room: usize) -> bool {
         !self.is_halted && self.buffered >= room
     }

@@ -152,6 +152,7 @@ impl Request {
             };
             (wanted, outcome)
         };
+
         let outcomes = self.wanted.into_iter().map(outcome).collect();
         let throttle = Duration::from_millis(u64::try_from(response.throttle_time_ms).unwrap_or_default());
         Response { connection: self.connection, throttle, outcomes }

@@ -11,7 +11,7 @@ use crate::Error;
 
 /// The bytes of records that are decoded at once.
 const CHUNK: usize = 1 << 20;
-/// The time that a partition without new records is quiet before its stream reports that.
+/// The time without new records after which a stream reports that it is idle.
 const QUIET: Duration = Duration::from_secs(5);
 
 /// The committed records of a partition, in order. Dropping it ends the fetching.
@@ -118,7 +118,7 @@ impl PartitionStream {
                 if self.is_quiet && begun.elapsed() < QUIET { begun + QUIET } else { begun + patience }
             };
 
-            // A wake-up of before is only one turn too many.
+            // A wake-up that is out of date only costs one turn of the loop.
             let _ = timeout_at(deadline, self.inbox.arrived.notified()).await;
         }
     }

@@ -1,4 +1,4 @@
-//! Decoding of hostile and golden bytes, and fetching from the testkit's broker.
+//! Tests of decoding malformed and well-formed bytes, and of fetching from the testkit's broker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +46,7 @@ fn values(offset: i64, count: i64) -> Vec<u8> {
     batch(offset, Compression::None, &records)
 }
 
-/// Makes the checksum right again.
+/// Corrects the checksum of a batch.
 fn seal(batch: &mut [u8]) {
     let crc = crc32c::crc32c(&batch[ATTRIBUTES..]);
     batch[17..21].copy_from_slice(&crc.to_be_bytes());

@@ -3,7 +3,7 @@ use bytes::BufMut;
 use super::view::take;
 use super::{Malformed, varint};
 
-/// A record but for its place in a batch: key, value and headers as they are sent, in one piece of memory.
+/// The encoded key, value and headers of a record, without its place in a batch, in one buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordBody(Box<[u8]>);
 

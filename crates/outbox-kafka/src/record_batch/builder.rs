@@ -5,12 +5,12 @@ use super::{Compression, HEADER_SIZE, Malformed, Producer, RecordBody, varint};
 
 /// Builds batches, record by record; after each it begins the next one.
 ///
-/// The memory of finished batches is used again when they have been dropped.
+/// The memory of a finished batch is reused after the batch is dropped.
 #[derive(Debug)]
 pub struct BatchBuilder {
     compression: Compression,
     capacity: usize,
-    /// Room for the header, then the records. With compression only the records that will be compressed.
+    /// Space for the header, followed by the records. With compression, only the records to compress.
     buffer: BytesMut,
     count: u32,
     first_timestamp: i64,
@@ -83,6 +83,7 @@ impl BatchBuilder {
                 batch
             }
         };
+
         // The length field leaves out itself and the base offset.
         let size = i32::try_from(batch.len() - 12).map_err(|_| Malformed("more than 2 GiB in one batch"))?;
         let last_offset_delta = i32::try_from(count - 1).map_err(|_| Malformed("too many records in one batch"))?;

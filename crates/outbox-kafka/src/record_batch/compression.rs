@@ -43,7 +43,7 @@ impl Compression {
         }
     }
 
-    /// Appends the compressed form to what is in a buffer.
+    /// Appends the compressed form to a buffer.
     pub(super) fn compress(self, plain: &[u8], into: &mut BytesMut) -> io::Result<()> {
         match self {
             Self::None => {
@@ -57,7 +57,7 @@ impl Compression {
             }
             Self::Snappy => snappy::compress(plain, into),
             Self::Lz4 => {
-                // What Java's client writes: 64 KiB blocks that do not depend on each other; brokers refuse others.
+                // The format of Java's client: independent blocks of 64 KiB. Brokers reject others.
                 let info = lz4_flex::frame::FrameInfo::new()
                     .block_mode(lz4_flex::frame::BlockMode::Independent)
                     .block_size(lz4_flex::frame::BlockSize::Max64KB);
@@ -73,7 +73,7 @@ impl Compression {
         }
     }
 
-    /// Reads what was compressed, piece by piece: a small batch may hold very much.
+    /// Decompresses piece by piece, because a small batch may decompress to a very large one.
     pub(crate) fn decompress<'a>(self, compressed: &'a [u8]) -> io::Result<Box<dyn BufRead + Send + 'a>> {
         Ok(match self {
             Self::None => Box::new(compressed),

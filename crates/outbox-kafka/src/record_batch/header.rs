@@ -9,25 +9,25 @@ const COMPRESSION_UNKNOWN: Malformed = Malformed("the compression is not known")
 pub struct BatchHeader {
     /// The first record's offset.
     pub base_offset: i64,
-    /// Compaction takes records out, but leaves this.
+    /// The offset of the last record. Compaction removes records, but keeps this offset.
     pub last_offset: i64,
     /// The epoch of the leader that appended the batch.
     pub leader_epoch: i32,
     /// The idempotent producer that wrote the batch, and its first sequence number.
     pub producer: Producer,
-    /// The sequence of the record at the last offset; -1 where there is no producer.
+    /// The sequence of the record at the last offset; -1 without a producer.
     pub last_sequence: i32,
     /// The first record's timestamp, in milliseconds since 1970.
     pub base_timestamp: i64,
     /// The largest timestamp, in milliseconds since 1970.
     pub max_timestamp: i64,
-    /// The timestamps are the broker's, and all records have the batch's largest.
+    /// Whether the timestamps are the broker's: all records then have the batch's largest.
     pub is_log_append_time: bool,
     /// Whether a transactional producer wrote the batch.
     pub is_transactional: bool,
-    /// A marker that ends a transaction, with no record of a user.
+    /// Whether it is a marker that ends a transaction, without records of a user.
     pub is_control: bool,
-    /// A message of before Kafka 0.11; its contents are not read.
+    /// Whether it is a message in a format before Kafka 0.11, whose contents are not read.
     pub is_legacy: bool,
     /// The codec of the records' bytes.
     pub compression: Compression,
@@ -80,7 +80,7 @@ impl BatchHeader {
         Ok((header, records))
     }
 
-    /// Parses the header of a message of before Kafka 0.11.
+    /// Parses the header of a message in a format before Kafka 0.11.
     pub(super) fn legacy(offset: i64) -> Result<Self, Malformed> {
         if !(0..i64::MAX).contains(&offset) {
             return Err(Malformed("an offset is out of range"));

@@ -38,7 +38,7 @@ pub struct Producer {
 }
 
 impl Producer {
-    /// No producer: the broker does not look for what it has already.
+    /// No producer: the broker does not recognise repeated batches.
     pub const NONE: Self = Self { id: -1, epoch: -1, sequence: -1 };
 
     /// Returns the same producer after that many records more. Sequences continue from 2147483647 to 0.

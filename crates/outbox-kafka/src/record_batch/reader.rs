@@ -5,10 +5,10 @@ use bytes::Buf;
 
 use super::{BatchHeader, Compression, Malformed, RecordView, varint};
 
-/// More than any broker takes in one record, unless it was instructed to: no length beyond it is believed.
+/// A limit above the record size that brokers accept by default. A larger length is rejected.
 const MAX_RECORD: u64 = 256 * 1024 * 1024;
 
-/// The whole batches in what a broker sent. A part of one at the end is normal, and left out.
+/// The whole batches in a broker's answer. A partial batch at the end is normal, and is skipped.
 #[derive(Clone, Debug)]
 pub(crate) struct Batches<'a>(&'a [u8]);
 
@@ -104,7 +104,7 @@ impl Records<'_> {
                     Ok::<_, Malformed>(u8::from_be_bytes(byte))
                 })?)?;
                 self.body.clear();
-                // It grows with what is there, and not with what the length says.
+                // The buffer grows with the bytes that are present, and not with the stated length.
                 let read = stream.take(length).read_to_end(&mut self.body).map_err(|_| UNREADABLE)?;
                 if read as u64 != length {
                     return Err(CUT_OFF);
@@ -119,7 +119,7 @@ impl Records<'_> {
     }
 }
 
-/// Takes a record off the front of a batch's records, and returns its bytes after its length.
+/// Splits the first record off a batch's records, and returns its bytes after its length.
 pub(crate) fn take_record<'a>(records: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
     let length = record_length(varint::take(records)?)?;
     let (body, rest) =

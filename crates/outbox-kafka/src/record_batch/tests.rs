@@ -63,7 +63,7 @@ fn read(batch: &Batch<'_>) -> Result<Vec<Sent>, Malformed> {
     Ok(sent)
 }
 
-/// Reads all that hostile bytes may hold.
+/// Reads all records of malformed bytes.
 fn devour(bytes: &[u8]) {
     for batch in Batches::new(bytes).flatten() {
         if let Ok(mut records) = batch.records() {
@@ -74,7 +74,7 @@ fn devour(bytes: &[u8]) {
     }
 }
 
-/// Makes the checksum right again, so that what is behind it is reached.
+/// Corrects the checksum, so that the code after the check is reached.
 fn seal(batch: &mut [u8]) {
     if batch.len() > 61 {
         let size = i32::try_from(batch.len() - 12).unwrap();
@@ -90,7 +90,7 @@ proptest! {
     fn another_decoder_reads_what_is_built(
         mut records in vec(record(), 1..30), producer in producer(), codec in 0..5_usize
     ) {
-        // That decoder keeps one header of each name.
+        // That decoder keeps only one header of each name.
         for record in &mut records {
             let mut seen = std::collections::HashSet::new();
             record.headers.retain(|(name, _)| seen.insert(name.clone()));

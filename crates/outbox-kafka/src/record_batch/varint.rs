@@ -28,7 +28,7 @@ pub(super) fn put(buffer: &mut impl BufMut, value: i64) {
     buffer.put_u8(rest as u8);
 }
 
-/// Reads a value from bytes that a function gives one by one.
+/// Reads a value from bytes that a function returns one by one.
 pub(super) fn read<E: From<Malformed>>(mut byte: impl FnMut() -> Result<u8, E>) -> Result<i64, E> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
@@ -41,7 +41,7 @@ pub(super) fn read<E: From<Malformed>>(mut byte: impl FnMut() -> Result<u8, E>) 
     Err(Malformed("a number of more than 64 bits").into())
 }
 
-/// Takes a value off the front of a slice.
+/// Reads a value and removes it from the front of the slice.
 #[inline]
 pub(super) fn take(bytes: &mut &[u8]) -> Result<i64, Malformed> {
     // Most lengths are below 64 and take one byte; those of values and records are below 8,192 and take two.

@@ -82,7 +82,7 @@ pub(crate) fn headers_in<'a>(mut rest: &'a [u8]) -> impl Iterator<Item = (&'a [u
     std::iter::from_fn(move || if rest.is_empty() { None } else { take_header(&mut rest).ok() })
 }
 
-/// Checks that there are that many headers, and nothing behind them.
+/// Checks the number of headers, and that no bytes follow them.
 #[inline]
 fn check_headers(count: i64, headers: &[u8]) -> Result<(), Malformed> {
     let mut at = 0_usize;

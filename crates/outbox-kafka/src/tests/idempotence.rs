@@ -79,7 +79,7 @@ async fn another_process_goes_on_by_what_the_log_says() {
         let header = batches.last().unwrap();
         assert_eq!(header.producer, at(producer, 3));
         let next = at(header.producer, header.last_sequence).after(1);
-        // What the dead one sent last comes late, before and after the heir has gone on.
+        // The last batch of the dead producer arrives late, before and after its successor has continued.
         assert_eq!(appended(&scene.produce(last.clone()).await), 3);
         assert_eq!(appended(&heir.produce(batch(next, &values(7..9))).await), 7);
         assert_eq!(appended(&scene.produce(last).await), 3);

@@ -34,7 +34,7 @@ impl Api for DeleteTopicsRequest {
 
 const NO_HEADERS: &[(&str, Option<&[u8]>)] = &[];
 
-/// A topic of one test, and what to do with it.
+/// A topic of one test, with operations on it.
 #[derive(Clone)]
 struct Scene {
     cluster: Arc<Cluster>,
@@ -88,7 +88,7 @@ impl Scene {
         self.cluster.produce(ToProduce { topic: Arc::clone(&self.topic), partition: 0, batch }).await
     }
 
-    /// Returns what is in partition 0, as far as the newest offsets go.
+    /// Returns the newest records of partition 0.
     async fn tail(&self, from: TailStart, limit: u64) -> (Tail, Vec<BatchHeader>, Vec<Read>) {
         let (mut batches, mut records) = (Vec::new(), Vec::new());
         let tail = self

@@ -26,7 +26,7 @@ enum Kind {
 const DER_SEQUENCE: u8 = 0x30;
 const JKS_MAGIC: [u8; 4] = [0xfe, 0xed, 0xfe, 0xed];
 const JCEKS_MAGIC: [u8; 4] = [0xce, 0xce, 0xce, 0xce];
-/// PKCS#12 begins with its version, an INTEGER of 3; keys begin with 0 or 1, certificates with a SEQUENCE.
+/// The beginning of PKCS#12: its version, an INTEGER of 3. Keys begin with 0 or 1, certificates with a SEQUENCE.
 const PKCS12_VERSION: [u8; 3] = [0x02, 0x01, 0x03];
 
 impl Pem {
@@ -176,7 +176,7 @@ mod tests {
         let pem = key.serialize_pem();
         let der = key.serialize_der();
         let certificate = rcgen::CertificateParams::new(["db".to_owned()]).unwrap().self_signed(&key).unwrap();
-        // As a properties file has it, whose lines end in a backslash.
+        // The form in a properties file, whose lines end in a backslash.
         let one_line = pem.replace(['\n', '\r'], " ");
         let squeezed = pem.replace(['\n', '\r'], "");
         for form in [&pem, &one_line, &squeezed, &format!("{}{pem}", certificate.pem())] {

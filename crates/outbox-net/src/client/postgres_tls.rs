@@ -28,10 +28,10 @@ impl PostgresTls {
         Ok(Self { config: tls.client_config().await? })
     }
 
-    /// Returns the settings that libpq's parameters `sslmode`, `sslrootcert`, `sslcert` and `sslkey` describe. `get` returns
-    /// the value of a parameter. Without `sslmode`, TLS is used if the server offers it.
+    /// Returns the settings that libpq's parameters `sslmode`, `sslrootcert`, `sslcert` and `sslkey` describe. `get`
+    /// returns the value of a parameter. Without `sslmode`, TLS is used if the server offers it.
     ///
-    /// An authority that is named is checked even if the mode does not require it, as libpq does.
+    /// As in libpq, a named authority is checked even if the mode does not require it.
     ///
     /// # Errors
     /// `sslmode` is `allow` or no mode ([`Error::is_tls`]).

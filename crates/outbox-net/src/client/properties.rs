@@ -11,8 +11,8 @@ impl Properties {
         Self(logical_lines(text).iter().map(|line| entry(line)).collect())
     }
 
-    /// Parses the bytes of a file that Java reads as ISO 8859-1, such as those that a program of Kafka takes on its command
-    /// line. Other characters are written `\uXXXX` in it.
+    /// Parses the bytes of a file that Java reads as ISO 8859-1, such as those that a program of Kafka takes on its
+    /// command line. Other characters are written `\uXXXX` in it.
     #[must_use]
     pub fn from_latin1(bytes: &[u8]) -> Self {
         Self::parse(&bytes.iter().map(|&byte| char::from(byte)).collect::<String>())

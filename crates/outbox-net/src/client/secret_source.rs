@@ -13,7 +13,7 @@ use crate::{Error, Secret};
 
 /// The time that a command may take.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
-/// More bytes than any password or token has.
+/// The largest secret in bytes, which is more than any password or token has.
 const MAX_OUTPUT: u64 = 256 * 1024;
 
 type Callback = dyn Fn() -> BoxFuture<'static, Result<Secret, Box<dyn StdError + Send + Sync>>> + Send + Sync;
@@ -63,7 +63,7 @@ impl SecretSource {
         Self(Kind::Callback(Arc::new(move || Box::pin(function()))))
     }
 
-    /// Returns the secret as it is now.
+    /// Returns the present secret.
     ///
     /// # Errors
     /// The file cannot be read, or the command or the function fails.

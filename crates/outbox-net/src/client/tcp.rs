@@ -7,11 +7,11 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// The silence after which the kernel asks whether the peer is still there, and the pauses between its questions.
+/// The silence after which the kernel probes the peer, and the pause between its probes.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_PROBES: u32 = 4;
-/// The time that sent bytes may stay unacknowledged. Keepalive does not watch these.
+/// The time that sent bytes may stay unacknowledged. TCP keepalive does not cover these.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(40);
 

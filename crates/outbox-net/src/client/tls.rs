@@ -70,7 +70,7 @@ impl Tls {
     /// A file cannot be read, or holds no usable certificate or key.
     pub async fn client_config(&self) -> Result<Arc<ClientConfig>, Error> {
         let settings = self.clone();
-        // Reads files: the system's authorities are more than a hundred.
+        // This reads files, of which the system's authorities are more than a hundred.
         tokio::task::spawn_blocking(move || settings.build())
             .await
             .unwrap_or_else(|e| Err(Error::tls("the certificates were not read").because(e)))
@@ -111,6 +111,7 @@ impl Tls {
                 .with_client_auth_cert(certificates.certificates()?, key.key()?)
                 .map_err(|e| key.unusable("the key is not usable, or is not that of the certificate").because(e))?,
         };
+
         Ok(Arc::new(config))
     }
 
@@ -125,7 +126,7 @@ impl Tls {
                 }
             }
             None => {
-                // Other programs put unusable certificates into the system's store: these are skipped.
+                // The system's store may contain unusable certificates, which are skipped.
                 store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
                 if store.is_empty() {
                     return Err(Error::tls(

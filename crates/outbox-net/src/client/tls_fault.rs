@@ -43,7 +43,7 @@ impl TlsFault {
             if let Some(tls) = current.downcast_ref::<Error>() {
                 return Some(Self::new(tls));
             }
-            // The source of an `io::Error` is that of the error in it: the error itself has to be asked for.
+            // `source` of an `io::Error` skips the error inside it, which `get_ref` returns.
             let inner = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
             next = inner.map(|inner| inner as _).or_else(|| current.source());
         }

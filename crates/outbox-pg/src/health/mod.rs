@@ -20,8 +20,8 @@ use crate::{Error, Readiness};
 
 /// Watches a pipeline's database: the slot, the WAL that it holds back, the publication, the table.
 ///
-/// The role needs `pg_monitor`, and SELECT on the table to report the age of a row. Check every half minute or so: how
-/// old what is unconfirmed is, is reported from what earlier checks saw.
+/// The role needs `pg_monitor`, and SELECT on the table to report the age of a row. Check every half minute or so: the
+/// age of unconfirmed WAL is computed from earlier checks.
 #[derive(Debug)]
 pub struct PipelineMonitor {
     pipeline: Pipeline,

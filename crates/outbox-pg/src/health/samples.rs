@@ -14,10 +14,10 @@ struct Sample {
 const CAPACITY: usize = 1_024;
 
 impl Samples {
-    /// Remembers a position, and returns what is known of the time up to which everything is confirmed.
+    /// Stores a sample, and returns the knowledge about the time up to which everything is confirmed.
     pub(super) fn look(&mut self, confirmed: u64, written: u64, now: u64) -> Known {
         if self.0.len() == CAPACITY {
-            // A slot that is stopped: thinned out, the oldest stays, and so the age is right.
+            // For a slot that does not move, samples are thinned out. The oldest one stays, so the age is right.
             let mut index = 0;
             self.0.retain(|_| {
                 index += 1;

@@ -85,7 +85,7 @@ fn keep_size(setting: String, life: RowLife) -> Indicator {
     indicator
 }
 
-/// Reports the time after which PostgreSQL 18 and later invalidate a slot that nobody reads.
+/// Reports the time after which PostgreSQL 18 and later invalidate a slot without a reader.
 fn idle_timeout(setting: String, life: RowLife) -> Indicator {
     let is_off = setting == "0";
     let status = match life.keeps_rows() {

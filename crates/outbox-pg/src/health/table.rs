@@ -14,8 +14,8 @@ use crate::migration::row_life::id;
 use crate::partition_range;
 use crate::session::Session;
 
-/// Returns how long the oldest row waits that may be unconfirmed: it is one of those that came after what is known to
-/// be confirmed. Where rows cannot be seen it is how old the unconfirmed WAL is, with or without a row in it.
+/// Returns the age of the oldest row that may be unconfirmed, which is newer than the confirmed position. If rows are
+/// not visible, it returns the age of the unconfirmed WAL, with or without a row in it.
 pub(super) async fn oldest_unconfirmed(
     client: &Session<'_>,
     pipeline: &Pipeline,
@@ -27,7 +27,7 @@ pub(super) async fn oldest_unconfirmed(
     let remedy = "the slot is not confirmed any further: see the log of the connector or the relay, and whether Kafka takes records";
     let confirmed_at = match known {
         Known::ConfirmedAt(at) => at,
-        // At least so old, whatever it is.
+        // The age is at least this.
         Known::UnconfirmedSince(at) => {
             let age = Duration::from_millis(now.saturating_sub(at));
             return Ok(thresholds.of_age(name, age).remedy(remedy));
@@ -53,6 +53,7 @@ pub(super) async fn oldest_unconfirmed(
     } else {
         confirmed_at
     };
+
     let indicator = thresholds.of_age(name, Duration::from_millis(now.saturating_sub(since)));
     Ok(indicator.remedy(remedy))
 }
@@ -83,8 +84,8 @@ pub(super) async fn indicators(
     Ok(())
 }
 
-/// Checks what the publication holds, and whether it was there, with this table, at all that the slot has still to
-/// read: a reader fails at WAL from before its publication.
+/// Checks the contents of the publication, and whether it already contained this table at the oldest WAL that the slot
+/// has still to read: a reader fails at WAL from before its publication.
 async fn publication(client: &Session<'_>, pipeline: &Pipeline) -> Result<Vec<Indicator>, Error> {
     let (publication, layout) = (pipeline.publication(), pipeline.layout());
     let sql = r#"SELECT concat_ws(', ', CASE WHEN pubinsert THEN 'insert' END, CASE WHEN pubupdate THEN 'update' END,
@@ -101,6 +102,7 @@ async fn publication(client: &Session<'_>, pipeline: &Pipeline) -> Result<Vec<In
     let Some(row) = row.map_err(|e| Error::database(format!("look at the publication {publication}"), e))? else {
         return Ok(Vec::new());
     };
+
     let (operations, tables, via_root): (String, Vec<String>, bool) = (row.get(0), row.get(1), row.get(2));
     let contents = format!("{operations} of {}", tables.join(", "));
     let wanted = format!("insert of {}", layout.qualified_name());
@@ -129,8 +131,8 @@ async fn publication(client: &Session<'_>, pipeline: &Pipeline) -> Result<Vec<In
     // A negative age is that of a transaction two billion ago, which was long before the slot.
     if let Some(is_newer) = row.get::<_, Option<bool>>(3) {
         let status = IndicatorStatus::good_if(!is_newer, IndicatorStatus::Warning);
-        // The slot's oldest transaction is a lower bound: next to long transactions it says so of an older publication
-        // too, until the slot moves on.
+        // The slot's oldest transaction is a lower bound. With long transactions, the check reports an older
+        // publication as well, until the slot moves.
         indicators.push(Indicator::new("publication_older_than_slot", Measure::Bool(!is_newer), status).threshold(Measure::Bool(true)).remedy(
             "the publication may have been made or changed after WAL that the slot has still to read: if a reader says that it \
              does not exist, drop the slot and create it again; else this passes as the slot moves on",

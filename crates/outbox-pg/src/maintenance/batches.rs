@@ -45,7 +45,7 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Returns why rows are left that are due.
+    /// Returns why due rows were not removed.
     async fn left(&self, client: &Session<'_>, confirmed: &Confirmed, due: &str) -> Result<Vec<Deferred>, Error> {
         let table = self.pipeline.layout().qualified_name();
         let missed = in_gaps(&confirmed.gaps);
@@ -65,7 +65,7 @@ impl Maintenance {
     }
 
     /// Deletes rows in batches. Each batch is a transaction, and begins where the last one ended, so that it reads no
-    /// dead rows. Ids of another version, which others may have written, do not report their time.
+    /// dead rows. Ids of other versions, which other programs may have written, contain no time.
     async fn delete_from(
         &self,
         client: &Session<'_>,

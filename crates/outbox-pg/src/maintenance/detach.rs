@@ -20,7 +20,7 @@ impl Maintenance {
         let mut due: Vec<_> = partitions(client, layout).await?;
         due.retain(|partition| partition.is_pending || partition.to <= end);
 
-        // PostgreSQL has at most one detachment pending, and begins no other before that is ended.
+        // PostgreSQL allows one pending detachment, and begins no other before it has ended.
         due.sort_by_key(|partition| !partition.is_pending);
 
         for partition in due {
@@ -28,7 +28,7 @@ impl Maintenance {
             let doing = format!("detach the partition {}", partition.name);
             let failed = |e| Error::database(&doing, e);
 
-            // First, so that a detachment that ends while nobody looks is known to the next run.
+            // The record comes first, so that the next run knows of a detachment that ends meanwhile.
             let begin = format!("INSERT INTO {record} (partition) VALUES ($1) ON CONFLICT DO NOTHING");
             client.execute(&begin, &[&partition.name]).await.map_err(failed)?;
             let how = if partition.is_pending { "FINALIZE" } else { "CONCURRENTLY" };
@@ -48,7 +48,7 @@ impl Maintenance {
             }
         }
 
-        // Later than the detachment is as good: the slots have to go further.
+        // A position after the detachment is also correct: the slots must then confirm more.
         let end = format!(
             "UPDATE {record} SET wal_position = pg_current_wal_insert_lsn(), detached_at = clock_timestamp()
              WHERE wal_position IS NULL AND partition NOT IN (
@@ -97,7 +97,8 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Lists the partitions that are detached and not yet dropped. One that somebody has attached again is theirs.
+    /// Lists the partitions that are detached and not yet dropped. A partition that another role has attached again is
+    /// skipped.
     pub(super) async fn detached(&self, client: &Session<'_>) -> Result<Vec<String>, Error> {
         let layout = self.pipeline.layout();
         let sql = format!(
@@ -124,8 +125,8 @@ impl Maintenance {
         }
     }
 
-    /// Returns what the slots have still to read. PostgreSQL does not know which publication a slot is read with, so
-    /// all of this database have to be past it.
+    /// Returns the WAL that the slots have still to read. PostgreSQL does not know the publication that a slot is read
+    /// with, so all slots of this database must have passed it.
     async fn unconfirmed(&self, client: &Session<'_>, partition: &str) -> Result<Option<Deferred>, Error> {
         let sql = format!(
             "SELECT slot_name::text, (wal_position - coalesce(confirmed_flush_lsn, '0/0'))::int8

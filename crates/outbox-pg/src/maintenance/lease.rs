@@ -8,7 +8,8 @@ use crate::Error;
 use crate::session::Session;
 use crate::sql_text::companion;
 
-/// The right to work, as a row: `DETACH CONCURRENTLY` runs in no transaction that could hold a lock.
+/// The lease of maintenance, which is a row: `DETACH CONCURRENTLY` runs outside of a transaction, so no transaction
+/// could hold a lock.
 pub(super) struct Lease {
     table: String,
     holder: String,

@@ -21,11 +21,11 @@ use crate::readiness::Problem;
 use crate::session::{DriverError, Session, Timeouts};
 use crate::sql_text::{companion, companion_name, quoted};
 
-/// Keeps an outbox table bounded: partitions made ahead and dropped behind, or rows deleted in batches.
+/// Keeps an outbox table bounded: it creates partitions in advance and drops old ones, or deletes rows in batches.
 ///
 /// Run it every few minutes, from any number of instances, as the table's owner and on its own session (not through
-/// PgBouncer in transaction mode): a lease row lets one of them work at a time. Every lock is waited for at most
-/// [`lock_timeout`](Self::lock_timeout); what was not got is reported, and tried again by the next run.
+/// PgBouncer in transaction mode): a lease row lets one of them work at a time. It waits for each lock at most
+/// [`lock_timeout`](Self::lock_timeout). Work without its lock is reported, and the next run tries it again.
 #[derive(Clone, Debug)]
 pub struct Maintenance {
     pipeline: Pipeline,
@@ -62,7 +62,7 @@ impl Maintenance {
         Self { partition: span.max(Duration::from_secs(60)), ..self }
     }
 
-    /// Sets how far ahead there are partitions: 7 days unless set otherwise. No run may be missing for that long.
+    /// Sets how far ahead there are partitions: 7 days unless set otherwise. Maintenance must run more often than that.
     #[must_use]
     pub fn ahead(self, ahead: Duration) -> Self {
         Self { ahead, ..self }
@@ -87,14 +87,15 @@ impl Maintenance {
         Self { batch: rows.max(1), ..self }
     }
 
-    /// Does what is due, unless another instance is at it. Without a table (`RowLife::Message`) there is nothing to do.
+    /// Does the work that is due, unless another instance runs maintenance. Without a table (`RowLife::Message`) there
+    /// is nothing to do.
     ///
-    /// It may be run again after any error, and after it was dropped halfway: the next run continues where this one
-    /// ended, at the latest when its lease is over, after 5 minutes.
+    /// It may be run again after any error, and after its future was dropped: the next run continues where this one
+    /// ended, at the latest when its lease ends, after 5 minutes.
     ///
     /// # Errors
-    /// `Migrations::maintenance` is not applied, the table is not there or not partitioned though its layout says so
-    /// ([`Error::is_not_ready`]); or PostgreSQL refused. A lock that is not got in time is no error.
+    /// `Migrations::maintenance` is not applied, the table does not exist, or is not partitioned although its layout is
+    /// ([`Error::is_not_ready`]); or PostgreSQL refused. A lock that is not acquired in time is no error.
     pub async fn run(&self, client: &Client) -> Result<MaintenanceOutcome, Error> {
         self.run_on(&client.into()).await
     }
@@ -115,7 +116,7 @@ impl Maintenance {
         let restored = timeouts.restore().await;
         let released = lease.release(client).await;
 
-        // What went wrong first is what counts.
+        // The first error counts.
         let report = done?;
         restored?;
         released?;
@@ -141,7 +142,7 @@ impl Maintenance {
         Ok(report)
     }
 
-    /// Returns what the slot has confirmed, and closes a gap of which no row is left.
+    /// Returns the confirmed position of the slot, and closes a gap of which no row is left.
     async fn confirmed(&self, client: &Session<'_>, lease: &Lease) -> Result<Option<Confirmed>, Error> {
         let history = History::open(client, &self.pipeline).await?;
         let Some(mut confirmed) = history.observe_all().await? else { return Ok(None) };
@@ -171,8 +172,8 @@ impl Maintenance {
         Ok(true)
     }
 
-    /// Lets rows be removed that no slot has published: those that were committed before the present slot was created,
-    /// and that were not published again by [`Republish::missed`](crate::Republish::missed).
+    /// Allows the removal of rows that no slot has published: those that were committed before the present slot was
+    /// created, and that were not published again by [`Republish::missed`](crate::Republish::missed).
     ///
     /// # Errors
     /// `Migrations::outbox` is not applied ([`Error::is_not_ready`]), or PostgreSQL refused.
@@ -191,8 +192,9 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Forgets a slot of another pipeline of the same table that is gone for good. Until then, rows that it has not
-    /// published are kept ([`Deferred::OtherSlotGone`]). Returns whether there is a record of it, and no such slot.
+    /// Removes the record of another pipeline's slot for the same table, if the slot no longer exists. Until then, rows
+    /// that it has not published are kept ([`Deferred::OtherSlotGone`]). Returns whether there is a record of it, and
+    /// no such slot.
     ///
     /// # Errors
     /// `Migrations::outbox` is not applied ([`Error::is_not_ready`]), or PostgreSQL refused.
@@ -219,11 +221,11 @@ impl Maintenance {
                 Problem::MaintenanceMissing { table }
             }
         };
+
         Err(Error::not_ready(vec![problem]))
     }
 
-    /// Creates a partition by CREATE LIKE, CHECK and ATTACH, so that the table of all is locked against no reader and
-    /// no writer.
+    /// Creates a partition by CREATE LIKE, CHECK and ATTACH, so that the partitioned table stays readable and writable.
     async fn create(
         &self,
         client: &Session<'_>,
@@ -276,7 +278,7 @@ pub(crate) async fn now_millis(client: &Session<'_>) -> Result<u64, Error> {
     Ok(u64::try_from(now).unwrap_or_default())
 }
 
-/// Returns whether a table has a row for which a condition holds. One that is gone has none.
+/// Returns whether a table has a row for which a condition holds; `false` if the table does not exist.
 async fn has_row(client: &Session<'_>, table: &str, condition: &str) -> Result<bool, Error> {
     let failed = |e| Error::database(format!("look at the rows of {table}"), e);
     let is_there: bool =
@@ -288,7 +290,7 @@ async fn has_row(client: &Session<'_>, table: &str, condition: &str) -> Result<b
     Ok(client.query_one(&sql, &[]).await.map_err(failed)?.get(0))
 }
 
-/// Returns whether a lock was not got in time.
+/// Returns whether a lock was not acquired in time.
 fn is_busy(error: &DriverError) -> bool {
     let busy = [SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED, SqlState::T_R_DEADLOCK_DETECTED];
     error.code().is_some_and(|code| busy.contains(&code))

@@ -11,7 +11,7 @@ pub(crate) struct Partition {
     pub(crate) name: String,
     pub(crate) from: u64,
     pub(crate) to: u64,
-    /// Its detachment was begun, and not ended.
+    /// Whether its detachment was begun and not ended.
     pub(crate) is_pending: bool,
 }
 
@@ -29,7 +29,7 @@ pub(crate) async fn table_form(client: &Session<'_>, layout: &TableLayout) -> Re
     Ok(row.map(|row| if row.get(0) { TableForm::Partitioned } else { TableForm::Plain }))
 }
 
-/// Returns the partitions of a table, by their time. Ones with other bounds than ids are left out.
+/// Returns the partitions of a table, by their time. Partitions whose bounds are not ids are skipped.
 pub(crate) async fn partitions(client: &Session<'_>, layout: &TableLayout) -> Result<Vec<Partition>, Error> {
     let table = layout.qualified_name();
     let sql = "SELECT child.relname::text, pg_get_expr(child.relpartbound, child.oid), inhdetachpending

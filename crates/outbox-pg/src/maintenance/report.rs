@@ -4,9 +4,9 @@ use outbox_core::Identifier;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MaintenanceOutcome {
-    /// It did what was due.
+    /// The work that was due is done.
     Done(MaintenanceReport),
-    /// Another instance was at it; this one did nothing.
+    /// Another instance was running maintenance; this one did nothing.
     HeldByOther {
         /// The server process of the other's session, and an id of its run.
         holder: String,
@@ -17,11 +17,11 @@ pub enum MaintenanceOutcome {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MaintenanceReport {
-    /// Partitions that are new.
+    /// Partitions that were created.
     pub created: Vec<String>,
     /// Partitions that are detached now, those included whose detachment an earlier run had to leave unfinished.
     pub detached: Vec<String>,
-    /// Partitions that are gone.
+    /// Partitions that were dropped.
     pub dropped: Vec<String>,
     /// Rows that were deleted from a table without partitions.
     pub deleted_rows: u64,
@@ -35,13 +35,13 @@ pub struct MaintenanceReport {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Deferred {
-    /// A lock was not got in time.
+    /// A lock was not acquired in time.
     #[error("{table} is in use by a long transaction: the next run tries again (pg_stat_activity shows which it is)")]
     Lock {
         /// The table, quoted.
         table: String,
     },
-    /// Nothing is removed while the pipeline has no slot: the table may be all that is left of its events.
+    /// Nothing is removed while the pipeline has no slot: the table may have the only copy of its events.
     #[error(
         "the replication slot {slot} does not exist or is lost, so nothing is removed: create it with SlotOptions::recreate"
     )]
@@ -49,7 +49,7 @@ pub enum Deferred {
         /// Its name.
         slot: Identifier,
     },
-    /// A slot of another pipeline of the table is gone, and what it has not published is kept.
+    /// A slot of another pipeline of the table no longer exists, and the rows that it has not published are kept.
     #[error(
         "the replication slot {slot:?} of another pipeline of this table does not exist or is lost, so rows that it has not \
          published are kept: create it with SlotOptions::recreate, or give it up with Maintenance::forget_slot"

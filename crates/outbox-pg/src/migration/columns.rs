@@ -90,5 +90,6 @@ fn default_of(column: &Column) -> String {
             _ => return String::new(),
         },
     };
+
     format!(" DEFAULT {default}")
 }

@@ -48,8 +48,9 @@ impl Migrations {
         }
     }
 
-    /// Creates the two small tables of [`Maintenance`](crate::Maintenance): its lease, and the partitions that are detached and
-    /// not yet dropped. Nothing is changed if one of them belongs to a role other than the owner of the outbox table.
+    /// Creates the two small tables of [`Maintenance`](crate::Maintenance): its lease, and the partitions that are
+    /// detached and not yet dropped. Nothing is changed if one of them belongs to a role other than the owner of the
+    /// outbox table.
     ///
     /// Without a table ([`RowLife::Message`](outbox_core::RowLife::Message)) there is nothing to create.
     #[must_use]

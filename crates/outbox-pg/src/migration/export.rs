@@ -22,12 +22,12 @@ impl Migrations {
     ///
     /// The numbers continue those of the files that the directory has, so that several components, and migrations of
     /// the service, may share one. A step that was written before keeps its file, whatever its number is: after an
-    /// update of this library only the new steps are added. The tool keeps its own record: `schema_migration` is not
-    /// in the files. Each file of an outbox or its maintenance refuses what belongs to somebody else, as
-    /// [`apply`](Self::apply) does.
+    /// update of this library only the new steps are added. The tool keeps its own record: `schema_migration` is not in
+    /// the files. Each file of an outbox or its maintenance rejects objects of other roles, as [`apply`](Self::apply)
+    /// does.
     ///
     /// # Errors
-    /// A file could not be written, or is there with other SQL: what was applied somewhere is never changed.
+    /// A file could not be written, or exists with other SQL: applied SQL is never changed.
     pub fn export(&self, directory: &Path) -> Result<Vec<PathBuf>, Error> {
         self.export_as(Naming::Versioned, directory)
     }
@@ -98,7 +98,7 @@ struct File {
     sql: String,
 }
 
-/// A folder with its migrations, also those of the service.
+/// A directory with its migrations, including those of the service.
 struct Folder<'a> {
     directory: &'a Path,
     files: Vec<(String, PathBuf)>,

@@ -22,9 +22,9 @@ use crate::{Error, ownership};
 
 /// The steps of one component, recorded in the table `schema_migration` with a checksum of their SQL.
 ///
-/// They run in one transaction, one instance at a time, however many start at once. A step whose SQL is not what was
-/// applied is refused, and so is a database that has steps which this program does not know, unless they are those of
-/// an [`outbox`](Self::outbox). Nothing is dropped or renamed; [`uninstall_sql`] is the script for that.
+/// They run in one transaction, one instance at a time, however many start at once. A step whose SQL differs from the
+/// applied one is rejected, and so is a database that has steps which this program does not know, unless they are those
+/// of an [`outbox`](Self::outbox). Nothing is dropped or renamed; [`uninstall_sql`] is the script for that.
 #[derive(Clone, Debug)]
 pub struct Migrations {
     component: String,
@@ -37,14 +37,14 @@ pub struct Migrations {
     outbox: Option<Pipeline>,
     /// The table whose owner must own everything that the steps use.
     guarded: Option<TableLayout>,
-    /// The publication that is all that the steps create. It shows by itself whether they were applied.
+    /// The publication, if it is all that the steps create. Its existence shows whether they were applied.
     publication: Option<Identifier>,
 }
 
 /// The treatment of a database that has steps of a newer program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Newer {
-    /// It is refused.
+    /// It is rejected.
     Refuse,
     /// Nothing is changed, and this program continues to work: the shipped steps only add.
     LeaveAlone,
@@ -54,12 +54,11 @@ enum Newer {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Applied {
-    /// The versions that were applied now; none where the schema was up to date.
+    /// The versions that were applied now; empty if the schema was up to date.
     pub versions: Vec<i32>,
-    /// The life that rows have from now on, where the table had another, or its triggers were not as this version makes
-    /// them.
+    /// The new row life, if the table had another one, or its triggers were not those of this version.
     pub row_life: Option<RowLife>,
-    /// The statements that were run besides, because the table lacked a column of the layout, or the publication was
+    /// The additional statements that were run, because the table lacked a column of the layout, or the publication was
     /// missing.
     pub statements: Vec<String>,
     /// The newest version that a newer program has applied. Nothing was changed then.
@@ -80,7 +79,7 @@ impl Pending<'_> {
     }
 }
 
-/// Held by the instance that migrates; the number is arbitrary and ours.
+/// The advisory lock that the migrating instance holds. The number is arbitrary.
 const LOCK: i64 = 0x6f75_7462_6f78;
 
 const NEWER: &str = "it was applied by a newer version of this program: run that one";
@@ -89,24 +88,24 @@ const OTHER_SQL: &str =
 
 impl Migrations {
     /// Steps of a component, in the order of their versions, in the schema that holds `schema_migration`. The schema is
-    /// created where it is missing.
+    /// created if it is missing.
     pub fn new(component: impl Into<String>, schema: Identifier, steps: Vec<Migration>) -> Self {
         let latest = steps.iter().map(|step| step.version).max().unwrap_or_default();
         let (newer, outbox, guarded, publication) = (Newer::Refuse, None, None, None);
         Self { component: component.into(), schema, steps, latest, newer, outbox, guarded, publication }
     }
 
-    /// Applies what is missing.
+    /// Applies the missing steps.
     ///
     /// # Errors
-    /// PostgreSQL refused a step, which leaves everything as it was; applied steps and these are at odds,
-    /// [`Error::is_migration_conflict`]; or what is there belongs to somebody else, [`Error::is_not_ready`].
+    /// PostgreSQL refused a step, which leaves everything as it was; applied steps conflict with these,
+    /// [`Error::is_migration_conflict`]; or an existing object belongs to another role, [`Error::is_not_ready`].
     pub async fn apply(&self, client: &mut Client) -> Result<Applied, Error> {
         let doing = |what: &str| format!("{what} for the migrations of {}", self.component);
         if self.publication.is_some() {
             return self.apply_unrecorded(&(&*client).into()).await;
         }
-        // With a stricter default the snapshot would be older than the lock.
+        // At a stricter isolation level, the snapshot would be older than the lock.
         let tx = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await;
         let tx = tx.map_err(|e| Error::database(doing("begin a transaction"), e))?;
         let applied = self.apply_in(&Session::Transaction(&tx)).await?;
@@ -120,7 +119,7 @@ impl Migrations {
         self.publication.is_some()
     }
 
-    /// Applies what is missing within a transaction at READ COMMITTED.
+    /// Applies the missing steps within a transaction at READ COMMITTED.
     pub(crate) async fn apply_in(&self, tx: &Session<'_>) -> Result<Applied, Error> {
         let doing = |what: &str| format!("{what} for the migrations of {}", self.component);
         self.open(tx).await.map_err(|e| Error::database(doing("open schema_migration"), e))?;
@@ -137,7 +136,7 @@ impl Migrations {
                 applied.versions.push(step.version);
             }
 
-            // A step may have done a part of it.
+            // A step may have done a part of this.
             applied.statements = self.drift(tx).await?.additions;
             for statement in &applied.statements {
                 let sql = format!("SET LOCAL lock_timeout = '5s'; {statement}");
@@ -153,7 +152,7 @@ impl Migrations {
     async fn pending(&self, client: &Session<'_>, applied: &[i32]) -> Result<Pending<'_>, Error> {
         let newer = applied.iter().copied().max().filter(|version| *version > self.latest);
         if newer.is_some() {
-            // What a newer program has made is not to be made as this one would.
+            // Objects of a newer program are left as they are.
             return Ok(Pending { missing: Vec::new(), drift: Drift::default(), has_other_triggers: false, newer });
         }
 
@@ -236,7 +235,7 @@ impl Migrations {
     }
 
     /// Returns the SQL that creates the schema if it is missing. `CREATE SCHEMA IF NOT EXISTS` needs the privilege to
-    /// create schemas even where there is nothing to create.
+    /// create schemas even if the schema exists.
     fn create_schema(&self) -> String {
         let body = format!(
             "BEGIN IF to_regnamespace({}) IS NULL THEN CREATE SCHEMA {}; END IF; END",

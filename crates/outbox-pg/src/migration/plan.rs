@@ -40,8 +40,8 @@ impl MigrationPlan {
         self.newer
     }
 
-    /// Returns the ALTERs that make the table what its layout says, and that [`Migrations::apply`] does not run: they
-    /// read or rewrite all rows while writers wait, or fail because of rows. The script has them as comments.
+    /// Returns the ALTERs that bring the table in line with its layout, and that [`Migrations::apply`] does not run:
+    /// they read or rewrite all rows while writers wait, or fail because of rows. The script has them as comments.
     #[must_use]
     pub fn by_hand(&self) -> &[String] {
         &self.by_hand
@@ -79,8 +79,8 @@ impl Migrations {
     /// Returns what [`apply`](Self::apply) would run on this database. It changes nothing, and needs only to read.
     ///
     /// # Errors
-    /// As [`apply`](Self::apply), also if the database is newer than this program, or what is there belongs to somebody
-    /// else.
+    /// As [`apply`](Self::apply), also if the database is newer than this program, or an existing object belongs to
+    /// another role.
     pub async fn plan(&self, client: &Client) -> Result<MigrationPlan, Error> {
         self.plan_on(&client.into()).await
     }
@@ -104,6 +104,7 @@ impl Migrations {
         if !pending.is_empty() {
             statements.extend(self.refuse_foreign());
         }
+
         statements.extend(pending.missing.iter().flat_map(|step| [step.sql.clone(), self.record(step)]));
         statements.extend(pending.drift.additions);
         if let Some(layout) = self.outbox.as_ref().map(Pipeline::layout)
@@ -115,7 +116,8 @@ impl Migrations {
         Ok(MigrationPlan { versions, statements, by_hand: pending.drift.by_hand, newer: pending.newer })
     }
 
-    /// Checks who owns what the steps use. Whether the present role may change it shows when the script runs.
+    /// Checks the owners of the objects that the steps use. Whether the present role may change it shows when the
+    /// script runs.
     async fn expect_trusted(&self, client: &Session<'_>, pending: &Pending<'_>) -> Result<(), Error> {
         match &self.guarded {
             Some(layout) if !pending.is_empty() => ownership::expect_trusted(client, layout).await,
@@ -123,7 +125,7 @@ impl Migrations {
         }
     }
 
-    /// Returns what [`apply`](Self::apply) runs on a database where nothing is applied yet.
+    /// Returns what [`apply`](Self::apply) runs on an empty database.
     #[must_use]
     pub fn script(&self) -> MigrationPlan {
         if self.publication.is_some() {
@@ -145,13 +147,12 @@ impl Migrations {
         }
     }
 
-    /// Returns a script that does what [`apply`](Self::apply) does, for another driver.
+    /// Returns a script with the effect of [`apply`](Self::apply), for another driver.
     ///
     /// Send it as one simple query, such as by `pool.execute(AssertSqlSafe(script))` of sqlx: PostgreSQL runs it in one
-    /// transaction.
-    /// It fails with an exception if applied steps and these are at odds, or what is there belongs to somebody else. It
-    /// does not compare the table's columns. If rows of the table [vanish](outbox_core::RowLife), it creates their
-    /// triggers again, which waits up to 5 s for transactions that write to the table.
+    /// transaction. It fails with an exception if applied steps conflict with these, or an existing object belongs to
+    /// another role. It does not compare the table's columns. If rows of the table [vanish](outbox_core::RowLife), it
+    /// creates their triggers again, which waits up to 5 s for transactions that write to the table.
     #[must_use]
     pub fn apply_script(&self) -> String {
         if self.publication.is_some() {
@@ -177,6 +178,7 @@ impl Migrations {
             );
             statements.push(format!("SET LOCAL lock_timeout = '5s';\nDO {}", literal(&body)));
         }
+
         statements.iter().map(|statement| format!("{};\n", statement.trim_end_matches(';'))).collect()
     }
 
@@ -193,13 +195,13 @@ impl Migrations {
         format!("DO {}", literal(&body))
     }
 
-    /// Returns the statement that refuses what belongs to somebody else.
+    /// Returns the statement that rejects objects of other roles.
     pub(super) fn refuse_foreign(&self) -> Option<String> {
         let refuse = ownership::refuse(self.guarded.as_ref()?);
         Some(format!("DO {}", literal(&format!("DECLARE item record; BEGIN {refuse} END"))))
     }
 
-    /// Returns the statement that refuses what belongs to somebody else, if there is something to do.
+    /// Returns the statement that rejects objects of other roles, if there is something to do.
     fn refuse_foreign_if_due(&self, layout: &TableLayout) -> String {
         let of_component =
             format!("FROM {}.schema_migration WHERE component = {} AND version", self.schema, literal(&self.component));

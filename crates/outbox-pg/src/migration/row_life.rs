@@ -5,9 +5,9 @@ use crate::Error;
 use crate::session::{Row, Session};
 use crate::sql_text::{companion, companion_name, literal};
 
-/// Deletes what was inserted.
+/// The trigger that deletes the inserted row.
 const VANISH: &str = "outbox_vanish";
-/// Keeps the id of what is inserted, and leaves out what is known.
+/// The trigger that stores the id of an inserted row, and skips a row whose id is known.
 const REMEMBER: &str = "outbox_remember";
 
 /// The difference between a table's triggers and those of its rows' life.
@@ -15,14 +15,14 @@ const REMEMBER: &str = "outbox_remember";
 pub(crate) enum Triggers {
     /// They are the ones that this version of the library makes.
     AsWanted,
-    /// They are those, and do not fire.
+    /// They are those, but do not fire.
     Disabled,
-    /// There are others, or their functions are not the ones that this version makes, or somebody else's.
+    /// There are others, or their functions differ from those of this version, or belong to another role.
     Others,
 }
 
-/// Compares names, times, functions and owners: a trigger that somebody replaced, or an older version of this library
-/// made, is another one.
+/// Compares names, times, functions and owners: a trigger that was replaced, or that an older version of this library
+/// made, differs.
 pub(crate) async fn triggers_of(client: &Session<'_>, layout: &TableLayout) -> Result<Triggers, Error> {
     let table = layout.qualified_name();
     let sql = format!(
@@ -88,8 +88,8 @@ fn wanted(layout: &TableLayout) -> Vec<Wanted> {
 
 const SEARCH_PATH: &str = "search_path = pg_catalog, pg_temp";
 
-/// Returns what makes the triggers of a table those of its life. The table's owner runs it, and the application needs
-/// no privilege but INSERT.
+/// Returns the statements that make the triggers of a table those of its row life. The table's owner runs it, and the
+/// application needs no privilege but INSERT.
 pub(crate) fn switch_sql(layout: &TableLayout) -> String {
     let table = layout.qualified_name();
     let mut sql = format!(
@@ -119,8 +119,8 @@ pub(crate) fn switch_sql(layout: &TableLayout) -> String {
     sql
 }
 
-/// Deletes the row by its place, which reads no index: under SERIALIZABLE, independent transactions that share the
-/// index's pages would fail each other. The id is for a table that has partitions, where a place is not unique.
+/// Deletes the row by its `ctid`, which reads no index: under SERIALIZABLE, independent transactions that share the
+/// index's pages would fail each other. A partitioned table also needs the id, because a `ctid` is not unique there.
 fn vanish_body(layout: &TableLayout) -> String {
     let (table, id) = (layout.qualified_name(), id(layout));
     format!("BEGIN DELETE FROM {table} WHERE ctid = NEW.ctid AND {id} = NEW.{id}; RETURN NULL; END")

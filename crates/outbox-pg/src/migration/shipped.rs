@@ -38,7 +38,7 @@ const RECOMMENDED: &str = r#""id" uuid NOT NULL PRIMARY KEY,
     "causation_id" text NOT NULL DEFAULT '',
     "headers" json NOT NULL DEFAULT '{}'"#;
 
-/// An INSERT is all that the connector reads, and a partitioned table counts as one.
+/// The connector reads only INSERTs, and a partitioned table is published as one table.
 const CREATE_PUBLICATION: &str = "BEGIN IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = {name}) THEN
             CREATE PUBLICATION {publication} FOR TABLE {table} WITH (publish = 'insert', publish_via_partition_root = true);
         END IF; END";

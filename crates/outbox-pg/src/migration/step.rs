@@ -19,7 +19,7 @@ impl Migration {
         Self::new(version, name, fill(template, values)).known_by(template)
     }
 
-    /// Records the step by its template, so that other names are no other step.
+    /// Records the step by its template, so that other names do not make another step.
     pub(super) fn known_by(self, template: &'static str) -> Self {
         Self { template: Some(template), ..self }
     }
@@ -29,7 +29,7 @@ impl Migration {
     }
 }
 
-/// Fills in a template in one pass, so that a name that looks like a placeholder stays as it is.
+/// Fills in a template in one pass, so that a name that looks like a placeholder is not replaced.
 pub(super) fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let (mut sql, mut rest) = (String::new(), template);
     while let Some(at) = rest.find('{') {

@@ -33,15 +33,15 @@ impl Roles {
     }
 }
 
-/// Whether each role has what it needs, and nothing else.
+/// The result of checking that each role has the privileges that it needs, and no others.
 #[derive(Clone, Debug)]
 pub struct Privileges {
     problems: Vec<PrivilegeProblem>,
 }
 
 impl Privileges {
-    /// Looks at what the roles may do, by themselves, by PUBLIC, and by the roles that they are members of. It changes
-    /// nothing.
+    /// Checks the privileges of the roles: their own, those of PUBLIC, and those of the roles that they are members of.
+    /// It changes nothing.
     ///
     /// # Errors
     /// The catalogs could not be read.
@@ -73,7 +73,7 @@ impl Privileges {
         Ok(Self { problems })
     }
 
-    /// Returns what is wrong, each with its remedy; empty where all is well.
+    /// Returns the problems, each with its remedy; empty if there are none.
     #[must_use]
     pub fn problems(&self) -> &[PrivilegeProblem] {
         &self.problems

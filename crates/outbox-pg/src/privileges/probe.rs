@@ -6,7 +6,7 @@ use crate::sql_text::{companion, literal};
 
 /// A privilege that a role is to have, or not to have.
 pub(super) struct Probe {
-    /// True where the role, which is `role`, has the privilege.
+    /// An SQL condition that is true if the role, named `role`, has the privilege.
     pub(super) sql: String,
     pub(super) is_wanted: bool,
     right: String,
@@ -71,8 +71,8 @@ impl Probe {
     }
 }
 
-/// Returns the probes of the application's role: only INSERT. The owner's trigger deletes rows on insert, so that not even the
-/// id has to be read.
+/// Returns the probes of the application's role: only INSERT. The owner's trigger deletes rows on insert, so that it
+/// need not even read the id.
 pub(super) fn application(layout: &TableLayout) -> Vec<Probe> {
     let table = layout.qualified_name();
     let of_role = [
@@ -114,6 +114,7 @@ pub(super) fn application(layout: &TableLayout) -> Vec<Probe> {
         format!("columns of {table}"),
         &format!("revoke it, unless another program deletes its own rows by {}", id(layout)),
     ));
+
     probes.extend(
         beside(layout).flat_map(|table| {
             ["SELECT", "INSERT", "UPDATE", "DELETE"].map(|right| Probe::on_table(&table, right, false))

@@ -1,16 +1,16 @@
 use outbox_core::Identifier;
 
-/// A privilege that a role has too many or too few. `Display` says what to do.
+/// A privilege that a role lacks, or should not have. `Display` says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrivilegeProblem {
-    /// The role is not there.
+    /// The role does not exist.
     #[error("the role {role} does not exist: run the script of its rights")]
     RoleMissing {
         /// Its name.
         role: Identifier,
     },
-    /// It cannot do its work.
+    /// The role lacks a privilege.
     #[error("the role {role} lacks {right} on {object}: {remedy}")]
     Lacks {
         /// Its name.
@@ -22,7 +22,7 @@ pub enum PrivilegeProblem {
         /// The remedy.
         remedy: String,
     },
-    /// It can do more than its work.
+    /// The role has a privilege that it does not need.
     #[error("the role {role} has {right} on {object}, which it does not need: {remedy}")]
     Has {
         /// Its name.

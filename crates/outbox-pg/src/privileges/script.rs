@@ -6,7 +6,7 @@ use crate::sql_text::{companion, companion_name, literal};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Platform {
-    /// Yourself, with a superuser, or from PostgreSQL 16 on a role with CREATEROLE and REPLICATION.
+    /// A server of your own, with a superuser, or from PostgreSQL 16 on a role with CREATEROLE and REPLICATION.
     #[default]
     SelfManaged,
     /// Amazon RDS and Aurora: by membership in `rds_replication`.
@@ -66,10 +66,10 @@ impl Platform {
 
 /// Returns the SQL of the role that the connector logs in with, for `psql -f`: `REPLICATION`, `USAGE` on the schema and
 /// `SELECT` on the table, and nothing else. It can be run again. `psql` asks for the password and sends only its hash,
-/// so that the password is in no command line and in no log. Where nobody can answer, `-v password=…` takes a password,
-/// or better its SCRAM verifier.
+/// so that the password is in no command line and in no log. Without a terminal, `-v password=…` takes a password, or
+/// better its SCRAM verifier.
 ///
-/// `REPLICATION` holds for the whole server: who has the password can read every database's WAL through a slot. Let
+/// `REPLICATION` covers the whole server: with the password, every database's WAL can be read through a slot. Let
 /// `pg_hba.conf` admit the role from the connector's host only.
 ///
 /// It is the script for a server of your own; [`connector_role_sql_on`] has those for managed ones.
@@ -78,7 +78,7 @@ pub fn connector_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
     connector_role_sql_on(pipeline, role, Platform::SelfManaged)
 }
 
-/// Returns the script of [`connector_role_sql`] for a managed server, where nobody is a superuser.
+/// Returns the script of [`connector_role_sql`] for a managed server, where no role is a superuser.
 #[must_use]
 pub fn connector_role_sql_on(pipeline: &Pipeline, role: &Identifier, platform: Platform) -> String {
     let layout = pipeline.layout();
@@ -134,7 +134,7 @@ pub fn application_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
 }
 
 /// Returns the SQL of the role that [`Maintenance`](crate::Maintenance) runs as: it owns the table, its partitions, and
-/// what stands next to it, so it is also the role as which rows are deleted on insert. It can be run again, by any
+/// the tables next to it, so it is also the role as which rows are deleted on insert. It can be run again, by any
 /// client, after [`Migrations`](crate::Migrations) are applied, and whenever they were applied as another role. The
 /// role cannot log in: grant it to those that do.
 #[must_use]
@@ -176,8 +176,8 @@ pub fn maintainer_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
     )
 }
 
-/// Lets the present role hand over what it owns, for which it has to be a member. From PostgreSQL 16 on, who has
-/// created a role is a member that may not use it.
+/// Lets the present role transfer its objects, for which it must be a member. From PostgreSQL 16 on, the creator of a
+/// role is a member that may not use its privileges.
 fn join(role: &Identifier) -> String {
     let name = literal(role.as_str());
     format!(

@@ -5,7 +5,7 @@ use crate::Error;
 use crate::migration::row_life::id;
 use crate::session::Session;
 
-/// Returns what makes each INSERT fail, or lets an event be stored twice, whichever role sends it.
+/// Returns the problems that make each INSERT fail or let an event be stored twice, for any role.
 pub(super) async fn problems(client: &Session<'_>, layout: &TableLayout) -> Result<Vec<Problem>, Error> {
     let table = layout.qualified_name();
     let failed = |e| Error::database(format!("read the columns and indexes of {table}"), e);
@@ -13,7 +13,7 @@ pub(super) async fn problems(client: &Session<'_>, layout: &TableLayout) -> Resu
 
     let filled: Vec<_> =
         layout.columns().iter().filter(|column| column.is_filled()).map(|column| column.name().as_str()).collect();
-    // A trigger of somebody else's before the INSERT may fill what is left out.
+    // A BEFORE INSERT trigger of another role may fill the omitted columns.
     let sql = "SELECT quote_ident(attname) FROM pg_attribute
                WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped AND attnotnull AND NOT atthasdef
                    AND attidentity = '' AND attname <> ALL ($2) AND NOT EXISTS (
@@ -31,7 +31,8 @@ pub(super) async fn problems(client: &Session<'_>, layout: &TableLayout) -> Resu
     Ok(problems)
 }
 
-/// Returns what keeps this session from INSERTs: its role's privileges and policies, or a server that takes no writes.
+/// Returns the problems that prevent INSERTs of this session: its role's privileges and policies, or a server that
+/// takes no writes.
 pub(super) async fn session_problems(client: &Session<'_>, pipeline: &Pipeline) -> Result<Vec<Problem>, Error> {
     let layout = pipeline.layout();
     let table = layout.qualified_name();
@@ -44,6 +45,7 @@ pub(super) async fn session_problems(client: &Session<'_>, pipeline: &Pipeline) 
                           SELECT FROM pg_policy WHERE polrelid = to_regclass($1) AND polpermissive AND polcmd IN ('*', 'a')
                               AND (0 = ANY (polroles) OR EXISTS (
                                   SELECT FROM unnest(polroles) AS role WHERE role <> 0 AND pg_has_role(role, 'USAGE'))))";
+
     let row = client.query_one(sql, &[&table, &filled]).await;
     let row = row.map_err(|e| Error::database(format!("read the privileges on {table}"), e))?;
     let (role, is_read_only): (String, bool) = (row.get(0), row.get(1));

@@ -15,18 +15,18 @@ pub(crate) use self::table::{FoundColumn, columns_of};
 use crate::session::Session;
 use crate::{Error, ownership};
 
-/// Whether the database can carry a pipeline's events, seen before the first one is written.
+/// The result of checking, before the first event is written, whether the database is ready for a pipeline.
 #[derive(Clone, Debug)]
 pub struct Readiness {
     problems: Vec<Problem>,
 }
 
 impl Readiness {
-    /// Checks the server's `wal_level`, the table, whether this session may INSERT, the publication and the slot; without a
-    /// table, only the first and the last two. It changes nothing.
+    /// Checks the server's `wal_level`, the table, whether this session may INSERT, the publication and the slot;
+    /// without a table, only the first and the last two. It changes nothing.
     ///
     /// # Errors
-    /// The catalogs could not be read. What is missing is no error here, see [`into_result`](Self::into_result).
+    /// The catalogs could not be read. A missing object is no error here, see [`into_result`](Self::into_result).
     pub async fn check(client: &Client, pipeline: &Pipeline) -> Result<Self, Error> {
         Self::check_on(&client.into(), pipeline).await
     }
@@ -69,7 +69,7 @@ impl Readiness {
         Ok(problems)
     }
 
-    /// Returns what is missing or wrong, each with its remedy; empty where all is well.
+    /// Returns the problems, each with its remedy; empty if there are none.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems

@@ -6,13 +6,13 @@ use outbox_core::Identifier;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The server does not write what logical decoding needs.
+    /// The server's `wal_level` is too low for logical decoding.
     #[error("wal_level is {found}: set wal_level = logical in postgresql.conf and restart PostgreSQL")]
     WalLevel {
-        /// The setting as it is.
+        /// The present setting.
         found: String,
     },
-    /// The outbox table is not there, or this role may not see it.
+    /// The outbox table does not exist, or this role may not see it.
     #[error("the table {table} does not exist: apply Migrations::outbox")]
     TableMissing {
         /// The table, quoted.
@@ -24,7 +24,7 @@ pub enum Problem {
         /// The table, quoted.
         table: String,
     },
-    /// The maintainer's tables are not there.
+    /// The maintainer's tables do not exist.
     #[error("the maintainer's tables of {table} do not exist: apply Migrations::maintenance")]
     MaintenanceMissing {
         /// The table, quoted.
@@ -60,7 +60,7 @@ pub enum Problem {
         /// The table, quoted.
         table: String,
     },
-    /// A column has to be filled, and enqueue does not fill it.
+    /// A column requires a value, and enqueue does not write it.
     #[error(
         "the table {table}, column {column}: it is NOT NULL without a default, and enqueue does not fill it, so every INSERT \
          fails: run ALTER TABLE {table} ALTER {column} SET DEFAULT …"
@@ -130,7 +130,7 @@ pub enum Problem {
         /// The fault and the remedy.
         reason: String,
     },
-    /// The publication is not there.
+    /// The publication does not exist.
     #[error("the publication {publication} does not exist: apply Migrations::outbox, then create the slot")]
     PublicationMissing {
         /// Its name.
@@ -190,7 +190,7 @@ pub enum Problem {
         /// Its name.
         publication: Identifier,
     },
-    /// The slot is not there.
+    /// The slot does not exist.
     #[error(
         "the replication slot {slot} does not exist, and an event that commits before it would never be published: \
          call create_slot, or run SELECT pg_create_logical_replication_slot('{}', 'pgoutput')", slot.as_str()
@@ -199,7 +199,7 @@ pub enum Problem {
         /// Its name.
         slot: Identifier,
     },
-    /// The slot was there, and is gone.
+    /// The slot existed, and was dropped.
     #[error(
         "the replication slot {slot} was there and is gone: {} since are not published. Create it again with \
          SlotOptions::recreate, then publish them with Republish::missed", events(.rows)
@@ -207,8 +207,8 @@ pub enum Problem {
     SlotGone {
         /// Its name.
         slot: Identifier,
-        /// The number of rows that were committed since the last event that is known to be confirmed; none is known
-        /// where rows vanish.
+        /// The number of rows that were committed since the last event that is known to be confirmed; `None` if rows
+        /// are deleted on insert.
         rows: Option<u64>,
     },
     /// The slot could not be created, because a transaction stays open.
@@ -224,7 +224,7 @@ pub enum Problem {
         /// The server process of the oldest transaction, for `pg_stat_activity`.
         process: Option<i32>,
     },
-    /// The table of the pipeline's slots is not there.
+    /// The table of the pipeline's slots does not exist.
     #[error("the table {table} does not exist: apply Migrations::outbox")]
     HistoryMissing {
         /// The table, quoted.

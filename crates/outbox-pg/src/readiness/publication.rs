@@ -5,7 +5,7 @@ use super::Problem;
 use crate::Error;
 use crate::session::Session;
 
-/// Returns what keeps rows of the table, or parts of them, out of the publication.
+/// Returns the problems that keep rows of the table, or parts of them, out of the publication.
 pub(crate) async fn publication_problem(client: &Session<'_>, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
     let (publication, layout) = (pipeline.publication(), pipeline.layout());
     // Row filters and lists of columns came with PostgreSQL 15: before, the view has no such columns.
@@ -22,6 +22,7 @@ pub(crate) async fn publication_problem(client: &Session<'_>, pipeline: &Pipelin
                    ON t.pubname = p.pubname AND t.schemaname = $2 AND t.tablename = $3
                LEFT JOIN pg_class c ON c.oid = to_regclass($4)
                WHERE p.pubname = $1";
+
     let (schema, table) = (layout.schema().as_str(), layout.table().as_str());
     let row = client
         .query_opt(sql, &[&publication.as_str(), &schema, &table, &layout.qualified_name()])

@@ -65,7 +65,7 @@ impl From<::sqlx::Error> for DriverError {
     }
 }
 
-/// In a chain of errors stands the driver's error itself.
+/// The source is the driver's own error, so that a chain of errors contains it.
 impl From<DriverError> for Box<dyn StdError + Send + Sync> {
     fn from(error: DriverError) -> Self {
         match error {

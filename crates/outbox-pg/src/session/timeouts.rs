@@ -45,9 +45,9 @@ impl<'s, 'c> Timeouts<'s, 'c> {
 }
 
 impl Drop for Timeouts<'_, '_> {
-    /// Sends the statements without waiting for the answer: the run was dropped halfway, and the session may be used
-    /// again. tokio-postgres sends a statement when its future is first polled, and reads an answer that nobody waits
-    /// for. sqlx cannot do this.
+    /// Sends the statements without waiting for the answer: the run's future was dropped, and the session may be used
+    /// again. tokio-postgres sends a statement when its future is first polled, and also reads an answer whose future
+    /// was dropped. sqlx cannot do this.
     fn drop(&mut self) {
         if let (Session::Client(client), Some(restore)) = (self.session, self.restore.take()) {
             let sent = pin!(client.batch_execute(&restore));

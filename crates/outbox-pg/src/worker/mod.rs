@@ -13,7 +13,7 @@ use self::pool::{Connection, Pool};
 use crate::{Error, Maintenance, MaintenanceOutcome, PipelineHealth, PipelineMonitor, Thresholds};
 
 /// The background task of a service with an outbox: it runs [`Maintenance`], which keeps the table bounded, and
-/// [`PipelineMonitor`], which reports what keeps events from being published.
+/// [`PipelineMonitor`], which reports problems that keep events from being published.
 ///
 /// Run it in every instance: a lease lets one of them work at a time. It needs a pool of sessions of PostgreSQL (not
 /// through PgBouncer in transaction mode), of which it uses one connection at a time, with the privileges of the role
@@ -33,7 +33,7 @@ use crate::{Error, Maintenance, MaintenanceOutcome, PipelineHealth, PipelineMoni
 /// # }
 /// ```
 ///
-/// A dropped worker stops at the end of what it is doing.
+/// A dropped worker stops after its present step.
 #[derive(Debug)]
 pub struct OutboxWorker {
     stop: watch::Sender<()>,
@@ -83,7 +83,7 @@ impl OutboxWorker {
         WorkerBuilder::new(Pool::Sqlx(pool), pipeline)
     }
 
-    /// Returns what it has found last.
+    /// Returns the latest findings.
     #[must_use]
     pub fn status(&self) -> WorkerStatus {
         self.status.borrow().clone()
@@ -95,10 +95,10 @@ impl OutboxWorker {
         self.status.clone()
     }
 
-    /// Stops it, and waits for the end of what it is doing: at most some statements, of which each has a timeout.
+    /// Stops the worker, and waits for the end of its present step: a few statements, each with a timeout.
     pub async fn stop(self) {
         drop(self.stop);
-        // It ends by a panic of the service's function only, which is the service's to see.
+        // The task panics only if the service's function does, which the panic hook reports.
         _ = self.task.await;
     }
 }
@@ -128,7 +128,7 @@ impl WorkerBuilder {
         Self { maintenance, ..self }
     }
 
-    /// Sets what counts as a problem.
+    /// Sets the thresholds of problems.
     pub fn thresholds(self, thresholds: Thresholds) -> Self {
         Self { thresholds, ..self }
     }
@@ -155,6 +155,7 @@ impl WorkerBuilder {
         OutboxWorker { stop, status, task: tokio::spawn(self.run(publish, stopped)) }
     }
 
+    /// Runs maintenance and checks at their intervals, until the worker is stopped.
     async fn run(self, publish: watch::Sender<WorkerStatus>, mut stopped: watch::Receiver<()>) {
         let mut monitor = PipelineMonitor::new(self.pipeline.clone(), self.thresholds.clone());
         let (mut next_run, mut next_check) = (Instant::now(), Instant::now());
@@ -192,7 +193,8 @@ impl WorkerBuilder {
         }
     }
 
-    /// Waits for a connection of the pool, for which there may be no timeout; none if the worker is stopped meanwhile.
+    /// Waits for a connection of the pool, for which there may be no timeout; `None` if the worker is stopped
+    /// meanwhile.
     async fn connection(&self, stopped: &mut watch::Receiver<()>) -> Option<Result<Connection, Error>> {
         tokio::select! {
             biased;

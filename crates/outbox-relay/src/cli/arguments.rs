@@ -11,7 +11,7 @@ use super::servers::{Reading, Servers};
 use crate::position::RowPosition;
 use crate::settings::RelaySettings;
 
-/// The longest time of an option: 100 years, which the clocks of all platforms can add to the present.
+/// The longest time of an option: 100 years, which the clocks of all platforms can represent.
 const LONGEST: Duration = Duration::from_secs(3_155_760_000);
 
 /// The arguments of a command that runs a relay.

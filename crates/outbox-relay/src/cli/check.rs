@@ -49,7 +49,7 @@ pub enum ReportForm {
     Json,
 }
 
-/// Prints what the relay makes of a configuration, and with `--connect` of its servers.
+/// Prints the findings about a configuration, and with `--connect` about its servers.
 ///
 /// The result says whether the relay accepts the configuration, and could run at the servers.
 pub async fn check(arguments: CheckArguments, form: ReportForm) -> CommandOutcome {

@@ -14,7 +14,7 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// Logs to standard error what `RUST_LOG` says, by default from the level `info` on. Another layer sees all spans.
+/// Logs to standard error, filtered by `RUST_LOG`; the default level is `info`. Another layer sees all spans.
 pub(super) fn start(format: LogFormat, spans: impl Layer<Registry> + Send + Sync) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);

@@ -1,4 +1,4 @@
-//! Stands for the exporter of traces and metrics in a program without the feature `otlp`.
+//! The replacement for the exporter of traces and metrics in a program without the feature `otlp`.
 
 use std::convert::Infallible;
 use std::error::Error;

@@ -31,7 +31,8 @@ impl Otlp {
         if std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_none() {
             return Ok(None);
         }
-        // The HTTP client asks for one if another crate of the build has enabled its TLS. An installed one stays.
+        // The HTTP client needs a default provider if another crate of the build enables its TLS. An installed provider
+        // stays.
         _ = outbox_net::rustls::crypto::ring::default_provider().install_default();
 
         let mut resource =
@@ -47,7 +48,7 @@ impl Otlp {
         Ok(Some(Self { traces, metrics }))
     }
 
-    /// Returns the layer that records the relay's spans: its holds of the slot, and its batches.
+    /// Returns the layer that records the relay's spans: the sessions of the slot, and the batches.
     pub(super) fn spans(&self) -> impl Layer<Registry> + Send + Sync + use<> {
         let is_own = filter_fn(|metadata| metadata.is_span() && metadata.target() == "outbox.relay");
         let is_own = is_own.with_max_level_hint(LevelFilter::DEBUG);
@@ -68,11 +69,11 @@ impl Otlp {
         }
     }
 
-    /// Sends the rest.
+    /// Sends the remaining traces and metrics.
     pub(super) fn shut_down(&self) {
         let ended = [self.traces.shutdown(), self.metrics.shutdown()];
         for error in ended.into_iter().filter_map(Result::err) {
-            tracing::warn!(target: "outbox.relay", %error, "traces or metrics were not sent to the end");
+            tracing::warn!(target: "outbox.relay", %error, "export of the last traces or metrics failed");
         }
     }
 }

@@ -25,6 +25,7 @@ pub async fn run(arguments: RunArguments) -> CommandOutcome {
         }
         Err(error) => Err((CommandOutcome::Unusable, error)),
     };
+
     let ended = match ran {
         Ok(()) => CommandOutcome::Success,
         Err((ended, error)) => {
@@ -71,6 +72,7 @@ async fn run_until_signal(relay: Relay, listen: Option<SocketAddr>, otlp: Option
             None => std::future::pending().await,
         }
     };
+
     tokio::select! {
         ended = relay.run(stop) => Ok(ended?),
         () = exported => Ok(()),

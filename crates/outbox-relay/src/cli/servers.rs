@@ -39,7 +39,7 @@ impl Reading {
     }
 }
 
-/// The addresses of the servers, and what of them is used.
+/// The addresses of the servers, and how to use them.
 #[derive(Args)]
 pub(super) struct Servers {
     /// Kafka's brokers, as HOST:PORT, separated by commas [default: bootstrap.servers of --kafka-config]
@@ -166,7 +166,7 @@ enum SaslMechanism {
 }
 
 impl Servers {
-    /// Reads the configuration, with the brokers and what the options say of the servers.
+    /// Reads the configuration, with the brokers and the server options.
     pub(super) async fn settings(
         &self,
         reading: &Reading,

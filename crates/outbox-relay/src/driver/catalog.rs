@@ -9,8 +9,8 @@ use crate::tables::{Candidates, Included};
 use outbox_net::ErrorChain;
 use outbox_wal::{ConnectOptions, Creation, PublicationCatalog, Published, Source, TableName};
 
-/// Reads the tables that the router sees as the catalogs have them: types, defaults and whether columns may be NULL are
-/// part of Debezium's records.
+/// Reads the tables that the router sees from the catalogs, because types, defaults and nullability are part of
+/// Debezium's records.
 pub async fn tables(
     catalog: &mut PublicationCatalog,
     published: &Published,
@@ -27,7 +27,7 @@ pub async fn tables(
     Ok(OutboxTables { included: scope.included.clone(), types, known, gone: gone.clone() })
 }
 
-/// Checks at the start that the configuration suits at least one of the tables that exist.
+/// Checks at the start that the configuration fits at least one existing table.
 pub fn check(tables: &OutboxTables, settings: &RelaySettings) -> Result<(), Error> {
     let mut unfit = unfit(tables);
     if !unfit.is_empty() && unfit.len() == existing(tables).count() {
@@ -46,7 +46,8 @@ pub fn check(tables: &OutboxTables, settings: &RelaySettings) -> Result<(), Erro
     Ok(())
 }
 
-/// Warns of tables that the configuration does not suit. Rows from before a change may be left, so the relay continues.
+/// Warns of tables that the configuration does not fit. Rows from before a change may still be in the WAL, so the relay
+/// continues.
 pub fn warn_of_unfit(tables: &OutboxTables) {
     for (table, error) in unfit(tables) {
         tracing::warn!(
@@ -56,7 +57,7 @@ pub fn warn_of_unfit(tables: &OutboxTables) {
     }
 }
 
-/// Returns the tables that the configuration does not suit, and why.
+/// Returns the tables that the configuration does not fit, with the reason.
 pub fn unfit(tables: &OutboxTables) -> Vec<(&TableName, outbox_core::Error)> {
     existing(tables).filter_map(|table| Some((&table.name, tables.as_in_catalog(table).err()?))).collect()
 }
@@ -79,14 +80,14 @@ fn warn_of_losses(pipeline: &Pipeline) {
     }
 }
 
-/// Which tables the configuration includes, and which of them the router sees.
+/// The tables that the configuration includes, and those of them that the router sees.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// Over a table with assumed columns.
+    /// The pipeline, over a table with assumed columns.
     pub pipeline: Pipeline,
     pub included: Included,
     pub candidates: Candidates,
-    /// The only table that the configuration names, if it does.
+    /// The only table that the configuration names, if it names one.
     named: Option<TableName>,
 }
 

@@ -7,7 +7,7 @@ use outbox_kafka::{Cluster, Compression, Gap};
 
 /// The gaps that were reported since the relay was started.
 pub struct Gaps {
-    /// The configured compression. Only for zstd it matters whether brokers know it.
+    /// The configured compression. Only zstd depends on the brokers' versions.
     compression: Compression,
     reported: Mutex<Reported>,
 }

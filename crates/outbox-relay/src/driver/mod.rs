@@ -71,7 +71,7 @@ impl Relay {
     }
 
     /// Relays until `stop` is done; then it reads to the end of a transaction that has begun, waits up to ten seconds
-    /// for what was sent, confirms it and gives back the slot.
+    /// for acknowledgements, confirms them and releases the slot.
     ///
     /// It waits for a database or a broker that is unreachable, and for a slot that another process holds. After a
     /// broker has answered once, errors of Kafka are tried again, and [`RelayStatus::readiness`] shows them.
@@ -85,7 +85,8 @@ impl Relay {
     /// - A row can never be written ([`Error::is_poison`]), and there is no topic for dead letters.
     ///
     /// # Cancellation
-    /// Dropping the future is as a crash: nothing is lost, and what was not confirmed is looked for at the next start.
+    /// Dropping the future has the effect of a crash: no event is lost, and the next start searches the topics for
+    /// unconfirmed rows.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let mut settings = Settings::new(self.settings.brokers());
         settings.security = self.security.clone();

@@ -42,23 +42,23 @@ impl<'a> Opener<'a> {
         }
     }
 
-    /// Takes a table into account that is included and was not there before.
+    /// Adds an included table that did not exist before.
     pub fn add_new_table(&mut self, oid: u32) {
         self.new_tables.insert(oid);
     }
 
-    /// Takes the end of a session, which has confirmed everything before this position.
+    /// Records the end of a session that has confirmed everything before this position.
     pub fn ended(&mut self, confirmed: Lsn) {
         self.identity.ended(confirmed);
     }
 
-    /// Opens a session of the slot. The inner error may pass, or concern who holds the slot.
+    /// Opens a session of the slot. The inner error is transient, or reports that another process holds the slot.
     pub async fn open(&mut self, begin: Begin) -> Result<Result<(Session, Window), outbox_wal::Error>, Error> {
         let settings = self.shared.settings;
         let (pipeline, scope) = (settings.pipeline(), Scope::of(settings));
         let source = scope.included.source(pipeline.slot().as_str(), pipeline.publication().as_str());
 
-        // Once a slot has been read, a new one in its place would hide that events are lost.
+        // After a slot has been read, a new slot in its place would hide that events are lost.
         let is_first = self.published.is_none();
         let read = async {
             let options = self.options.choose_server().await?;
@@ -92,6 +92,7 @@ impl<'a> Opener<'a> {
         Ok(self.take_slot(begin, catalog, &now, tables).await)
     }
 
+    /// Takes the slot, and starts a session of it.
     async fn take_slot(
         &mut self,
         Begin { at, streamed_before }: Begin,
@@ -102,7 +103,7 @@ impl<'a> Opener<'a> {
         let Shared { settings, status, .. } = self.shared;
         let CheckedCatalog { options, source, scope, catalog: connection, problem, loss, .. } = &mut catalog;
         let mut opened = match connection.open_slot(options, source, at).await {
-            // The server may not know yet that an earlier connection of this relay is dead.
+            // The server may not have noticed yet that an earlier connection of this relay is dead.
             Err(e)
                 if e.is_slot_active()
                     && status.mode() != Mode::Standby

@@ -3,8 +3,8 @@ use crate::error::Error;
 use crate::tables::Candidates;
 use outbox_wal::{Published, PublishedTable};
 
-/// Checks at the start that no row of the tables can be lost. While at least one table is published as it must be, the
-/// problem with another one does not end the relay.
+/// Checks at the start that no row of the tables can be lost. If at least one table is published correctly, a problem
+/// with another one does not end the relay.
 pub fn check(published: &Published, scope: &Scope) -> Result<Option<String>, Error> {
     match problem(published, scope) {
         Some(problem) if !published.has_publication && has_source(published, scope) => {
@@ -60,10 +60,11 @@ fn without_tables(published: &Published, scope: &Scope) -> String {
     }
 }
 
+/// Returns why rows of a table are not published as the relay needs it, with the remedy; `None` if they are.
 fn problem_with(table: &PublishedTable, published: &Published, scope: &Scope) -> Option<String> {
     let (publication, name) = (scope.pipeline.publication(), &table.name);
     if !scope.included.routes(name) {
-        // Without rows of it there is nothing to write.
+        // A table without rows has no event to write.
         return table.is_member.then(|| {
             format!(
                 "the router's predicate does not match the table {name}: Debezium would write its rows as change events, \
@@ -72,6 +73,7 @@ fn problem_with(table: &PublishedTable, published: &Published, scope: &Scope) ->
             )
         });
     }
+
     let hidden = table.hidden_columns.iter().map(String::as_str);
     let hidden: Vec<&str> = hidden.filter(|column| scope.included.uses(name, column)).collect();
     let quoted = name.quoted();

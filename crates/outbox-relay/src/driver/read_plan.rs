@@ -1,13 +1,13 @@
 use crate::Lsn;
 use outbox_wal::StartAt;
 
-/// The way in which the next hold of the slot reads its backlog: from copies of the slot, or by the stream.
+/// The way in which the next session reads its backlog: from copies of the slot, or by the stream.
 ///
 /// A backlog changes at most three times between the two: from the copies to the stream, back once small transactions
 /// follow, and to the stream for the rest.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadPlan {
-    /// The bytes that a hold reads from copies.
+    /// The bytes that a session reads from copies.
     step: u64,
     is_streamed: bool,
     /// Whether the backlog was streamed before, and copies were tried again.
@@ -16,7 +16,7 @@ pub struct ReadPlan {
     backlog: Lsn,
 }
 
-/// The way in which a hold of the slot begins.
+/// The way in which a session begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Begin {
     pub at: StartAt,
@@ -34,14 +34,14 @@ impl ReadPlan {
         Begin { at, streamed_before: if self.has_returned { self.backlog } else { Lsn::default() } }
     }
 
-    /// Chooses the stream for a hold that has found WAL up to `end`: the copies are slower, or cannot read what comes
-    /// next.
+    /// Chooses the stream for a session that has found WAL up to `end`: the copies are slower, or cannot read the next
+    /// transaction.
     pub fn stream(&mut self, end: Lsn) {
         self.is_streamed = true;
         self.backlog = self.backlog.max(end);
     }
 
-    /// Chooses the stream for everything in the next hold: there are no copies.
+    /// Chooses the stream for everything in the next session, because there are no copies.
     pub fn stream_all(&mut self) {
         *self = Self { is_streamed: true, has_returned: true, backlog: Lsn::new(u64::MAX), ..*self };
     }
@@ -51,7 +51,7 @@ impl ReadPlan {
         (self.is_streamed, self.has_returned) = (false, true);
     }
 
-    /// Records the end of a hold, with everything before `confirmed` confirmed.
+    /// Records the end of a session, with everything before `confirmed` confirmed.
     pub fn ended(&mut self, confirmed: Lsn) {
         if confirmed >= self.backlog || self.backlog == Lsn::new(u64::MAX) {
             *self = Self::new(self.step);
@@ -82,6 +82,7 @@ mod tests {
             assert_eq!(plan.begin(), Begin { at: StartAt::Confirmed, streamed_before: Lsn::new(100) });
             plan.ended(Lsn::new(confirmed));
         }
+
         plan.ended(Lsn::new(100));
         assert_eq!(plan.begin(), copied);
 

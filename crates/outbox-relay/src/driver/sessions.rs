@@ -30,7 +30,7 @@ enum Next {
     Standby(Option<u32>),
 }
 
-/// The interval at which a standby asks who holds the slot.
+/// The interval at which a standby checks which process holds the slot.
 const STANDBY: Duration = Duration::from_millis(100);
 /// The pause before another session.
 const RESTART: Duration = Duration::from_millis(20);
@@ -41,7 +41,7 @@ impl<'a> Sessions<'a> {
         Self { opener: Opener::new(shared, options), shared, options, plan, backoff: backoff(), is_standby: false }
     }
 
-    /// Takes the slot again and again, until `stop` is done.
+    /// Takes the slot repeatedly, until `stop` is done.
     pub async fn run(mut self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let mut stop = pin!(stop);
         loop {
@@ -98,7 +98,7 @@ impl<'a> Sessions<'a> {
             SessionEnd::Restart(reason) => {
                 let error = reason.into_error();
                 status.entered(Mode::Connecting, Some(ErrorChain::new(&error).to_string()));
-                tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&error), "starting again");
+                tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&error), "session ended: starting again");
                 RESTART
             }
             SessionEnd::TopicChanged(topic) => {
@@ -112,12 +112,12 @@ impl<'a> Sessions<'a> {
                 RESTART
             }
             SessionEnd::ToStream => {
-                tracing::info!(target: "outbox.relay", "large transaction ahead: streaming it");
+                tracing::info!(target: "outbox.relay", "large transaction in the backlog: streaming it");
                 self.plan.stream(window.end);
                 Duration::ZERO
             }
             SessionEnd::ToCopy => {
-                tracing::info!(target: "outbox.relay", "many small transactions lie ahead: reading a copy of the slot");
+                tracing::info!(target: "outbox.relay", "many small transactions in the backlog: reading a copy of the slot");
                 self.plan.copy();
                 Duration::ZERO
             }
@@ -137,7 +137,7 @@ impl<'a> Sessions<'a> {
         })
     }
 
-    /// Records why the slot could not be taken, and decides what follows. Fails if a retry would not help.
+    /// Records why the slot could not be taken, and decides the next step. Fails if a retry would not help.
     fn failed(&mut self, error: outbox_wal::Error) -> Result<Next, Error> {
         let status = self.shared.status;
         if error.is_slot_active() {
@@ -169,7 +169,7 @@ impl<'a> Sessions<'a> {
         })
     }
 
-    /// Waits until nobody holds the slot, and asks over one connection meanwhile.
+    /// Waits until no process holds the slot, and checks over one connection.
     async fn stand_by(&self, mut holder: Option<u32>) -> Result<(), outbox_wal::Error> {
         let Shared { settings, status, .. } = self.shared;
         let slot = settings.slot().as_str();

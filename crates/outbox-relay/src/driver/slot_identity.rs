@@ -22,19 +22,20 @@ impl Default for SlotIdentity {
 }
 
 impl SlotIdentity {
-    /// Takes the end of a session.
+    /// Records the end of a session.
     pub fn ended(&mut self, confirmed: Lsn) {
         if let Some((_, last)) = &mut self.last {
             *last = confirmed.max(*last);
         }
     }
 
-    /// Returns where a session puts the slot's statistics as it reads them.
+    /// Returns the place in which a session stores the slot's statistics.
     pub fn counters(&self) -> watch::Sender<Option<SlotCounters>> {
         self.counters.clone()
     }
 
-    /// Takes a slot that was taken. Returns why events are missing, if a slot was dropped and created again.
+    /// Compares a slot that was taken with the last one. Returns why events are missing, if the slot was dropped and
+    /// created again.
     pub fn taken(&mut self, opened: &Opened, slot: &str) -> Option<String> {
         let now = opened.slot.confirmed_flush_lsn;
         let before = self.counters.send_replace(opened.counters.clone());

@@ -43,6 +43,7 @@ impl UnpublishedCheck {
         if !self.is_due || tables.is_empty() {
             return Ok(self.found.clone());
         }
+
         let publication = scope.pipeline.publication();
         if scope.candidates == Candidates::Publication {
             // A table that the publication does not contain is not included.

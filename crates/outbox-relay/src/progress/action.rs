@@ -5,34 +5,35 @@ use super::row::{PartitionId, Poison, Row};
 use crate::Lsn;
 use crate::position::Position;
 
-/// The next action of the driver. Each is given once, and stays open until its outcome is reported; whatever fails on
-/// the way (except a produce) the driver tries again by itself.
+/// The next action of the driver. Each is given once, and stays open until its outcome is reported; the driver retries
+/// everything that fails, except a produce.
 #[derive(Debug)]
 pub enum Action<R> {
     /// Report this position to PostgreSQL as flushed.
     Confirm(Lsn),
     /// Read the partition up to its end, report every record that may matter by `Progress::seen`, then `tail_read`.
     Read { partition: PartitionId, from: ReadFrom },
-    /// Find out that the slot is still held by this process's walsender, then `held`. If it is not: drop everything.
+    /// Check that this process's walsender still holds the slot, then call `held`. If it does not hold it, drop
+    /// everything.
     ProveHeld,
     /// Ask a broker for a producer id (InitProducerId), then `producer`.
     NewProducer,
     /// Send `Progress::batch` to the partition with acks=all, then `produced`.
     Produce(PartitionId),
-    /// This row was refused: stop and name it, or `dead_letter` it.
+    /// Stop and name this rejected row, or `dead_letter` it.
     Poison(Poison<R>),
 }
 
 /// The start of a read of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadFrom {
-    /// The distance before the end that a [`Scan`](super::Scan) goes.
+    /// The distance before the end that a [`Scan`](super::Scan) reads.
     Tail,
     /// This offset, without a limit; the start of the log if the log does not have it (any more, or yet).
     Offset(i64),
 }
 
-/// A batch on its way. The same rows under the same numbers for as long as its outcome is unknown.
+/// A batch in flight. It has the same rows under the same sequence numbers as long as its outcome is unknown.
 #[derive(Debug)]
 pub struct Batch<'a, R> {
     pub producer: Producer,
@@ -73,18 +74,18 @@ impl Content {
 /// The outcome of a read of a partition.
 #[derive(Clone, Copy, Debug)]
 pub struct Tail {
-    /// The offset after the last one that was looked at.
+    /// The offset after the last one that was read.
     pub end: i64,
     /// Whether the scan's limit left out records.
     pub cut: bool,
 }
 
-/// The time at which a batch came to where the broker says that it is.
+/// The time at which a batch was appended at the reported offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
     /// The answer is that of a batch which was appended with this request.
     Now,
-    /// It may be that of one which was there before.
+    /// The answer may be that of a batch that was appended before.
     NowOrBefore,
 }
 
@@ -99,9 +100,9 @@ pub enum Outcome {
     InvalidEpoch,
     /// No answer, or one that leaves it open (REQUEST_TIMED_OUT, NOT_ENOUGH_REPLICAS_AFTER_APPEND).
     Unknown,
-    /// A retriable error of which it is certain that this request appends nothing.
+    /// A retriable error that shows that this request appends nothing.
     NotAppended,
-    /// The broker takes none of the batch because of these rows (indices in the batch). Empty: it does not say which,
-    /// as with MESSAGE_TOO_LARGE.
+    /// The broker rejects the batch because of these rows (indices in the batch). Empty if the broker does not name
+    /// them, as with MESSAGE_TOO_LARGE.
     Rejected { rows: Vec<usize> },
 }

@@ -13,7 +13,7 @@ pub struct Ledger {
     pub rows: usize,
     pub bytes: usize,
     announced: Lsn,
-    /// Rows from here on are not written.
+    /// The position from which on rows are not written.
     stop: Option<Position>,
 }
 
@@ -21,15 +21,15 @@ pub struct Ledger {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     pub read: u64,
-    /// Put into a batch for the first time, or again after the batch was taken apart.
+    /// Rows that were put into a batch for the first time, or again after the batch was split.
     pub sent: u64,
-    /// In batches that were sent again unchanged.
+    /// Rows in batches that were sent again unchanged.
     pub sent_again: u64,
     pub acknowledged: u64,
     pub acknowledged_bytes: u64,
-    /// Not sent: their own records were met in the log.
+    /// Rows that were not sent, because their own records were found in the log.
     pub skipped: u64,
-    /// Sent although the log before the scan's limit may hold them.
+    /// Rows that were sent although the log before the scan's limit may contain them.
     pub duplicates_accepted: u64,
     pub poison: u64,
     /// Partitions whose broker answered a repeated batch as a new one.
@@ -92,7 +92,7 @@ impl Ledger {
         self.stop.is_none_or(|stop| position < stop)
     }
 
-    /// Returns the position to confirm, once per change.
+    /// Returns the position to confirm, once for each change.
     pub fn announce(&mut self) -> Option<Lsn> {
         let confirmable = self.transactions.confirmable();
         (confirmable > self.announced).then(|| {
@@ -174,8 +174,8 @@ impl Transactions {
         self.pending.front().map(|pending| pending.commit)
     }
 
-    /// Records that `lsn` was reached. If no entry waits, `lsn` is reached as soon as what was
-    /// received before is resolved. That no entry is made keeps the list as short as the rows that are held.
+    /// Records that `lsn` was reached. If no entry waits, `lsn` is reached as soon as all earlier rows are resolved. No
+    /// entry is made, so that the list is no longer than the rows that are held.
     fn reached(&mut self, lsn: Lsn) {
         match self.pending.back_mut() {
             Some(before) => before.end = before.end.max(Some(lsn)),

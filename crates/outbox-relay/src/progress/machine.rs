@@ -10,8 +10,8 @@ use super::row::{BatchLimit, OutOfTurn, PartitionId, Poison, Row, TransactionId,
 use crate::Lsn;
 use crate::position::Position;
 
-/// The state of one hold of the slot, from its acquisition until it is lost. `R` is an encoded record, kept until its
-/// row is resolved.
+/// The state of one session of the slot, from its acquisition until it is lost. `R` is an encoded record, kept until
+/// its row is resolved.
 #[derive(Debug)]
 pub struct Progress<R> {
     window: Window,
@@ -143,12 +143,12 @@ impl<R> Progress<R> {
         Ok(())
     }
 
-    /// Takes a keepalive: the server has sent everything before `at`.
+    /// Handles a keepalive: the server has sent everything before `at`.
     pub fn idle(&mut self, at: Lsn) {
         self.ledger.transactions.idle(at);
     }
 
-    /// Returns what the driver does next. It asks until there is nothing, after every input.
+    /// Returns the next action of the driver, which calls this after every input until it returns `None`.
     ///
     /// Partitions for which `may_send` is false get no batch. Their rows gather, and they stay due.
     pub fn next_action(&mut self, may_send: impl Fn(PartitionId) -> bool) -> Option<Action<R>> {
@@ -189,7 +189,7 @@ impl<R> Progress<R> {
         Some(Batch { producer: flight.at.producer, base_sequence: flight.at.next, rows: &flight.rows })
     }
 
-    /// Takes a record that [`Action::Read`] came across, in the log's order.
+    /// Handles a record that [`Action::Read`] has read, in the log's order.
     pub fn seen(&mut self, partition: PartitionId, seen: Seen) {
         if let Some(writer) = self.writers.get_mut(partition.index()) {
             writer.seen(seen);
@@ -214,7 +214,7 @@ impl<R> Progress<R> {
         }
     }
 
-    /// Takes the broker's answer to [`Action::NewProducer`].
+    /// Handles the broker's answer to [`Action::NewProducer`].
     pub fn producer(&mut self, producer: Producer) {
         self.producers.add(producer);
         for partition in self.producers.asked.answered() {
@@ -225,7 +225,7 @@ impl<R> Progress<R> {
         }
     }
 
-    /// Takes the outcome of [`Action::Produce`].
+    /// Handles the outcome of [`Action::Produce`].
     pub fn produced(&mut self, partition: PartitionId, outcome: Outcome) {
         let Some(writer) = self.writers.get_mut(partition.index()) else { return };
         for row in writer.produced(outcome, &mut self.ledger) {
@@ -252,12 +252,12 @@ impl<R> Progress<R> {
         self.ledger.transactions.confirmable()
     }
 
-    /// Returns what these rows hold in memory. Above a bound the driver reads no more of the WAL.
+    /// Returns the memory of these rows, in bytes. Above a bound, the driver reads no more of the WAL.
     pub fn buffered_bytes(&self) -> usize {
         self.ledger.bytes
     }
 
-    /// Returns what of that is not in flight.
+    /// Returns the part of [`buffered_bytes`](Self::buffered_bytes) that is not in flight.
     pub fn waiting_bytes(&self) -> usize {
         let in_flight = self.writers.iter().filter_map(PartitionWriter::in_flight).map(|flight| flight.bytes);
         self.ledger.bytes.saturating_sub(in_flight.sum())
@@ -268,7 +268,7 @@ impl<R> Progress<R> {
         self.writers.iter().filter(|writer| writer.bytes() > 0).count()
     }
 
-    /// Returns what the rows of one partition hold in memory.
+    /// Returns the memory of the rows of one partition, in bytes.
     pub fn held_bytes(&self, partition: PartitionId) -> usize {
         self.writers.get(partition.index()).map_or(0, PartitionWriter::bytes)
     }
@@ -304,7 +304,7 @@ impl<R> Progress<R> {
         }
     }
 
-    /// Continues after an outcome: the batch in flight has its next duty, or the next batch may be made.
+    /// Continues after an outcome with the next step of the batch in flight, or with the next batch.
     fn continue_after_outcome(&mut self, partition: PartitionId) {
         match self.writers.get(partition.index()) {
             Some(writer) if writer.is_due() => self.due.push_back(partition),

@@ -42,8 +42,8 @@ pub struct OwnProducer {
     pub generation: u64,
 }
 
-/// A question to the driver that several partitions wait for. A partition that comes after it was put waits for the next one:
-/// an answer says nothing of what was read later.
+/// A request to the driver that several partitions wait for. A partition that is added after the request was made waits
+/// for the next one, because an answer does not cover later reads.
 #[derive(Debug, Default)]
 pub struct PendingQuestion {
     waiting: Vec<PartitionId>,
@@ -55,7 +55,7 @@ impl PendingQuestion {
         self.waiting.push(partition);
     }
 
-    /// Returns whether the question is to be asked now.
+    /// Returns whether the request is to be made now.
     pub fn ask(&mut self) -> bool {
         let ask = self.asked.is_empty() && !self.waiting.is_empty();
         if ask {

@@ -15,7 +15,7 @@ impl PartitionId {
     }
 }
 
-/// Which transaction a row belongs to.
+/// The transaction that a row belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransactionId(pub u64);
 
@@ -39,13 +39,13 @@ pub struct Unplaced {
     pub owner: TransactionId,
 }
 
-/// A row that cannot be written where it belongs. Its transaction stays unconfirmed until the row is dead-lettered.
+/// A row that cannot be written to its topic. Its transaction stays unconfirmed until the row is dead-lettered.
 #[derive(Debug)]
 #[must_use = "the slot does not move past this row before it is dead-lettered"]
 pub struct Poison<R> {
     pub position: Position,
     pub event: Uuid,
-    /// The partition that refused it, and the record; none when the row had no legal topic.
+    /// The partition that rejected it, and the record; `None` if the row had no legal topic.
     pub refused: Option<(PartitionId, R)>,
     pub owner: TransactionId,
 }
@@ -66,17 +66,17 @@ impl Window {
     }
 }
 
-/// The size that a batch may have.
+/// The largest size of a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchLimit {
     pub rows: usize,
     pub bytes: usize,
 }
 
-/// Records that were met in one partition's log and may prove that a row is there.
+/// Records that were found in one partition's log and may prove that it contains a row.
 #[derive(Debug, Default)]
 pub struct SeenRecords {
-    /// One position may be that of two rows on two timelines.
+    /// Two rows on two timelines may have the same position.
     own: BTreeSet<(Position, Uuid)>,
     unplaced: HashSet<Uuid>,
 }
@@ -90,7 +90,7 @@ impl SeenRecords {
         self.unplaced.insert(event);
     }
 
-    /// Returns whether the row's own record was met: same position and same event, never a later position.
+    /// Returns whether the row's own record was found: same position and same event, never a later position.
     pub fn take(&mut self, position: Position, event: Uuid) -> bool {
         self.own.remove(&(position, event)) || self.unplaced.contains(&event)
     }
@@ -110,14 +110,14 @@ impl SeenRecords {
         }
     }
 
-    /// Forgets records without positions: no row comes any more that a predecessor without positions could have
+    /// Forgets records without positions, because no more row can be one that a predecessor without positions has
     /// written.
     pub fn forget_unplaced(&mut self) {
         self.unplaced = HashSet::new();
     }
 }
 
-/// The WAL did not come in order: it is not the continuation of what came before, so the session starts again.
+/// The error of WAL that is out of order. It does not continue the WAL before it, so the session starts again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the WAL is out of order: {got} came after {last}")]
 pub struct OutOfTurn {

@@ -17,7 +17,7 @@ pub struct Scan {
     log_start: i64,
     end: i64,
     limit: i64,
-    /// Every record from here on was read.
+    /// The offset from which on every record was read.
     from: i64,
     step: i64,
     reaches_back: bool,
@@ -62,7 +62,7 @@ impl Scan {
         }
     }
 
-    /// Returns the offsets to read next; none if the scan is complete.
+    /// Returns the offsets to read next; `None` if the scan is complete.
     pub fn next_step(&mut self) -> Option<Range<i64>> {
         self.end_step();
         let is_enough = self.reaches_back && self.reach == Reach::Window;
@@ -85,7 +85,7 @@ impl Scan {
         self.own += i64::from(position.is_some());
 
         match position {
-            // Of the rows before the window only the producer of the newest one matters.
+            // Of the rows before the window, only the newest one's producer matters.
             Some(position) if position.commit < self.confirmed => {
                 self.reaches_back = true;
                 self.older = Some((step.len(), seen));
@@ -98,7 +98,7 @@ impl Scan {
         }
     }
 
-    /// Returns what was seen, in the log's order.
+    /// Returns the records that were seen, in the log's order.
     pub fn finish(mut self) -> (impl Iterator<Item = Seen> + Send + use<>, Tail) {
         self.end_step();
         let cut = self.from > self.log_start && !self.reaches_back;

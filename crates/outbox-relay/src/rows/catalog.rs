@@ -13,7 +13,7 @@ pub struct OutboxTables {
     pub included: Included,
     pub types: CustomTypes,
     pub known: Vec<OutboxTable>,
-    /// The OIDs of included tables that the catalogs do not have: their rows are read as the WAL describes them.
+    /// The OIDs of included tables that the catalogs do not have. Their rows are read as the WAL describes them.
     pub gone: HashSet<u32>,
 }
 
@@ -23,7 +23,7 @@ pub struct OutboxTable {
     pub name: TableName,
     /// The OIDs of the table and its partitions, whatever they were called when a row was written.
     pub oids: HashSet<u32>,
-    /// None if the table does not exist, or the role may not see it.
+    /// The columns; empty if the table does not exist, or the role may not see it.
     pub columns: Vec<CatalogueColumn>,
 }
 
@@ -47,9 +47,9 @@ impl OutboxTables {
             let is_text =
                 |known: &CatalogueColumn| matches!(self.type_of(known), ColumnType::Text | ColumnType::Varchar(_));
             let ty = match ColumnType::from_oid(base, modifier) {
-                // An enum that was replaced by text, and dropped. OIDs below are the server's own.
+                // The type was dropped, such as an enum that was replaced by text. OIDs below are the server's own.
                 ColumnType::Other(16_384..) if known(now, column.name).is_some_and(is_text) => ColumnType::Text,
-                // Each value is of the length that was allowed then.
+                // Each value has a length that was allowed when it was written.
                 ColumnType::Varchar(_) => ColumnType::Text,
                 ty => ty,
             };

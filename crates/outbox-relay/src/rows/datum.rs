@@ -21,7 +21,7 @@ pub fn parse(ty: ColumnType, text: &[u8]) -> Result<ColumnValue, BadValue> {
         ColumnType::TimestampMillis | ColumnType::TimestampMicros | ColumnType::Timestamptz => {
             parse_instant(text).map(ColumnValue::Instant)
         }
-        // Text, varchar, json and jsonb, and what may come later: its text.
+        // Text, varchar, json, jsonb and other types: the text itself.
         _ => utf8(text).map(|text| ColumnValue::Text(text.to_owned())),
     }
 }
@@ -30,7 +30,7 @@ fn utf8(text: &[u8]) -> Result<&str, BadValue> {
     str::from_utf8(text).map_err(|_| BadValue::Form)
 }
 
-/// Reads both forms of `bytea_output`. They cannot be taken for each other: `escape` writes a backslash as two.
+/// Reads both forms of `bytea_output`. They are distinguishable: `escape` writes a backslash as two.
 fn bytea(text: &[u8]) -> Result<Bytes, BadValue> {
     match text.strip_prefix(b"\\x") {
         Some(digits) => hex(digits),

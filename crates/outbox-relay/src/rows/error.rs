@@ -33,13 +33,13 @@ pub enum DecodeError {
     #[error("row {index} of the commit {}: the outbox table, as it was then, does not suit the configuration",
         at.commit, index = at.index)]
     Table { at: Position, source: Arc<outbox_core::Error>, raw: RawRow },
-    /// A message that is none of an event; messages after it can be read.
+    /// A message that is no event; messages after it can be read.
     #[error("message {index} of the commit {} cannot be read", at.commit, index = at.index)]
     Message { at: Position, source: Arc<outbox_core::Error>, raw: RawRow },
-    /// One value is at fault; rows after it can be read.
+    /// One value is invalid; rows after it can be read.
     #[error("row {index} of the commit {}: column {column:?}: {reason}", at.commit, index = at.index)]
     Value { at: Position, column: Box<str>, reason: BadValue, raw: RawRow },
-    /// The values are not what the table allows; rows after it can be read.
+    /// The table does not allow the values; rows after it can be read.
     #[error("row {index} of the commit {} does not fit the outbox table", at.commit, index = at.index)]
     Row { at: Position, source: outbox_core::Error, raw: RawRow },
 }
@@ -81,7 +81,7 @@ impl DecodeError {
         }
     }
 
-    /// Returns the text of that row, which is no part of what the error says.
+    /// Returns the text of that row, which is not part of the error's message.
     pub fn take_raw(&mut self) -> RawRow {
         match self {
             Self::Table { raw, .. } | Self::Message { raw, .. } | Self::Value { raw, .. } | Self::Row { raw, .. } => {
@@ -124,7 +124,7 @@ impl RawRow {
         })
     }
 
-    /// Returns the text of a column; none if it is NULL or not there.
+    /// Returns the text of a column; `None` if it is NULL or not there.
     pub fn get(&self, column: &str) -> Option<&str> {
         self.0.iter().find(|(name, _)| **name == *column).and_then(|(_, text)| text.as_deref())
     }

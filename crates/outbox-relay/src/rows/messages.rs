@@ -10,13 +10,13 @@ use super::error::{DecodeError, RawRow};
 use crate::position::Position;
 use crate::tables::{ACCEPTED_LOSSES, Included};
 
-/// Makes the content of logical decoding messages into rows.
+/// Converts the content of logical decoding messages into rows.
 #[derive(Debug)]
 pub struct Messages {
     reader: MessageReader,
     included: IncludedMessages,
-    /// The prefix of the latest message, and whether it is included: the expressions of the configuration are not evaluated
-    /// for each message.
+    /// The prefix of the latest message, and whether it is included: the expressions of the configuration are not
+    /// evaluated for each message.
     latest: Option<(Box<str>, bool)>,
     config: ConnectorConfig,
     /// For messages with the same members of the same types, those of the latest first.
@@ -30,11 +30,11 @@ struct Binding {
     pipeline: Result<Pipeline, Arc<Error>>,
 }
 
-/// More shapes are those of nobody who emits events.
+/// The largest number of shapes that are kept. Producers of events use fewer.
 const BINDINGS: usize = 64;
 
 impl Messages {
-    /// Returns none if the configuration includes no messages.
+    /// Returns `None` if the configuration includes no messages.
     pub fn of(included: &Included) -> Option<Self> {
         let (reader, prefixes) = included.messages()?.clone();
         Some(Self {

@@ -18,8 +18,8 @@ use outbox_wal::{Message, Relation, TableName, Tuple, TupleData};
 pub enum WalEvent {
     /// A transaction begins. It may be without a row of a table.
     Begin { commit: Lsn, committed_at: SystemTime },
-    /// A row was inserted, or a message emitted; `index` is its place among the messages and the inserts into all outbox tables in
-    /// the transaction.
+    /// A row was inserted, or a message emitted; `index` is its place among the messages and the inserts into all
+    /// outbox tables in the transaction.
     Row { index: u32, row: TableRow },
     /// The transaction is complete; `end` is what the slot is confirmed at.
     Commit { end: Lsn },
@@ -45,7 +45,7 @@ pub struct RowReader {
     tables: HashMap<u32, Table>,
     /// Messages that are events, if the configuration includes any.
     messages: Option<Messages>,
-    /// The events that a message has brought after its first one.
+    /// The further events of the last message.
     pending: VecDeque<Result<WalEvent, DecodeError>>,
     transaction: Option<Position>,
     last_commit: Lsn,
@@ -103,18 +103,17 @@ impl RowReader {
         self.transaction = None;
     }
 
-    /// Takes an event that the message before has brought as well.
+    /// Returns a further event of the last message.
     pub fn take_pending(&mut self) -> Option<Result<WalEvent, DecodeError>> {
         self.pending.pop_front()
     }
 
-    /// Takes the counts since the last call.
+    /// Returns the counts since the last call.
     pub fn take_ignored(&mut self) -> Ignored {
         std::mem::take(&mut self.ignored)
     }
 
-    /// Returns whether a transaction has begun and not ended: a keepalive's LSN then reports nothing of what was
-    /// received.
+    /// Returns whether a transaction has begun and not ended: a keepalive's LSN then does not show what was received.
     pub fn is_in_transaction(&self) -> bool {
         self.transaction.is_some()
     }
@@ -171,7 +170,7 @@ impl RowReader {
         let OutboxTables { included, known, gone, .. } = &self.outbox;
         let name = TableName::from((relation.schema.to_owned(), relation.name.to_owned()));
 
-        // Another table may have the name by now.
+        // Another table may have the name now.
         let by_id = known.iter().find(|table| table.oids.contains(&relation.id));
         let pipeline = match by_id.or_else(|| known.iter().find(|table| table.name == name)) {
             Some(known) => self.outbox.as_described(&known.name, &known.columns, &relation.columns),
@@ -196,9 +195,10 @@ impl RowReader {
             }
             Some(Table::Outbox { columns, binding, .. }) => (columns, binding),
         };
+
         let Some(at) = self.transaction else { return Err(self.out_of_place("a row outside a transaction")) };
         let Some(next) = at.index.checked_add(1) else { return Err(self.out_of_place("more than 2^32 rows")) };
-        // Even if this row is unreadable, the next one has the next index, as after a message.
+        // The next row has the next index even if this one is unreadable, as after a message.
         self.transaction = Some(Position { index: next, ..at });
         let binding = binding.as_ref().map_err(|source| DecodeError::Table {
             at,
@@ -223,8 +223,8 @@ impl RowReader {
         messages.row(content, at).map(|row| WalEvent::Row { index: at.index, row })
     }
 
-    /// Takes a message that belongs to no transaction: PostgreSQL sends it between those that commit before and after it. It is
-    /// a transaction with its LSN, and what follows the begin is pending.
+    /// Takes a message that belongs to no transaction: PostgreSQL sends it between those that commit before and after
+    /// it. It becomes a transaction with its LSN, whose further entries are pending.
     fn message_by_itself(&mut self, lsn: Lsn, content: &[u8]) -> Result<WalEvent, DecodeError> {
         if self.transaction.is_some() {
             return Err(self.out_of_place("a message without a transaction within one"));
@@ -233,7 +233,7 @@ impl RowReader {
         let row = self.message(content);
         self.transaction = None;
         self.last_commit = lsn;
-        // The slot skips it once it is confirmed beyond its first byte.
+        // The slot skips it after a position beyond its first byte is confirmed.
         let end = Lsn::new(lsn.as_u64().saturating_add(1));
         self.pending.extend([row, Ok(WalEvent::Commit { end })]);
         Ok(WalEvent::Begin { commit: lsn, committed_at: outbox_net::wall_clock() })

@@ -111,9 +111,9 @@ impl RelaySettingsBuilder {
         }
     }
 
-    /// Completes the configuration by that of the Connect worker, as Connect does: the converters, where the connector
-    /// names none, and `producer.compression.type`, `producer.max.request.size` and `producer.metadata.max.age.ms`. The
-    /// worker's `config.providers` name the providers of placeholders.
+    /// Adds the settings of the Connect worker, as Connect does: the converters, if the connector names none, and
+    /// `producer.compression.type`, `producer.max.request.size` and `producer.metadata.max.age.ms`. The worker's
+    /// `config.providers` name the providers of placeholders.
     pub fn worker_config(self, properties: &Properties) -> Self {
         let providers = Providers::of_worker(properties);
         Self { config: worker::completed(self.config, properties), providers, ..self }
@@ -124,7 +124,7 @@ impl RelaySettingsBuilder {
         Self { unknown_keys: UnknownKeys::Rejected, ..self }
     }
 
-    /// Sets what is done with a row that can never become a record.
+    /// Sets the policy for a row that can never become a record.
     pub fn poison(self, poison: PoisonPolicy) -> Self {
         Self { poison, ..self }
     }
@@ -135,8 +135,8 @@ impl RelaySettingsBuilder {
         Self { skip: rows.into_iter().collect(), ..self }
     }
 
-    /// Accepts that the publication left out rows up to these positions, which `/ready` names. By default such rows make
-    /// the relay not ready, and it confirms nothing.
+    /// Accepts that the publication left out rows up to these positions, which `/ready` names. By default such rows
+    /// make the relay not ready, and it confirms nothing.
     pub fn skip_unpublished(self, upto: impl IntoIterator<Item = RowPosition>) -> Self {
         Self { skip_unpublished: upto.into_iter().collect(), ..self }
     }
@@ -147,14 +147,13 @@ impl RelaySettingsBuilder {
         Self { scan_limit: records, ..self }
     }
 
-    /// Sets how often topics are looked at: one may have been created again, or have other partitions. If it is not
-    /// said, it is `producer.override.metadata.max.age.ms`, or else 30 seconds.
+    /// Sets how often topics are checked: one may have been created again, or have other partitions. The default is
+    /// `producer.override.metadata.max.age.ms`, or else 30 seconds.
     pub fn look_at_topics_every(self, interval: Duration) -> Self {
         Self { topic_interval: Some(interval), ..self }
     }
 
-    /// Sets how long rows may wait without one being acknowledged before the relay is not ready; 30 seconds if it is
-    /// not said.
+    /// Sets how long rows may wait without one being acknowledged before the relay is not ready; 30 seconds by default.
     pub fn stalled_after(self, time: Duration) -> Self {
         Self { stalled_after: time, ..self }
     }
@@ -186,8 +185,8 @@ impl RelaySettingsBuilder {
     /// columns of the tables are assumed to suit; the relay reads and checks them when it takes the slot.
     ///
     /// # Errors
-    /// A placeholder stands for nothing, or the relay cannot do what a key says, or keys contradict each other. The
-    /// error has all of these ([`SettingsError::findings`]).
+    /// A placeholder has no value, or the relay cannot do what a key says, or keys contradict each other. The error has
+    /// all of these ([`SettingsError::findings`]).
     pub fn build(self) -> Result<RelaySettings, SettingsError> {
         self.build_in(&Process)
     }
@@ -209,7 +208,7 @@ impl RelaySettingsBuilder {
     }
 
     /// Checks the configuration without any server, also without brokers. The columns of the tables are assumed to
-    /// suit. A placeholder that stands for nothing here is a warning.
+    /// suit. A placeholder without a value here is a warning.
     #[must_use]
     pub fn check(self) -> ConfigurationCheck {
         self.check_in(&Process)
@@ -226,6 +225,8 @@ impl RelaySettingsBuilder {
         ConfigurationCheck::new(&config, settings.as_ref(), findings)
     }
 
+    /// Builds the settings from the resolved configuration, and collects findings. Returns `None` if a finding rejects
+    /// a part that the settings need.
     fn settled(
         self,
         config: &Resolved,
@@ -342,7 +343,7 @@ fn without_list(config: &Resolved) -> Finding {
     }
 }
 
-/// Shows the connector's keys without their values, of which any may hold a secret in the wrong place.
+/// Shows the connector's keys without their values, because any value may contain a misplaced secret.
 impl fmt::Debug for RelaySettingsBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys: Vec<&str> = self.config.iter().map(|(key, _)| key).collect();

@@ -27,19 +27,19 @@ impl ConfigurationCheck {
         self.rejected.is_empty()
     }
 
-    /// Returns everything that the relay rejects.
+    /// Returns all findings for which the relay rejects the configuration.
     #[must_use]
     pub fn rejected(&self) -> &[Finding] {
         &self.rejected
     }
 
-    /// Returns what has another effect than in Debezium.
+    /// Returns the warnings about settings that have another effect than in Debezium.
     #[must_use]
     pub fn warnings(&self) -> &[Finding] {
         &self.warnings
     }
 
-    /// Returns what the relay would do, as names and descriptions. It is empty for a configuration that is rejected.
+    /// Returns a summary of the relay's behaviour, as names and descriptions. It is empty for a rejected configuration.
     #[must_use]
     pub fn outline(&self) -> &[(&'static str, String)] {
         &self.outline
@@ -48,13 +48,13 @@ impl ConfigurationCheck {
 
 const FROM_DATABASE: &str = "its columns are read from the database at the start";
 
-/// Describes what a relay of these settings does.
+/// Describes the behaviour of a relay with these settings.
 struct Outline<'a> {
     config: &'a Resolved,
     settings: &'a RelaySettings,
 }
 
-/// Describes what one router does.
+/// Describes the behaviour of one router.
 struct RouterOutline<'a> {
     config: &'a Resolved,
     settings: &'a RelaySettings,
@@ -62,6 +62,7 @@ struct RouterOutline<'a> {
 }
 
 impl Outline<'_> {
+    /// Returns the entries about the database, the slot and the records.
     fn entries(&self) -> Vec<(&'static str, String)> {
         let postgres = self.settings.postgres();
         let servers: Vec<_> = postgres.servers().iter().map(|(host, port)| format!("{host}:{port}")).collect();
@@ -70,6 +71,7 @@ impl Outline<'_> {
             (None | Some(""), _) => format!("each of the publication, {FROM_DATABASE}"),
             (Some(list), _) => format!("{list}, {FROM_DATABASE}"),
         };
+
         let mut entries = vec![
             ("database", format!("{}/{}", servers.join(","), postgres.database())),
             ("slot", self.settings.slot().as_str().to_owned()),

@@ -113,7 +113,7 @@ impl ConnectorUrl {
             Ok((status, String::from_utf8(body.into())?))
         };
 
-        // The connection carries the answer, and is done when that is.
+        // The connection task ends after the answer.
         let mut answer = std::pin::pin!(answer);
 
         tokio::select! {

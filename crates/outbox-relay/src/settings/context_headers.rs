@@ -8,7 +8,7 @@ use super::resolved::Resolved;
 pub(crate) struct ContextHeaders(Vec<(&'static str, String)>);
 
 impl ContextHeaders {
-    /// Returns none if the connector has turned them off.
+    /// Returns `None` if the connector has turned them off.
     pub(super) fn of(config: &Resolved) -> Result<Option<Self>, Finding> {
         let key = "extended.headers.enabled";
         let is_on = match config.get(key) {
@@ -26,7 +26,7 @@ impl ContextHeaders {
                 ("__debezium.context.connectorLogicalName", prefix.to_owned()),
                 // A connector of PostgreSQL has one task.
                 ("__debezium.context.taskId", "0".to_owned()),
-                // The name of the connector's kind, in spite of the header's.
+                // The name of the connector's kind, despite the name of the header.
                 ("__debezium.context.connectorName", "postgresql".to_owned()),
                 // A new one for each run, as in Debezium.
                 ("__debezium.context.runId", Uuid::now_v7().to_string()),

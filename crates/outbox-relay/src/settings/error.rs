@@ -3,7 +3,7 @@ use std::fmt;
 
 use super::finding::{Finding, Findings};
 
-/// The reason why the relay does not take a configuration. It names keys, and never a value that may hold a secret.
+/// The reason why the relay rejects a configuration. It names keys, and never a value that may hold a secret.
 pub struct SettingsError(Box<Inner>);
 
 struct Inner {
@@ -87,7 +87,7 @@ impl SettingsError {
         }
     }
 
-    /// Returns what has another effect than in Debezium, and would be accepted.
+    /// Returns the warnings about settings that have another effect than in Debezium, and would be accepted.
     #[must_use]
     pub fn warnings(&self) -> &[Finding] {
         match &self.0.kind {

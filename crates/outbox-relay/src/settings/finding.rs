@@ -26,7 +26,7 @@ impl Finding {
         &self.key
     }
 
-    /// Returns the value, if it is a well-known word or class. Other values may hold a secret in the wrong place.
+    /// Returns the value, if it is a well-known word or class. Other values may contain a misplaced secret.
     #[must_use]
     pub fn value(&self) -> Option<&str> {
         self.value.as_deref()
@@ -62,7 +62,7 @@ pub(super) struct Findings {
     written: ConnectorConfig,
     rejected: Vec<Finding>,
     warnings: Vec<Finding>,
-    /// Keys whose placeholders stand for nothing here, if that is no reason to reject them.
+    /// Keys whose placeholders have no value here, if that is no reason to reject them.
     unresolved: Option<Vec<String>>,
 }
 
@@ -71,12 +71,12 @@ impl Findings {
         Self { written, rejected: Vec::new(), warnings: Vec::new(), unresolved: None }
     }
 
-    /// Does what [`of`](Self::of) does, for a configuration that will be used elsewhere.
+    /// Does the same as [`of`](Self::of), for a configuration that will be used elsewhere.
     pub(super) fn of_elsewhere(written: ConnectorConfig) -> Self {
         Self { unresolved: Some(Vec::new()), ..Self::of(written) }
     }
 
-    /// Adds a placeholder that stands for nothing here.
+    /// Adds a placeholder that has no value here.
     pub(super) fn unresolved(&mut self, finding: Finding) {
         match &mut self.unresolved {
             Some(keys) => {

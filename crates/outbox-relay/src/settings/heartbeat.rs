@@ -17,8 +17,8 @@ const INTERVAL: &str = "heartbeat.interval.ms";
 const ACTION_QUERY: &str = "heartbeat.action.query";
 
 impl Heartbeats {
-    /// Reads the heartbeats of a configuration; none if the interval is 0, which is the default. Heartbeats that cannot be
-    /// written are a warning, because events do not need them.
+    /// Reads the heartbeats of a configuration; `None` if the interval is 0, which is the default. Heartbeats that
+    /// cannot be written are a warning, because events do not need them.
     pub(super) fn of(config: &Resolved, findings: &mut Findings) -> Option<Self> {
         let interval = findings.take(interval(config))??;
         let record = HeartbeatRecord::from_config(&config.for_pipeline()).unwrap_or_else(|error| {

@@ -97,7 +97,7 @@ pub struct RelaySettings {
 
 impl RelaySettings {
     /// Returns what a key of a connector's configuration means to the relay, where its EventRouter is called `router`;
-    /// nothing where the key is unknown. Of a key that is honoured, some values may still be refused.
+    /// `None` if the key is unknown. Of a key that is honoured, some values may still be refused.
     #[must_use]
     pub fn effect_of_key(key: &str, router: &str) -> Option<KeySupport> {
         KeyTable::for_router(router).support(key)
@@ -139,7 +139,7 @@ impl RelaySettings {
         &self.brokers
     }
 
-    /// Returns what missing topics are created with; the broker's defaults count where there is nothing.
+    /// Returns the settings with which missing topics are created; `None` if the broker's defaults count.
     #[must_use]
     pub fn topic_creation(&self) -> Option<&TopicCreation> {
         self.topic_creation.as_ref()
@@ -157,7 +157,7 @@ impl RelaySettings {
         self.max_request_size
     }
 
-    /// Returns what is done with a row that can never become a record.
+    /// Returns the policy for a row that can never become a record.
     #[must_use]
     pub fn poison(&self) -> &PoisonPolicy {
         &self.poison
@@ -182,7 +182,7 @@ impl RelaySettings {
         self.scan_limit
     }
 
-    /// Sets how often topics are looked at: one may have been created again, or have other partitions.
+    /// Sets how often topics are checked: one may have been created again, or have other partitions.
     #[must_use]
     pub fn topic_interval(&self) -> Duration {
         self.topic_interval
@@ -217,7 +217,7 @@ impl RelaySettings {
         self.postgres_timeouts
     }
 
-    /// Returns what has another effect than in Debezium.
+    /// Returns the warnings about settings that have another effect than in Debezium.
     #[must_use]
     pub fn warnings(&self) -> &[Finding] {
         &self.warnings
@@ -260,7 +260,7 @@ impl RelaySettings {
     }
 }
 
-/// Shows the connector's names, and none of its other values, of which any may hold a secret in the wrong place.
+/// Shows the connector's names without its other values, because any value may contain a misplaced secret.
 impl fmt::Debug for RelaySettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RelaySettings")

@@ -7,11 +7,12 @@ use outbox_wal::TableName;
 /// The strategies that name the topics of rows `PREFIX.SCHEMA.TABLE`.
 const USUAL_STRATEGIES: [&str; 2] =
     ["io.debezium.schema.SchemaTopicNamingStrategy", "io.debezium.schema.DefaultTopicNamingStrategy"];
-/// Those that do so unless a name has characters that topics have not.
+/// The strategies that do so unless a name has characters that are illegal in topics.
 const UNICODE_STRATEGIES: [&str; 2] =
     ["io.debezium.schema.SchemaUnicodeTopicNamingStrategy", "io.debezium.schema.DefaultUnicodeTopicNamingStrategy"];
 
-/// Checks the options that change names and schemas: they must change nothing of what records carry. The table may be unknown.
+/// Checks the options that change names and schemas: they must not change the contents of records. The table may be
+/// unknown.
 pub(super) fn check(config: &Resolved, router: &str, table: Option<&TableName>, findings: &mut Findings) {
     let prefix = config.get("topic.prefix").unwrap_or_default();
     let is_carried = carries_names(config, router);

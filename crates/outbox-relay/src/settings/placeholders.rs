@@ -62,7 +62,7 @@ impl Providers {
     }
 }
 
-/// Surroundings with the providers of a worker.
+/// An environment with the config providers of a worker.
 #[derive(Clone)]
 pub(super) struct WithProviders<S> {
     pub(super) surroundings: S,
@@ -97,8 +97,8 @@ impl Surroundings for Process {
     }
 }
 
-/// Returns the value with its placeholders resolved; what was put in is not looked at again. `${routedByValue}` has no
-/// colon and is no placeholder.
+/// Returns the value with its placeholders resolved; the inserted values are not resolved again. `${routedByValue}` has
+/// no colon and is no placeholder.
 pub(super) fn resolve(key: &str, written: &str, surroundings: &impl Surroundings) -> Result<String, SettingsError> {
     let mut value = String::with_capacity(written.len());
     let mut rest = written;

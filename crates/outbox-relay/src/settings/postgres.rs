@@ -111,7 +111,7 @@ impl PostgresSettings {
         self.root_certificate.as_deref()
     }
 
-    /// Returns what the relay shows of itself.
+    /// Returns the client certificate and its key.
     #[must_use]
     pub fn client_certificate(&self) -> Option<&ClientCertificate> {
         self.client_certificate.as_ref()
@@ -157,7 +157,7 @@ fn ssl_mode(config: &Resolved) -> Result<TlsMode, Finding> {
     let key = "database.sslmode";
     match config.get(key).unwrap_or("prefer").to_ascii_lowercase().as_str() {
         "disable" => Ok(TlsMode::Disable),
-        // Without encryption first, which is the same in the end.
+        // The first attempt without encryption, which has the same result.
         "prefer" | "allow" => Ok(TlsMode::Prefer),
         "require" => Ok(TlsMode::Require),
         "verify-ca" => Ok(TlsMode::VerifyCa),

@@ -25,9 +25,9 @@ pub(super) fn max_request_size(config: &Resolved) -> Result<usize, Finding> {
     number(config, "producer.override.max.request.size", 1_048_576)
 }
 
-/// Returns how old what is known of a topic may be (`producer.override.metadata.max.age.ms`).
+/// Returns the largest age of a topic's metadata (`producer.override.metadata.max.age.ms`).
 pub(super) fn metadata_max_age(config: &Resolved) -> Result<Duration, Finding> {
-    // Kafka's default of five minutes leaves raised partition counts unseen for as long.
+    // With Kafka's default of five minutes, raised numbers of partitions would be noticed too late.
     number(config, "producer.override.metadata.max.age.ms", 30_000).map(Duration::from_millis)
 }
 

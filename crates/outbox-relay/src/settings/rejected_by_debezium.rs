@@ -41,7 +41,7 @@ fn custom_mode_has_a_name(config: &Resolved, key: &str, name: &str) -> Result<()
     Ok(())
 }
 
-/// Checks that Debezium's queue is larger than its batches. Debezium rejects a configuration where it is not.
+/// Checks that Debezium's queue is larger than its batches. Debezium rejects other configurations.
 fn queue_holds_a_batch(config: &Resolved) -> Result<(), Finding> {
     let number = |key: &str, default: i64| config.get(key).map_or(Ok(default), str::parse).unwrap_or_default();
     // Values that are no numbers are rejected by their rules.

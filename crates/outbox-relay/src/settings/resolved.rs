@@ -30,7 +30,7 @@ pub(super) struct Resolved {
 }
 
 impl Resolved {
-    /// Resolves every placeholder. One that stands for nothing is a finding, and stays as it is written.
+    /// Resolves every placeholder. A placeholder without a value is a finding, and stays as it is written.
     pub(super) fn of(written: ConnectorConfig, surroundings: &impl Surroundings, findings: &mut Findings) -> Self {
         let mut values = written.clone();
         for (key, text) in written.iter() {
@@ -132,7 +132,7 @@ impl Resolved {
         self.values.iter().map(|(key, value)| (key, value.trim()))
     }
 
-    /// Returns the source of a secret, whose placeholders are resolved again each time; none without a value.
+    /// Returns the source of a secret, whose placeholders are resolved again each time; `None` without a value.
     pub(super) fn source(
         &self,
         key: &str,
@@ -150,7 +150,7 @@ impl Resolved {
     }
 
     /// Returns the security of the connections to Kafka by `producer.override.*`, whose placeholders are resolved again
-    /// for each connection; none without such keys.
+    /// for each connection; `None` without such keys.
     pub(super) fn kafka_security(
         &self,
         surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
@@ -182,7 +182,7 @@ impl Resolved {
     }
 
     /// Returns the configuration for the pipeline, which needs nothing of how to reach the database, without the keys
-    /// in whose place the relay has its own way: they would be contradictions in a connector.
+    /// for which the relay has other means: they would be contradictions in a connector.
     pub(super) fn for_pipeline(&self) -> ConnectorConfig {
         let keeps_placeholder = |key: &str| key.starts_with("database.") || key.starts_with("producer.override.");
         let error_on_missing = self.routers().into_iter();
@@ -213,7 +213,7 @@ impl Resolved {
         if self.get("plugin.name").is_none() { config.with("plugin.name", "pgoutput") } else { config }
     }
 
-    /// Returns whether a list of expressions names something; none if there is no list.
+    /// Returns whether a list of expressions names something; `None` if there is no list.
     pub(super) fn list_names(&self, key: &str, name: &str) -> Result<Option<bool>, Finding> {
         self.values.list_names(key, name).map_err(|error| {
             let reason = error.broken_rule().unwrap_or("this regular expression cannot be used here");

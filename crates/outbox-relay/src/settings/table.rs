@@ -125,6 +125,7 @@ fn assumed_layout(config: &Resolved, router: &str, schema: Identifier, table: Id
     let is_binary = config.get("value.converter").is_some_and(|class| {
         class.ends_with(".ByteArrayConverter") || (class.ends_with(".BinaryDataConverter") && !has_delegate)
     });
+
     let mut columns: Vec<Column> = Vec::new();
     let mut add = |name: &str, ty, field: Option<EventField>| {
         let Ok(name) = Identifier::new(name) else { return };

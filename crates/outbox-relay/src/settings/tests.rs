@@ -83,7 +83,7 @@ fn no_secret_is_shown() {
     assert!(!format!("{settings:?} {settings:#?}").contains("hunter2"));
     let builder = RelaySettings::builder(config().with("database.password", "hunter2"), ["k:1"]);
     assert!(!format!("{builder:?}").contains("hunter2"));
-    // Also where a secret has come to the wrong place.
+    // This also covers misplaced secrets.
     for key in [
         "slot.name",
         "slot.stream.params",
@@ -99,7 +99,7 @@ fn no_secret_is_shown() {
     }
 }
 
-/// Returns each key of the table, with a part in the place of a `*`; and security properties, as a connector has them.
+/// Returns each key of the table, with a part in place of a `*`; and security properties, as a connector has them.
 fn every_key() -> Vec<String> {
     let mut keys: Vec<String> = KeyTable::for_router("outbox").keys().map(|key| key.replace('*', "a.b")).collect();
     let properties = [

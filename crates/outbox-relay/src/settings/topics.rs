@@ -32,7 +32,7 @@ struct Group {
 }
 
 impl TopicCreation {
-    /// Reads the settings; none if the configuration says nothing: the broker's defaults count then.
+    /// Reads the settings; `None` if the configuration has none, so that the broker's defaults count.
     pub(super) fn of(config: &Resolved, findings: &mut Findings) -> Option<Option<Self>> {
         let is_default = |key: &str| key.starts_with("topic.creation.default.");
         let names: Vec<&str> = names(config).collect();

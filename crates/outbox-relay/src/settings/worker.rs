@@ -6,8 +6,8 @@ const CONVERTERS: [&str; 3] = ["key.converter", "value.converter", "header.conve
 /// The keys of the worker's `producer.*` that the relay honours.
 const PRODUCER: [&str; 3] = ["compression.type", "max.request.size", "metadata.max.age.ms"];
 
-/// Completes a connector's configuration by its worker's, as Kafka Connect does: a connector that names no converter
-/// has the worker's, with the worker's options for it and without options of the connector.
+/// Adds the worker's settings to a connector's configuration, as Kafka Connect does: a connector that names no
+/// converter uses the worker's, with the worker's options for it and without its own.
 pub(super) fn completed(mut config: ConnectorConfig, worker: &Properties) -> ConnectorConfig {
     for class in CONVERTERS {
         if config.get(class).is_some() || worker.get(class).is_none() {

@@ -35,15 +35,15 @@ impl LoopHeartbeat {
     }
 }
 
-/// Whether work that is there is being done.
+/// A check whether pending work makes progress.
 #[derive(Debug, Default)]
 pub(super) struct Movement {
-    /// Since when there has been work, and none of it was done.
+    /// The time since which there has been work without progress.
     since: Option<Instant>,
 }
 
 impl Movement {
-    /// Records progress; `done` is how much was done since the last look.
+    /// Records progress; `done` is the amount of work since the last call.
     pub(super) fn observe(&mut self, now: Instant, has_work: bool, done: u64) {
         self.since = match self.since {
             _ if !has_work => None,
@@ -74,7 +74,7 @@ pub(crate) enum Work {
     ReadAccess(Box<str>),
 }
 
-/// The operations that fail at present, and are tried again.
+/// The operations that fail at present, and are retried.
 #[derive(Debug, Default)]
 pub(super) struct Problems(BTreeMap<Work, Problem>);
 
@@ -84,7 +84,7 @@ struct Problem {
     error: outbox_kafka::Error,
 }
 
-/// Leaders move and connections break within this time; that is no reason to be not ready.
+/// The time within which leaders usually move and connections recover. Up to it, the relay stays ready.
 const BRIEF: Duration = Duration::from_secs(1);
 /// The number of different failures that a reason names.
 const SHOWN: usize = 3;
@@ -164,7 +164,7 @@ impl StandbyWait {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {
-    /// It is on its way to the slot, for the first time or again.
+    /// It is connecting to take the slot, for the first time or again.
     Connecting,
     /// Another process holds the slot; this one waits.
     Standby,
@@ -172,7 +172,7 @@ pub enum Mode {
     CatchUp,
     /// It holds the slot, and reads what is written.
     Live,
-    /// It was instructed to stop, and waits for what was sent.
+    /// It was instructed to stop, and waits for acknowledgements.
     Draining,
     /// It has ended.
     Stopped,
@@ -200,20 +200,20 @@ impl fmt::Display for Mode {
     }
 }
 
-/// Whether a relay does its work. `Display` says it in words.
+/// The readiness of a relay. `Display` describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Readiness {
-    /// It holds the slot and moves.
+    /// It holds the slot and makes progress.
     Ready,
     /// Another process holds the slot, and this one would take over: nothing is wrong.
     Standby(String),
-    /// It does not do its work; the reason is in words.
+    /// It does not do its work, for this reason.
     NotReady(String),
 }
 
 impl Readiness {
-    /// Returns whether it holds the slot and moves.
+    /// Returns whether it holds the slot and makes progress.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         *self == Self::Ready

@@ -19,7 +19,7 @@ use outbox_wal::{Lsn, SlotStatus};
 type Labels = [(&'static str, String); 1];
 type Seconds = Gauge<f64, AtomicU64>;
 
-/// The relay's metrics. What is counted by the row is added up once a turn.
+/// The relay's metrics. Counts of rows are added once a turn.
 pub struct Metrics {
     registry: Registry,
     events: Family<Labels, Counter>,
@@ -52,7 +52,7 @@ pub struct Metrics {
     mode: Family<Labels, Gauge>,
 }
 
-/// Seconds; what is slower than the last is as good as lost.
+/// The upper bounds of the histogram's buckets, in seconds.
 const BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 impl Metrics {
@@ -105,6 +105,7 @@ impl Metrics {
         metrics.registered()
     }
 
+    /// Registers the metrics with their names and descriptions.
     fn registered(mut self) -> Self {
         let mut registry = Registry::with_prefix("outbox_relay");
         let counters = [

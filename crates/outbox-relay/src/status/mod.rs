@@ -28,7 +28,7 @@ pub(crate) use self::lag::{CommitTimes, HeartbeatPart, Reconnect};
 
 /// The interval at which a loop that waits records a heartbeat.
 pub(crate) const BEAT: Duration = Duration::from_millis(500);
-/// After this silence the loop is taken for dead.
+/// The silence after which the loop counts as dead.
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// The status of a relay while it runs; from [`Relay::status`](crate::Relay::status). Clones are the same.
@@ -44,7 +44,7 @@ struct Shared {
 
 struct State {
     mode: Mode,
-    /// The reason why it is in this mode, if that is not as it should be.
+    /// The reason for the mode, if the mode is a problem.
     reason: Option<String>,
     movement: Movement,
     problems: Problems,
@@ -93,13 +93,13 @@ impl RelayStatus {
         }))
     }
 
-    /// Returns what the relay is doing.
+    /// Returns the mode of the relay.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.lock().mode
     }
 
-    /// Returns whether it holds the slot and moves: what is there to be written is being acknowledged.
+    /// Returns whether it holds the slot and makes progress: rows that are to be written are being acknowledged.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.readiness_at(Instant::now())
@@ -108,7 +108,7 @@ impl RelayStatus {
     /// Returns how long the relay's loop has been silent, if that is too long: it hangs, or has ended.
     ///
     /// # Errors
-    /// The time since the loop showed itself last.
+    /// The time since the loop's last heartbeat.
     pub fn liveness(&self) -> Result<(), Duration> {
         self.liveness_at(Instant::now())
     }
@@ -186,7 +186,7 @@ impl RelayStatus {
         (state.mode, state.reason) = (mode, reason);
     }
 
-    /// Records the end of a turn of the loop; `new` is what was counted since the one before.
+    /// Records the end of a turn of the loop; `new` has the counts since the previous turn.
     pub(crate) fn record_turn(&self, turn: Turn, new: Counters) {
         let now = Instant::now();
         self.0.heartbeat.beat(now);
@@ -216,7 +216,7 @@ impl RelayStatus {
         }
     }
 
-    /// Records that it succeeds again.
+    /// Records that the operation succeeds again.
     pub(crate) fn recovered(&self, work: &Work) {
         let ended = self.lock().problems.remove(work);
         if let Some(error) = ended {

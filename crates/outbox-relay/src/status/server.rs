@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::{Readiness, RelayStatus};
 
-/// A connection that takes longer, or that sends no request, is closed.
+/// The time after which a connection is closed, also one that sends no request.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The connections that are open at once. One more closes the oldest: it is not a probe, which is answered at once.
 const CONNECTIONS: usize = 16;
@@ -42,7 +42,7 @@ async fn accept(status: RelayStatus, listener: TcpListener) {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(target: "outbox.relay", %error, "connection for metrics cannot be accepted");
+                tracing::warn!(target: "outbox.relay", %error, "connection to the HTTP server cannot be accepted");
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 continue;
             }
@@ -68,7 +68,7 @@ impl Drop for Connection {
 async fn serve(status: RelayStatus, stream: TcpStream) {
     let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(&status, &request))));
     let connection = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
-    // A client that has gone needs no answer.
+    // A client that has closed the connection needs no answer.
     _ = tokio::time::timeout(PATIENCE, connection).await;
 }
 
@@ -86,6 +86,7 @@ fn answer<B>(status: &RelayStatus, request: &Request<B>) -> Response<Full<Bytes>
         (_, "/metrics" | "/ready" | "/live") => (StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET it\n".to_owned()),
         _ => (StatusCode::NOT_FOUND, TEXT, "there are /metrics, /ready and /live\n".to_owned()),
     };
+
     let mut response = Response::new(Full::from(text));
     *response.status_mut() = code;
     response.headers_mut().insert(CONTENT_TYPE, kind);

@@ -26,7 +26,7 @@ fn a_loop_that_is_silent_is_not_alive() {
     assert_eq!(status.liveness(), Ok(()));
 }
 
-/// The task is there, and its loop is not polled.
+/// The task exists, but its loop is not polled.
 #[tokio::test(start_paused = true)]
 async fn a_loop_that_waits_shows_itself_and_one_that_blocks_does_not() {
     let status = RelayStatus::new(Duration::from_secs(30));

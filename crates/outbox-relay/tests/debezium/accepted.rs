@@ -1,5 +1,5 @@
-//! Every event that enqueue accepts is written by Debezium and by the relay with the producer's default limit, and a typed
-//! consumer reads it. The largest events of each form are among them.
+//! Every event that enqueue accepts is written by Debezium and by the relay with the producer's default limit, and a
+//! typed consumer reads it. The largest events of each form are among them.
 
 use outbox_core::layout::ColumnType;
 use outbox_core::record::Decoded;

@@ -164,7 +164,8 @@ fn transformations_next_to_the_router_apply() {
     fixture.compare(&rows());
 }
 
-/// With a predicate that only holds for the new topic. Columns of dates and times are in the table, and no record has them.
+/// With a predicate that only holds for the new topic. Columns of dates and times are in the table, and no record has
+/// them.
 #[test]
 fn logical_topics_of_tables_name_the_schemas_of_envelopes() {
     let (layout, sql) = table("logical_1");

@@ -57,7 +57,7 @@ pub(crate) struct FaultyProxy {
 pub(crate) enum Fault {
     /// Packets are acknowledged, and nothing is forwarded.
     Freeze,
-    /// Packets of both ends are dropped by the kernel: nobody acknowledges them.
+    /// The kernel drops the packets of both ends, so they are not acknowledged.
     Drop,
     /// Single bytes are forwarded, ten in a second.
     Trickle,

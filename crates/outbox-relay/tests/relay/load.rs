@@ -11,7 +11,8 @@ use tokio::time::{Instant, timeout};
 use crate::fixture::{RelayEnv, numbered};
 
 /// Writes numbered events without a pause, in transactions of one to four, until it is instructed to end. Where
-/// PostgreSQL is unreachable it continues when that is back; a number whose transaction may have failed is not used again.
+/// PostgreSQL is unreachable it continues when that is back; a number whose transaction may have failed is not used
+/// again.
 pub(crate) struct Load {
     end: watch::Sender<()>,
     written: Arc<AtomicI64>,

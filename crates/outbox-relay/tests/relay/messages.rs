@@ -131,7 +131,8 @@ async fn the_relay_creates_a_publication_without_tables_and_the_slot() {
     relay.stop().await;
 }
 
-/// The procedure of docs/postgres.md, there and back, while a service writes: with Debezium and the relay, each on its slot.
+/// The procedure of docs/postgres.md, there and back, while a service writes: with Debezium and the relay, each on its
+/// slot.
 #[tokio::test]
 async fn a_service_changes_from_the_table_to_messages_and_back_under_load() {
     let both = |config: ConnectorConfig| config.with_messages(&TableLayout::messages());

@@ -42,8 +42,8 @@ async fn a_slot_that_a_crash_has_put_back_doubles_nothing() {
     relay.stop().await;
 }
 
-/// Writes events and lets PostgreSQL crash after they were confirmed, until the crash has put the slot back; returns how
-/// many events were written.
+/// Writes events and lets PostgreSQL crash after they were confirmed, until the crash has put the slot back; returns
+/// how many events were written.
 async fn slot_put_back_by_a_crash(postgres: &Postgres, fixture: &RelayEnv) -> i64 {
     const EACH_TIME: i64 = 300;
     for crashes in 0..10 {

@@ -60,7 +60,8 @@ impl Cluster {
         log.ok_or(ResponseError::UnknownTopicOrPartition)
     }
 
-    /// Appends to a partition of the topic with this id; one of the same name that was made later is another.
+    /// Appends to a partition of the topic with this id; a topic of the same name that was created later is another
+    /// one.
     pub(super) fn append(
         &mut self,
         topic: Uuid,
@@ -104,7 +105,7 @@ impl Cluster {
         Ok((name, id))
     }
 
-    /// Gives the next epoch of a transactional id, and aborts what the epoch before has left open.
+    /// Returns the next epoch of a transactional id, and aborts the open transaction of the previous epoch.
     pub(super) fn init_transactional(
         &mut self,
         transactional_id: &str,
@@ -126,7 +127,7 @@ impl Cluster {
         }
     }
 
-    /// Returns a producer id that was given to nobody.
+    /// Returns a new producer id.
     pub(super) fn next_producer_id(&mut self) -> i64 {
         next(&mut self.producer_ids)
     }
@@ -154,7 +155,7 @@ fn check_name(name: &str, others: &BTreeMap<String, Topic>) -> Result<(), Refusa
     Ok(())
 }
 
-/// A committed offset, with what the client noted next to it.
+/// A committed offset, with its metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Committed {
     pub(super) offset: i64,
@@ -174,7 +175,7 @@ impl Groups {
         offsets.entry(topic.to_owned()).or_default().insert(partition, committed);
     }
 
-    /// Returns the offsets of a group, if it ever committed one.
+    /// Returns the offsets of a group, if it has committed one.
     pub(super) fn offsets(&self, group: &str) -> Option<&Offsets> {
         self.0.get(group)
     }

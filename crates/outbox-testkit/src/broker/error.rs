@@ -36,7 +36,7 @@ impl BrokerError {
         Self(Box::new(Inner { kind: Kind::Append { topic: topic.to_owned(), partition, error }, source: None }))
     }
 
-    /// Returns the error code that a client would have been answered with.
+    /// Returns the error code that a client would get.
     #[must_use]
     pub fn code(&self) -> Option<ResponseError> {
         match self.0.kind {

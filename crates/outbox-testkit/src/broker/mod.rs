@@ -48,7 +48,7 @@ impl BrokerBuilder {
         Self { listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), settings: Settings::default() }
     }
 
-    /// Sets the address to listen on; 127.0.0.1 and a free port if it is not said.
+    /// Sets the address to listen on; 127.0.0.1 and a free port by default.
     ///
     /// Metadata names this address to clients, so that an unspecified one (0.0.0.0) is named as 127.0.0.1.
     pub fn listen(mut self, address: SocketAddr) -> Self {
@@ -56,19 +56,19 @@ impl BrokerBuilder {
         self
     }
 
-    /// Partitions of a topic that is made without a number of them (`num.partitions`): 1 if it is not said.
+    /// Sets the number of partitions of a topic that is created without one (`num.partitions`): 1 by default.
     pub fn default_partitions(mut self, partitions: i32) -> Self {
         self.settings.default_partitions = partitions;
         self
     }
 
-    /// Sets the largest record batch in bytes (`message.max.bytes`): 1,048,588 if it is not said.
+    /// Sets the largest record batch in bytes (`message.max.bytes`): 1,048,588 by default.
     pub fn max_message_bytes(mut self, bytes: i32) -> Self {
         self.settings.max_message_bytes = bytes;
         self
     }
 
-    /// Lets only CreateTopics make topics (`auto.create.topics.enable=false`).
+    /// Disables the automatic creation of topics (`auto.create.topics.enable=false`).
     pub fn without_auto_creation(mut self) -> Self {
         self.settings.auto_creation = AutoCreation::Never;
         self
@@ -84,7 +84,7 @@ impl BrokerBuilder {
         self
     }
 
-    /// Starts the broker; it listens when this returns.
+    /// Starts the broker, which listens when this returns.
     pub async fn start(self) -> Result<Broker, BrokerError> {
         let failed = |cause| BrokerError::listen(self.listen, cause);
         let listener = TcpListener::bind(self.listen).await.map_err(failed)?;
@@ -101,8 +101,8 @@ impl BrokerBuilder {
 
 /// A Kafka-protocol broker in this process, for development and tests.
 ///
-/// It is one node that keeps all in memory and listens on 127.0.0.1: a stand-in for Apache Kafka where a test or a
-/// developer's machine has none. It is **not for production**: what it was sent ends with it.
+/// It is one node that keeps all data in memory and listens on 127.0.0.1. It replaces Apache Kafka if a test or a
+/// developer's machine has none. It is **not for production**: its data ends with it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -129,13 +129,14 @@ impl BrokerBuilder {
 /// and SASL, more than one node, and anything on disk.
 ///
 /// # Other brokers
-/// [`BrokerBuilder::imitating`] lets it lack what Kafka-compatible services lack. See [`Imitation`](crate::Imitation).
+/// [`BrokerBuilder::imitating`] removes features that Kafka-compatible services lack. See
+/// [`Imitation`](crate::Imitation).
 ///
 /// # Faults
-/// [`faults`](Self::faults) injects what a real broker does rarely: lost, late and missing answers, batches appended
+/// [`faults`](Self::faults) injects rare behaviour of real brokers: lost, late and missing answers, batches appended
 /// late, a paused broker, errors of every API, throttling. See [`Fault`](crate::Fault).
 ///
-/// Dropping it ends it, with its connections and all that it holds.
+/// Dropping the value stops the broker and closes its connections.
 pub struct Broker {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -159,19 +160,19 @@ impl Broker {
         Self { address, shared, running: Some(running), server }
     }
 
-    /// Returns where it listens, as `host:port` for `bootstrap.servers`.
+    /// Returns the address, as `host:port` for `bootstrap.servers`.
     #[must_use]
     pub fn address(&self) -> String {
         self.address.to_string()
     }
 
-    /// Returns the faults to happen on demand.
+    /// Returns the faults, to inject some.
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.shared.faults
     }
 
-    /// Makes a topic, as CreateTopics does.
+    /// Creates a topic, as CreateTopics does.
     pub fn create_topic(&self, name: &str, partitions: i32) -> Result<(), BrokerError> {
         self.shared
             .write(|cluster| cluster.create_topic(name, partitions, TopicConfig::new(&self.shared.settings)))
@@ -194,8 +195,8 @@ impl Broker {
 
     /// Compacts a partition as Kafka does with `cleanup.policy=compact`, all but its newest batch.
     ///
-    /// Of the records with the same key, the newest stays. Batches keep their offsets, and those without records
-    /// vanish, so that readers meet gaps. The setting of the topic does not matter.
+    /// The newest record of each key stays. Batches keep their offsets, and those without records are removed, so that
+    /// readers encounter gaps. The setting of the topic does not matter.
     ///
     /// # Errors
     /// The topic or the partition does not exist.
@@ -205,15 +206,15 @@ impl Broker {
     }
 
     /// Forgets all idempotent producers, as Kafka does with one that has sent nothing for a day (counted by the
-    /// timestamps of its records): what they send again is appended again.
+    /// timestamps of its records): repeated batches are appended again.
     pub fn forget_producers(&self) {
         self.shared.write(|cluster| cluster.topics_mut().flat_map(Topic::logs_mut).for_each(Log::forget_producers));
     }
 
-    /// Ends the broker, and returns when its port is free and its connections are closed.
+    /// Stops the broker, and returns when its port is free and its connections are closed.
     pub async fn shutdown(mut self) {
         self.running.take();
-        // The server does not fail; if its runtime is gone, it has ended with that.
+        // The server does not fail. If its runtime has ended, the server has ended, too.
         let _ = (&mut self.server).await;
     }
 }

@@ -12,7 +12,7 @@ use super::api::{self, Answer};
 use super::shared::Shared;
 use super::wire::{Malformed, frame};
 
-/// After a failed accept (no file descriptors left, as a rule), so that it does not spin.
+/// The pause after a failed accept, which usually means that no file descriptors are left.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Accepts connections until the other end of `stopped` is dropped, and ends them all.
@@ -39,7 +39,7 @@ pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped:
 
 /// Serves one connection until its end. Requests are answered one by one, in order.
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
-    // An error ends this connection only; the client sees it closed, as it would by Kafka.
+    // An error ends only this connection. The client sees a closed connection, as with Kafka.
     let _ = requests(stream, &shared).await;
 }
 
@@ -50,7 +50,8 @@ async fn requests(mut stream: TcpStream, shared: &Arc<Shared>) -> Result<(), Mal
     let limit = shared.settings.imitation.request_limit();
 
     while let Some(request) = frame::read(&mut reader, limit).await? {
-        // A frozen broker may have been sent this before: it is handled late then, though the client may be gone.
+        // The request may have been sent to a frozen broker. It is then handled late, even if the client has
+        // disconnected.
         shared.faults.thawed().await;
 
         let answer = api::answer(shared, request).await?;

@@ -37,7 +37,7 @@ impl Node {
     }
 }
 
-/// Whether topics come to be by their first use.
+/// Whether topics are created by their first use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AutoCreation {
     OnFirstUse,

@@ -26,17 +26,17 @@ impl Shared {
         Self { node, settings, faults: Faults::new(), cluster: RwLock::default(), changed: watch::Sender::new(()) }
     }
 
-    /// Looks at the state. The lock lives as long as the closure, so it is never held across an await.
+    /// Reads the state. The lock is held during the closure, so it is never held across an await.
     pub(super) fn read<T>(&self, look: impl FnOnce(&Cluster) -> T) -> T {
         look(&self.cluster.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes the state; [`announce`](Self::announce) reports those who wait for it.
+    /// Changes the state. Call [`announce`](Self::announce) to wake waiting requests.
     pub(super) fn write<T>(&self, change: impl FnOnce(&mut Cluster) -> T) -> T {
         change(&mut self.cluster.write().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Returns the error that an injected fault answers for a part of a request.
+    /// Returns the error of an injected fault for a part of a request.
     pub(super) fn refusal(&self, api: Api, place: Place<'_>) -> Result<(), ResponseError> {
         let Some((Effect::Refuse(error), rule)) = self.faults.strike(api, place) else {
             return Ok(());
@@ -60,7 +60,7 @@ impl Shared {
         result.as_ref().err().map_or(0, |error| self.code(*error))
     }
 
-    /// Appends a batch of a test; the offset of its first record, and the offsets that it takes.
+    /// Appends a batch of a test. Returns the offset of its first record, and the number of its offsets.
     pub(super) fn append(
         &self,
         topic: &str,

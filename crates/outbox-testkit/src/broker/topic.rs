@@ -7,7 +7,8 @@ use super::imitation::Imitation;
 use super::log::{Keys, Log, Refusal, Rules, Timestamps};
 use super::settings::{Settings, now_ms};
 
-/// Topic settings of Kafka 4. Those with an effect here are in [`TopicConfig`]; the others are taken and do nothing.
+/// Topic settings of Kafka 4. Those with an effect here are in [`TopicConfig`]; the others are accepted without an
+/// effect.
 const KNOWN: &[&str] = &[
     "cleanup.policy",
     "compression.gzip.level",
@@ -127,7 +128,7 @@ impl TopicConfig {
         Ok(())
     }
 
-    /// Returns what it demands of a batch that is sent now.
+    /// Returns the topic's rules for a batch that is sent now.
     pub(super) fn rules(&self, imitation: &Imitation) -> Rules {
         let now = now_ms();
         let timestamps = match self.timestamps {

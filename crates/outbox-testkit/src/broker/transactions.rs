@@ -50,7 +50,7 @@ impl Transactions {
         }
 
         let (id, epoch) = coordinated.producer;
-        // The last epoch is never given: Kafka takes a new producer id before it.
+        // The last epoch is never used: Kafka takes a new producer id before it.
         coordinated.producer = if epoch < i16::MAX - 1 { (id, epoch + 1) } else { (fresh(), 0) };
         let left_open = match std::mem::replace(&mut coordinated.state, State::Empty) {
             State::Ongoing(partitions) => partitions,

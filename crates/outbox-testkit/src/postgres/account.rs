@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{Kind, PostgresError};
 
-/// The user that PostgreSQL runs as when we are root, which it refuses to run as.
+/// The user that PostgreSQL runs as if this process is root, as which it refuses to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     name: String,
@@ -17,7 +17,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Returns the account of another user, none if the current user will do.
+    /// Returns the account of another user, `None` if the current user will do.
     ///
     /// # Errors
     /// There is no other user.
@@ -55,7 +55,7 @@ impl Account {
         chown(path, Some(self.uid), Some(self.gid)).map_err(PostgresError::file("change the owner of", path))
     }
 
-    /// Returns whether the user may pass through every directory on the way to `path`, and through `path` itself.
+    /// Returns whether the user may traverse every directory above `path`, and `path` itself.
     #[must_use]
     pub fn can_reach(&self, path: &Path) -> bool {
         path.ancestors().filter_map(|directory| fs::metadata(directory).ok()).all(|directory| {

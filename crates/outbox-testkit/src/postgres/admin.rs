@@ -5,11 +5,11 @@ use tokio_postgres::{Config, NoTls};
 
 use super::error::Source;
 
-/// Runs statements in a session of their own, each by itself, the first that fails being the last.
+/// Runs statements one by one in a separate session, until one fails.
 pub(super) async fn run(config: &Config, statements: &[String], patience: Duration) -> Result<(), Source> {
     let work = async {
         let (client, connection) = config.connect(NoTls).await?;
-        // It ends with the client.
+        // The task ends with the client.
         tokio::spawn(connection);
         for statement in statements {
             client.batch_execute(statement).await?;
@@ -19,7 +19,7 @@ pub(super) async fn run(config: &Config, statements: &[String], patience: Durati
     timeout(patience, work).await?
 }
 
-/// Runs the same if nothing can be awaited: on its own thread and runtime, which it joins.
+/// Runs the same without async: on a separate thread with a runtime, which it joins.
 pub(super) fn run_blocking(config: &Config, statements: &[String], patience: Duration) -> Result<(), Source> {
     std::thread::scope(|scope| {
         let worker = scope.spawn(|| {

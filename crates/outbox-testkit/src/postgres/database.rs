@@ -6,11 +6,11 @@ use super::error::PostgresError;
 use super::random;
 use super::server::Server;
 
-/// The creation copies files, and a removal waits for the database's sessions.
+/// The timeout of CREATE and DROP DATABASE: the first copies files, and the second waits for sessions.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An empty database that nobody else uses. When it is dropped, its replication slots and all that is in it go too,
-/// open sessions notwithstanding.
+/// An empty database that no other test uses. Dropping the value drops the database and its replication slots, even if
+/// sessions are open.
 ///
 /// Its server lives at least as long.
 pub struct Database {
@@ -22,9 +22,9 @@ pub struct Database {
 impl Database {
     pub(super) async fn create(server: Arc<Server>) -> Result<Self, PostgresError> {
         let name = format!("test_{}", random::hex::<6>()?);
-        // Made before the statement, so that the database also goes when the future is dropped.
+        // The value is created before the statement, so that the database is also dropped if the future is dropped.
         let database = Self { url: server.url(&name), server, name };
-        // Unlike the default, `template0` has no sessions that would be in the way.
+        // Unlike the default, `template0` has no sessions that would block the copy.
         let statement = format!("CREATE DATABASE {} TEMPLATE template0", database.name);
         admin::run(&database.server.config(), &[statement], PATIENCE)
             .await
@@ -32,7 +32,7 @@ impl Database {
         Ok(database)
     }
 
-    /// Returns its name, which is unlike any other's and legal in the names of slots, roles and topics.
+    /// Returns its name, which is unique and legal in the names of slots, roles and topics.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -47,7 +47,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        // With the last value the server goes, and all that is in it.
+        // Dropping the last value stops the server and removes its data.
         if Arc::strong_count(&self.server) == 1 {
             return;
         }

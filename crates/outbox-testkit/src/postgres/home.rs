@@ -12,7 +12,7 @@ use super::random;
 
 const KEEPER: &str = include_str!("home.sh");
 
-/// A temporary directory that goes with the value, and with this process if that is killed.
+/// A temporary directory that is removed with the value, and also if this process is killed.
 #[derive(Debug)]
 pub(super) struct Home {
     path: PathBuf,
@@ -20,7 +20,7 @@ pub(super) struct Home {
 }
 
 impl Home {
-    /// Makes one that nobody but its owner, `account` or the current user, can look into.
+    /// Makes a directory that only its owner can read: `account` or the current user.
     pub(super) fn create(account: Option<&Account>) -> Result<Self, PostgresError> {
         let home = Self::create_in(&parent(account)?)?;
         File::create_new(home.log()).map_err(PostgresError::file("create", &home.log()))?;
@@ -31,10 +31,11 @@ impl Home {
         Ok(home)
     }
 
-    /// Makes one for the current user in a certain place.
+    /// Makes a directory for the current user in a given place.
     pub(super) fn create_in(parent: &Path) -> Result<Self, PostgresError> {
         let path = parent.join(format!("outbox-testkit-{}", random::hex::<8>()?));
-        // Before the directory: a process that is killed between the two would leave it.
+        // The watchdog starts before the directory is made, because a process that is killed in between would leave the
+        // directory.
         let home = Self { keeper: keep(&path)?, path };
         DirBuilder::new().mode(0o700).create(&home.path).map_err(PostgresError::file("create", &home.path))?;
         Ok(home)
@@ -93,7 +94,7 @@ fn keep(path: &Path) -> Result<Child, PostgresError> {
     let mut command = Command::new(SHELL);
     command.args(["-c", KEEPER, "outbox-testkit-directory"]).arg(path);
     clean_environment(&mut command);
-    // Not in the terminal's group: Ctrl-C must not end it before this process.
+    // It is not in the terminal's process group, because Ctrl-C must not end it before this process.
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().map_err(PostgresError::file("run", Path::new(SHELL)))
 }

@@ -46,11 +46,11 @@ use self::server::{Cluster, SUPERUSER, Server};
 ///
 /// Its programs are those in the directory that `OUTBOX_POSTGRES_BIN` names, else the installed ones (version 14 or
 /// newer), else, with the feature `download`, ones from Maven Central, kept in the user's cache directory (as root in
-/// `/var/cache`, if the former is closed to others). Where this process is root, which PostgreSQL refuses to be, it
-/// runs as the user `postgres` or `nobody`.
+/// `/var/cache`, if the former is closed to others). If this process is root, PostgreSQL runs as the user `postgres` or
+/// `nobody`, because it refuses to run as root.
 ///
-/// It ends, and its data goes, when the last clone of this value and the last [`Database`] on it are dropped, and also
-/// when the process ends in any other way, be it by `kill -9`.
+/// It stops, and its data is removed, when the last clone of this value and the last [`Database`] on it are dropped.
+/// The same happens if the process ends in any other way, such as by `kill -9`.
 #[derive(Clone)]
 pub struct Postgres(Arc<Server>);
 
@@ -83,20 +83,20 @@ impl Postgres {
         Database::create(Arc::clone(&self.0)).await
     }
 
-    /// Returns the superuser's connection to the database `postgres`, for what concerns the whole server.
+    /// Returns the superuser's connection to the database `postgres`, for operations on the whole server.
     #[must_use]
     pub fn url(&self) -> String {
         self.0.url(SUPERUSER)
     }
 
-    /// Returns where it listens.
+    /// Returns the server's address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.0.address()
     }
 
-    /// Ends the server as a crash would and starts it again in the same place, with what was committed; slots are where
-    /// the last checkpoint had them.
+    /// Ends the server as a crash would and starts it again in the same place, with all committed data. Slots are at
+    /// the position of the last checkpoint.
     ///
     /// The server stays down when the future is dropped halfway.
     pub async fn crash(&self) -> Result<(), PostgresError> {
@@ -133,9 +133,9 @@ impl PostgresBuilder {
         Self { downloaded: false, durability: Durability::default(), settings: settings.into() }
     }
 
-    /// Uses the version that this crate downloads even where one is installed, so that all machines run the same.
+    /// Uses the version that this crate downloads even if another one is installed, so that all machines run the same.
     ///
-    /// `OUTBOX_POSTGRES_BIN` still has the last word.
+    /// `OUTBOX_POSTGRES_BIN` takes precedence.
     #[cfg(feature = "download")]
     #[must_use]
     pub fn downloaded(mut self) -> Self {
@@ -150,8 +150,8 @@ impl PostgresBuilder {
         self
     }
 
-    /// Changes a setting of the server, as in `postgresql.conf`. `port` is chosen again at each start, whatever is said
-    /// here.
+    /// Changes a setting of the server, as in `postgresql.conf`. `port` is chosen again at each start and cannot be
+    /// set.
     #[must_use]
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.insert(name.into(), value.into());
@@ -164,7 +164,7 @@ impl PostgresBuilder {
     pub async fn start(self) -> Result<Postgres, PostgresError> {
         let account = Account::for_postgres()?;
         let programs = find(self.downloaded, account.as_ref()).await?;
-        // It blocks, and continues to its end when nobody waits for it any more.
+        // It blocks, and continues to its end even if the future is dropped.
         let cluster = tokio::task::spawn_blocking(move || Cluster::initialise(programs, account))
             .await
             .map_err(|error| PostgresError::caused(Kind::Runtime, error))??;
@@ -195,12 +195,12 @@ async fn find(downloaded: bool, account: Option<&Account>) -> Result<Programs, P
     return Err(PostgresError::new(Kind::NotInstalled));
 }
 
-/// The data that survives when the machine, not only the server, stops all of a sudden.
+/// The durability of data if the machine crashes, and not only the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Durability {
-    /// Nothing is forced to the disk. What was committed survives [`Postgres::crash`](crate::Postgres::crash) and a
-    /// killed server, but no power failure, after which there would be no test to continue either.
+    /// Nothing is forced to the disk. Committed data survives [`Postgres::crash`](crate::Postgres::crash) and a killed
+    /// server, but not a power failure.
     #[default]
     Relaxed,
     /// The setting of production: each commit waits for the disk. For measurements.

@@ -60,7 +60,7 @@ impl Programs {
     /// Returns the programs in a directory, if PostgreSQL can be run from there.
     ///
     /// # Errors
-    /// It cannot, and the text says what is missing.
+    /// It cannot be run. The error names the missing parts.
     pub fn at(directory: &Path, account: Option<&Account>) -> Result<Self, String> {
         // PostgreSQL looks for its libraries next to the program that a link leads to.
         let postgres = directory.join("postgres").canonicalize().map_err(|_| "there is no `postgres`".to_owned())?;
@@ -101,7 +101,7 @@ impl Programs {
     }
 }
 
-/// Leaves nothing of the caller's environment but what finding programs and libraries takes: `PGDATA`, `PGOPTIONS` and
+/// Clears the caller's environment, except the variables for finding programs and libraries: `PGDATA`, `PGOPTIONS` and
 /// a time zone must not reach a server that is to be the same everywhere.
 pub(super) fn clean_environment(command: &mut Command) {
     command.env_clear();

@@ -25,7 +25,7 @@ use super::random;
 
 pub(super) const SUPERUSER: &str = "postgres";
 
-/// The time that a server may take until it answers, recovery after a crash included.
+/// The time that a server may take until it answers, including recovery after a crash.
 const START: Duration = Duration::from_secs(60);
 /// The time that one attempt to connect may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -144,7 +144,7 @@ fn is_port_taken(error: &PostgresError) -> bool {
     matches!(error.kind(), Kind::Ended { log } if log.contains("Address already in use"))
 }
 
-/// An initialised data directory and what it takes to serve it.
+/// An initialised data directory, with the settings to run a server on it.
 #[derive(Debug)]
 pub(super) struct Cluster {
     programs: Programs,
@@ -202,7 +202,8 @@ impl Guarded {
         clean_environment(&mut command);
         command.current_dir(home.path()).stdin(Stdio::piped()).stdout(log).stderr(errors);
 
-        // Not in the terminal's group: Ctrl-C must not end the server before the program has drained.
+        // It is not in the terminal's process group, because Ctrl-C must not end the server before the program has
+        // drained.
         command.process_group(0);
         if let Some(account) = account {
             account.run(&mut command);
@@ -224,8 +225,8 @@ impl Guarded {
         }
     }
 
-    /// Ends the server as a crash would. What an orderly end adds, a checkpoint and streams sent to their end, is worth
-    /// nothing for data that is thrown away, and a reader that does not read would hold it up.
+    /// Ends the server as a crash would. An orderly shutdown would write a checkpoint and finish the streams, which is
+    /// useless for temporary data, and a reader that does not read would delay it.
     fn end(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         if !self.has_ended()
@@ -261,8 +262,8 @@ fn log_length(path: &Path) -> u64 {
     path.metadata().map_or(0, |metadata| metadata.len())
 }
 
-/// Returns the last lines of what a log got after `start`; for messages, so that a log that cannot be read is an empty
-/// one.
+/// Returns the last lines that were written to a log after `start`; for messages, so that a log that cannot be read is
+/// an empty one.
 fn log_tail(path: &Path, start: u64) -> String {
     let start = start.max(log_length(path).saturating_sub(MAX_TAIL));
     let mut bytes = Vec::new();

@@ -8,7 +8,7 @@ use super::client::{Client, topic_name};
 use super::records::{batch, fetch, produce, send};
 use super::target::Target;
 
-/// Returns a producer id that nobody has. A cluster that has given none yet may ask for another try (14).
+/// Returns an unused producer id. A cluster that has given none yet may ask for another try (14).
 async fn producer_id(client: &mut Client) -> i64 {
     for _ in 0..100 {
         let answer = client.call(5, InitProducerIdRequest::default().with_transactional_id(None)).await;
@@ -89,7 +89,7 @@ pub(crate) async fn wrap_and_first(target: Arc<Target>) {
     assert_eq!(send(&mut client, &topic, batch(3).by(id, 0, i32::MAX)).await, (0, 4));
     assert_eq!(send(&mut client, &topic, batch(3).by(id, 0, i32::MAX)).await, (0, 4));
     assert_eq!(send(&mut client, &topic, batch(1).by(id, 0, 2)).await, (0, 7));
-    // An id that was given to nobody, with a first epoch that is not 0.
+    // An id that was never assigned, with a first epoch that is not 0.
     let never_given = 4_000_000_000_000_000_000;
     assert_eq!(send(&mut client, &topic, batch(1).by(never_given, 3, 17)).await, (0, 8));
 }

@@ -70,7 +70,7 @@ pub enum Message<'a> {
         /// The tables' OIDs.
         relations: Vec<u32>,
     },
-    /// Of `pg_logical_emit_message`.
+    /// A message of `pg_logical_emit_message`.
     Logical {
         /// Whether the message belongs to a transaction.
         transactional: bool,
@@ -124,7 +124,7 @@ impl<'a> Message<'a> {
     /// Decodes a message.
     ///
     /// # Errors
-    /// The bytes are cut short, too long, or hold what version 1 of the protocol does not know.
+    /// The bytes are truncated, too long, or not defined by version 1 of the protocol.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let fields = &mut Fields::new(bytes);
         let message = match fields.u8()? {
@@ -153,7 +153,7 @@ impl<'a> Message<'a> {
             b'T' => {
                 let count = fields.u32()?;
                 let options = fields.u8()?;
-                // Grown as the numbers come: the count alone may lie.
+                // The vector grows with the numbers, because the stated count may be wrong.
                 let mut relations = Vec::new();
                 for _ in 0..count {
                     relations.push(fields.u32()?);

@@ -15,11 +15,11 @@ pub struct Tuple<'a> {
 pub enum TupleData<'a> {
     /// NULL.
     Null,
-    /// A value out of line that the change left as it was.
+    /// An unchanged TOAST value, which the message does not contain.
     Unchanged,
     /// The value's text form.
     Text(&'a [u8]),
-    /// Only sent where the option `binary` is set.
+    /// A value in binary form, which is sent only with the option `binary`.
     Binary(&'a [u8]),
 }
 
@@ -37,7 +37,7 @@ impl<'a> Tuple<'a> {
     /// Decodes the columns of a row: their number, then each column (PostgreSQL, "TupleData").
     ///
     /// # Errors
-    /// The bytes are cut short, too long, or hold what the protocol does not know.
+    /// The bytes are truncated, too long, or not defined by the protocol.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let mut fields = Fields::new(bytes);
         let tuple = Self::take(&mut fields)?;
@@ -66,12 +66,12 @@ fn sized<'a>(fields: &mut Fields<'a>) -> Result<&'a [u8], Malformed> {
     fields.bytes(length)
 }
 
-/// A message is cut short, too long, or holds what the protocol does not know.
+/// The error of a message that is truncated, too long, or not defined by the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a message of pgoutput is malformed")]
 pub struct Malformed;
 
-/// Takes big-endian fields off the front of a message.
+/// A reader of the big-endian fields of a message.
 pub struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {

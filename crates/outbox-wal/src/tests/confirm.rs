@@ -19,7 +19,7 @@ async fn a_transaction_leaves_the_slot_at_its_end_only() {
 
     opened.stream.confirm(end);
     opened.stream.confirm(commit);
-    // Closing reports what was confirmed last.
+    // Closing reports the last confirmed position.
     opened.stream.close().await.unwrap();
     assert_eq!(fixture.confirmed().await, end);
     fixture.insert(1..2).await;

@@ -9,7 +9,7 @@ async fn two_copies_take_turns_and_leave_nothing() {
     fixture.insert_one_by_one(0..ROWS).await;
     let opened = fixture.open(StartAt::Now).await.unwrap();
     let catch_up = opened.catch_up_to_end(&fixture.options, &fixture.source).await.unwrap();
-    // What is not taken holds the reading up, with one copy's rows on their way and the next chunk decoded.
+    // Messages that are not received stop the read, while one copy's rows are in transit and the next chunk is decoded.
     eventually("there are two copies", async || fixture.copies().await == 2).await;
     let events = caught_up(catch_up, &mut reader()).await;
     assert_eq!(numbers(&events), (0..ROWS).collect::<Vec<_>>());

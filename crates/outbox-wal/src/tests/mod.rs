@@ -108,7 +108,7 @@ fn reader() -> RowReader {
     RowReader::default()
 }
 
-/// Returns what is read up to the commit that completes this many rows.
+/// Returns the messages up to the commit that completes this number of rows.
 async fn stream_rows(stream: &mut WalStream, reader: &mut RowReader, rows: usize) -> Vec<WalEvent> {
     let (mut events, mut seen) = (Vec::new(), 0);
     while seen < rows || !matches!(events.last(), Some(WalEvent::Commit { .. })) {

@@ -61,7 +61,7 @@ async fn roles_and_passwords() {
     opened.stream.close().await.unwrap();
 }
 
-/// Somebody in between, who does not know the password, demands a proof and then accepts anything, or wants to see it.
+/// A man in the middle, who does not know the password, demands a proof and then accepts any, or requests the password.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_breaks_off_its_proof_is_rejected() {
     let accepted: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";

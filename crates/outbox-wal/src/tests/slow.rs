@@ -40,7 +40,7 @@ async fn a_consumer_that_takes_nothing_for_three_timeouts_loses_nothing() {
     opened.stream.close().await.unwrap();
 }
 
-/// One long message comes in a few bytes at a time, over three of the walsender's timeouts.
+/// A long message arrives a few bytes at a time, over three of the walsender's timeouts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_trickles_in() {
     let fixture = WalEnv::new().await;
@@ -109,7 +109,8 @@ async fn a_walsender_that_is_at_work_for_more_than_two_timeouts_is_not_given_up(
     let lock = other.transaction().await.unwrap();
     fixture.client.batch_execute("BEGIN").await.unwrap();
     fixture.insert(0..1).await;
-    // The plugin looks for the table's ancestors. A new connection does not open this catalog, as it may those with caches.
+    // The plugin looks for the table's ancestors. A new connection does not open this catalog, as it may those with
+    // caches.
     lock.batch_execute("LOCK TABLE pg_inherits IN ACCESS EXCLUSIVE MODE").await.unwrap();
     fixture.client.batch_execute("COMMIT").await.unwrap();
     tokio::time::sleep(SILENCE * 5 / 2).await;

@@ -60,7 +60,7 @@ const ANY_HOST: &str = "*";
 /// Values of `ScramMechanism`, with the length of the salted password.
 const SCRAM: [(i8, pbkdf2::Algorithm, usize); 2] =
     [(1, pbkdf2::PBKDF2_HMAC_SHA256, 32), (2, pbkdf2::PBKDF2_HMAC_SHA512, 64)];
-/// The fewest that Kafka accepts.
+/// The fewest iterations that Kafka accepts.
 const ITERATIONS: u16 = 4096;
 const SALT: &[u8] = b"salt of a test";
 
@@ -85,7 +85,7 @@ impl Acl {
         Self { kind: CLUSTER, ..Self::topic(user, operation, "kafka-cluster") }
     }
 
-    /// Makes it a prohibition, which overrules every permission.
+    /// Makes the ACL a prohibition, which overrides every permission.
     #[must_use]
     pub fn denied(self) -> Self {
         Self { permission: DENY, ..self }

@@ -62,7 +62,7 @@ pub(super) fn check(action: &str, code: i16, message: Option<&StrBytes>) -> Resu
     Err(StackError::new(format!("Kafka refuses to {action} ({error:?}{message})")))
 }
 
-/// Calls `look` until it returns a value. After two minutes, fails with what is waited for.
+/// Calls `look` until it returns a value. Fails after two minutes, with a description of the expected state.
 pub(super) fn wait_for<T>(
     what: &str,
     mut look: impl FnMut() -> Result<Option<T>, StackError>,

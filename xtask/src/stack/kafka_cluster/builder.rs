@@ -40,7 +40,7 @@ impl Stack {
             properties: Vec::new(),
             certificate: None,
             users: Vec::new(),
-            // The quick compiler alone starts a broker with two thirds of the CPU time.
+            // With only the C1 compiler, a broker starts with two thirds of the CPU time.
             jvm_options: vec!["-Xmx320m".to_owned(), "-XX:TieredStopAtLevel=1".to_owned()],
         })
     }
@@ -68,8 +68,8 @@ impl KafkaClusterBuilder {
         self
     }
 
-    /// Sets what listeners with TLS need: a private key with its certificate for `localhost`, and the certificates of
-    /// the authorities that clients' certificates must be of; both in PEM.
+    /// Sets the TLS files of the listeners, in PEM: a private key with its certificate for `localhost`, and the
+    /// certificates of the authorities for clients' certificates.
     #[must_use]
     pub fn certificate(mut self, key_and_certificate: impl Into<String>, authorities: impl Into<String>) -> Self {
         self.certificate = Some((key_and_certificate.into(), authorities.into()));

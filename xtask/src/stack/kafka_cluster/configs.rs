@@ -8,7 +8,7 @@ use super::super::error::StackError;
 use super::KafkaCluster;
 use super::administration::{check, text};
 
-/// Whom a quota is for.
+/// The target of a quota.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QuotaEntity {

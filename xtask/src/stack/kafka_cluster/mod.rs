@@ -29,8 +29,8 @@ use super::paths::OwnDirectory;
 ///
 /// A cluster of one broker is a single process. With more brokers, the controller is one more process, which the
 /// methods for brokers never touch. If the brokers were the quorum, the death of one broker would often be the death of
-/// the active controller as well, and two deaths shortly after each other would stop the cluster. Then a test could not
-/// say what it has tested. So any number of brokers may be down at any time, and leaders move within seconds.
+/// the active controller as well, and two deaths shortly after each other would stop the cluster. Then the result of a
+/// test would be unclear. So any number of brokers may be down at any time, and leaders move within seconds.
 #[derive(Debug)]
 pub struct KafkaCluster {
     // Dropped in this order: the processes end before their files are removed.
@@ -45,13 +45,13 @@ impl KafkaCluster {
         self.bootstrap_of(node::INTERNAL).unwrap_or_default()
     }
 
-    /// Returns the addresses of all brokers' listeners of this name, for `bootstrap.servers`; none if there are none.
+    /// Returns the addresses of all brokers' listeners of this name, for `bootstrap.servers`; `None` if there are none.
     pub fn bootstrap_of(&self, listener: &str) -> Option<String> {
         let addresses: Option<Vec<_>> = self.brokers.values().map(|node| node.address(listener)).collect();
         addresses.map(|addresses| addresses.join(","))
     }
 
-    /// Returns the address of one broker's listener, such as `localhost:21234`; none if there is no such listener.
+    /// Returns the address of one broker's listener, such as `localhost:21234`; `None` if there is no such listener.
     pub fn address(&self, broker: i32, listener: &str) -> Option<String> {
         self.brokers.get(&broker)?.address(listener)
     }
@@ -87,7 +87,7 @@ impl KafkaCluster {
         self.node(broker)?.process().stop()
     }
 
-    /// Starts a broker where it listened before, with what it has stored, unless it runs.
+    /// Starts a broker on its former port with its stored data, unless it runs.
     ///
     /// Waits until the cluster counts it among its brokers. Its replicas may still be behind.
     pub fn start(&self, broker: i32) -> Result<(), StackError> {

@@ -56,8 +56,8 @@ impl Node {
         let config = home.join("server.properties");
         paths::write(&config, &server_properties(shared, id, role, &listeners, &data))?;
         match role {
-            // What StorageTool would write, without a JVM for each broker. What belongs to the cluster as a whole,
-            // such as users, is in the controller's storage.
+            // The files that StorageTool would write, without a JVM for each broker. Metadata of the cluster, such as
+            // users, is in the controller's storage.
             Role::Broker => paths::write(
                 &data.join("meta.properties"),
                 &properties::render(&[
@@ -147,6 +147,7 @@ fn server_properties(
         Role::Controller => "controller",
         Role::Both => "broker,controller",
     };
+
     let mut lines = vec![
         ("process.roles", roles.to_owned()),
         ("node.id", id.to_string()),

@@ -27,7 +27,7 @@ pub(super) struct User {
 }
 
 const LOGIN: &str = "org.apache.kafka.common.security";
-/// Accepts tokens that nobody has signed. It is Kafka's own, for tests.
+/// The callback handler that accepts unsigned tokens. It is part of Kafka, for tests.
 const VALIDATOR: &str =
     "org.apache.kafka.common.security.oauthbearer.internals.unsecured.OAuthBearerUnsecuredValidatorCallbackHandler";
 pub(super) const SCRAM: [&str; 2] = ["SCRAM-SHA-256", "SCRAM-SHA-512"];
@@ -50,7 +50,7 @@ impl ListenerSecurity {
             Self::MutualSsl => vec![(format!("{listener}.ssl.client.auth"), "required".to_owned())],
             Self::SaslPlaintext | Self::SaslSsl => {
                 let scram = format!("{LOGIN}.scram.ScramLoginModule required;");
-                // A module's own claims are what the broker would log in with elsewhere, which it never does.
+                // The broker would use the claims of the module to log in elsewhere, which it never does.
                 let bearer = format!(
                     "{LOGIN}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"broker\";"
                 );

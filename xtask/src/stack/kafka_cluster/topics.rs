@@ -67,7 +67,7 @@ impl NewTopic {
 }
 
 impl PartitionState {
-    /// Returns the leader; none if there is none at present.
+    /// Returns the leader; `None` if there is none at present.
     pub fn leader(&self) -> Option<i32> {
         self.leader
     }
@@ -96,6 +96,7 @@ impl KafkaCluster {
         let assigned = (0..).zip(assignment).map(|(index, brokers)| {
             CreatableReplicaAssignment::default().with_partition_index(index).with_broker_ids(ids(brokers))
         });
+
         let configs = configs
             .iter()
             .map(|(name, value)| CreatableTopicConfig::default().with_name(text(name)).with_value(Some(text(value))));

@@ -5,7 +5,7 @@ use crate::stack::error::StackError;
 
 /// The names of the program, by distribution.
 const NAMES: [&str; 5] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome"];
-/// Its place on macOS, which is in nobody's `PATH`.
+/// Its path on macOS, which is not in `PATH`.
 const MACOS: &str = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
 
 /// Returns the program of Chromium, or of a browser that is built of it.

@@ -6,7 +6,7 @@ use super::search::on_path;
 use super::task::Task;
 use crate::stack::error::StackError;
 
-/// The package manager of Debian and its relatives, where we may use it.
+/// The package manager of Debian and its derivatives, if this process may use it.
 #[derive(Debug)]
 pub(crate) struct Debian {
     apt_get: PathBuf,

@@ -80,7 +80,7 @@ fn debezium_directory(dist: &Path) -> PathBuf {
     dist.join(format!("debezium-{DEBEZIUM}"))
 }
 
-/// Fills a directory unless that was done before; a half-filled one is never seen.
+/// Fills a directory, unless it exists. It is renamed after it is filled, so a partial one is never visible.
 pub(crate) fn once(directory: &Path, fill: impl FnOnce(&Path) -> Result<(), StackError>) -> Result<(), StackError> {
     if directory.is_dir() {
         return Ok(());
@@ -138,7 +138,7 @@ impl<'a> Maven<'a> {
         let mut command = Command::new(&self.program);
         command.args(["-q", "-B", "-Dstyle.color=never"]).arg(format!("{PLUGIN}:{goal}"));
         if attempt > 1 {
-            // Maven remembers what it could not get and would not try again.
+            // Maven caches failed downloads, and would not try them again.
             command.arg("-U");
         }
         if let Some(home) = &self.java.home {

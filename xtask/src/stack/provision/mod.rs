@@ -1,4 +1,4 @@
-//! Finds the servers' programs on this machine, or gets them.
+//! Finds or downloads the servers' programs.
 
 mod chromium;
 mod debian;

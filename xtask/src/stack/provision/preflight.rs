@@ -1,4 +1,4 @@
-//! One look at everything that servers and tests need of this machine, before anything is started.
+//! A check for all programs that servers and tests need, before a server starts.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::stack::paths;
 /// The directory that systemd makes when it runs the system.
 const SYSTEMD: &str = "/run/systemd/system";
 
-/// A program, and the packages that have it.
+/// A program, and the packages that contain it.
 #[derive(Debug)]
 pub(super) struct Needed {
     /// Its name and its purpose.
@@ -42,7 +42,7 @@ static MAVEN: Needed = Needed {
     homebrew: "maven",
 };
 
-/// It is downloaded where it cannot be installed.
+/// PostgreSQL, which is downloaded if it cannot be installed.
 static POSTGRES: Needed = Needed {
     name: "PostgreSQL 14 or newer",
     is_installed: || postgres::installed_postgres().is_some(),
@@ -126,7 +126,7 @@ pub fn prepare_for_tests(options: &StackOptions) -> Result<(), StackError> {
     Ok(())
 }
 
-/// Returns what the servers of a stack need.
+/// Returns the programs that the servers of a stack need.
 fn for_servers(options: &StackOptions) -> Vec<&'static Needed> {
     let mut needed = vec![&JAVA];
     if !maven::has_all(&options.paths.dist()) {
@@ -138,7 +138,7 @@ fn for_servers(options: &StackOptions) -> Vec<&'static Needed> {
     needed
 }
 
-/// Installs what is missing where that is possible, and returns what is still missing.
+/// Installs the missing programs if possible, and returns those that are still missing.
 fn install<'a>(options: &StackOptions, needed: &[&'a Needed]) -> Result<Vec<&'a Needed>, StackError> {
     let missing = |needed: &[&'a Needed]| needed.iter().copied().filter(|it| !(it.is_installed)()).collect::<Vec<_>>();
     let before = missing(needed);
@@ -153,8 +153,8 @@ fn install<'a>(options: &StackOptions, needed: &[&'a Needed]) -> Result<Vec<&'a 
     }
 }
 
-/// Returns the package manager if nothing speaks against its use. A system that systemd runs is somebody's own: packages
-/// of servers would start and enable services there.
+/// Returns the package manager if it may be used. It is not used on a system with systemd, because packages of servers
+/// would start and enable services there.
 fn may_install() -> Option<Debian> {
     if Path::new(SYSTEMD).exists() { None } else { Debian::detect() }
 }

@@ -50,6 +50,7 @@ impl<'a> Task<'a> {
             .append(true)
             .open(&self.log)
             .map_err(StackError::file("open", &self.log))?;
+
         let errors = output.try_clone().map_err(StackError::file("write", &self.log))?;
         let program = command.get_program().to_string_lossy().into_owned();
         let cannot_run = |error| StackError::caused(format!("cannot run {program}"), error);
@@ -59,7 +60,7 @@ impl<'a> Task<'a> {
                 break status;
             }
             if let Err(interrupted) = self.interrupt.check() {
-                // It may have got the signal itself, so that there is nothing to end.
+                // The child may have received the signal and ended already.
                 let _ = child.kill();
                 let _ = child.wait();
                 return Err(interrupted);

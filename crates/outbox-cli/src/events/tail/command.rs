@@ -16,7 +16,8 @@ use crate::output::Output;
 #[derive(Args)]
 #[group(skip)]
 pub(crate) struct Tail {
-    /// The source of the events: records of their topics, or what is committed: rows of the table, or messages without one
+    /// The source of the events: records of their topics, or what is committed: rows of the table, or messages without
+    /// one
     #[arg(long, value_enum, value_name = "SOURCE", default_value = "topic")]
     source: Source,
     /// Read this topic; may be repeated. Without it, the topics of --aggregate-type, or of the table's rows

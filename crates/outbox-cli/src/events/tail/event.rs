@@ -117,7 +117,7 @@ impl Report for TailedEvent {
             line.push_str(more);
         }
 
-        // Others choose these texts: neither a line nor an escape sequence of the terminal is among them.
+        // These texts come from outside: line breaks and escape sequences of the terminal are escaped.
         vec![Part::Line(line.replace(char::is_control, " "))]
     }
 }

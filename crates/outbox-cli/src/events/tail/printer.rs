@@ -26,7 +26,7 @@ impl Printer {
         Self { output, filter, shows_payload, left }
     }
 
-    /// Prints an event that fits the filter, and returns whether more are wanted.
+    /// Prints an event that fits the filter, and returns whether more events are to be printed.
     pub(super) fn print(&mut self, event: TailedEvent) -> Result<ControlFlow<()>, Failure> {
         if !self.filter.fits(&event) {
             return Ok(ControlFlow::Continue(()));

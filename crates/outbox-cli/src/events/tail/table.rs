@@ -29,10 +29,11 @@ pub(super) async fn aggregate_types(client: &Client, pipeline: &Pipeline) -> Res
     found.iter().map(|row| row.try_get(0).map_err(|e| rows::unread(&e))).collect()
 }
 
-/// Prints the last rows of the table, and then those that are committed, in the order of their commits; without a table,
-/// the messages that are committed.
+/// Prints the last rows of the table, and then those that are committed, in the order of their commits; without a
+/// table, the messages that are committed.
 ///
-/// A temporary slot, which PostgreSQL drops with the connection, decodes the WAL. So rows that vanish are seen as well.
+/// A temporary slot, which PostgreSQL drops with the connection, decodes the WAL. Therefore rows that are deleted on
+/// insert are printed as well.
 pub(super) async fn tail(
     client: &Client,
     pipeline: &Pipeline,
@@ -104,6 +105,7 @@ async fn latest(client: &Client, pipeline: &Pipeline, count: u64) -> Result<Vec<
             error: None,
         })
     };
+
     found.iter().rev().map(event).collect::<Result<_, _>>().map_err(|e| rows::unread(&e))
 }
 
@@ -142,6 +144,7 @@ impl<'a> TemporarySlot<'a> {
                 Failure::usage("the messages of the connector's configuration cannot be read").caused_by(&e)
             })?),
         };
+
         Ok(Self { client, name, publication: pipeline.publication().to_string(), messages })
     }
 
@@ -160,16 +163,17 @@ impl<'a> TemporarySlot<'a> {
     }
 }
 
-/// Bounds what the server does for a client that no longer waits: the creation of a slot waits for open transactions.
+/// Limits how long the server works for a client that no longer waits: the creation of a slot waits for open
+/// transactions.
 async fn bound_server(client: &Client, limit: Duration) -> Result<(), tokio_postgres::Error> {
     end_with_program(client).await;
-    // After the client's own limit, whose error says more.
+    // This limit is longer than the client's own, because the client's error says more.
     let limit = limit.saturating_add(Duration::from_secs(1)).as_millis();
     let limit = i32::try_from(limit).unwrap_or(i32::MAX);
     client.batch_execute(&format!("SET statement_timeout = {limit}")).await
 }
 
-/// Makes events of the changes of the outbox table, or of messages.
+/// Converts changes of the outbox table, or messages, into events.
 struct Decoder<'a> {
     pipeline: &'a Pipeline,
     messages: Option<IncludedMessages>,

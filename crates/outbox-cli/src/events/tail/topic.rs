@@ -25,7 +25,7 @@ pub(super) struct Range {
     /// All partitions without it.
     pub(super) partition: Option<i32>,
     pub(super) begin: Begin,
-    /// Whether the reading ends where the partitions end now.
+    /// Whether the reading ends at the present ends of the partitions.
     pub(super) ends: bool,
 }
 
@@ -102,7 +102,7 @@ impl Reader {
         Ok(Self { cluster, topic: Arc::clone(topic), partition, stream, end: range.ends.then_some(end) })
     }
 
-    /// Sends the records, until the end or until nobody receives them.
+    /// Sends the records, until the end or until the receiver is closed.
     async fn run(mut self, sender: mpsc::Sender<Result<Read, Failure>>) {
         while self.end.is_none_or(|end| self.stream.position() < end) {
             let sent = match self.next().await {
@@ -131,7 +131,7 @@ impl Reader {
         ControlFlow::Continue(())
     }
 
-    /// Reads the next records. Where retention has removed some, it continues with the first that is left.
+    /// Reads the next records. If retention has removed some, it continues with the first one that is left.
     async fn next(&mut self) -> Result<Vec<Record>, Failure> {
         let name = self.topic.name();
         match self.stream.next().await.map_err(|e| unread(name, &e))? {

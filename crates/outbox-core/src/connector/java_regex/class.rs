@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::pattern::{LetterCase, Pattern, is_space, literal};
 use super::property;
 
-/// The number of classes that may be within each other.
+/// The largest nesting depth of classes.
 const DEEPEST: usize = 50;
 
 /// Reads a class after its `[`, and returns it in the syntax of fancy-regex.
@@ -13,6 +13,7 @@ pub(super) fn read(pattern: &mut Pattern<'_>) -> Result<String, String> {
     read_within(pattern, DEEPEST)
 }
 
+/// Reads a class that may contain classes to this depth.
 fn read_within(pattern: &mut Pattern<'_>, levels: usize) -> Result<String, String> {
     let Some(levels) = levels.checked_sub(1) else { return Err("classes are nested too deeply".to_owned()) };
     let mut class = String::from("[");

@@ -15,11 +15,11 @@ use self::translation::Translation;
 
 /// A regular expression in the syntax of `java.util.regex`, which Kafka Connect and Debezium take.
 ///
-/// It understands lookaround, back-references, possessive quantifiers, `\Q…\E`, classes with `&&` and `\p{…}`. As in Java,
-/// classes such as `\w` are ASCII, and so is the comparison without regard to case. An expression is rejected if it has a
-/// block of Unicode (`\p{InGreek}`), `\X`, `\N{…}`, `\b{g}` or one of the flags `d`, `m`, `u` and `U`.
+/// It understands lookaround, back-references, possessive quantifiers, `\Q…\E`, classes with `&&` and `\p{…}`. As in
+/// Java, classes such as `\w` are ASCII, and so is the comparison without regard to case. An expression is rejected if
+/// it has a block of Unicode (`\p{InGreek}`), `\X`, `\N{…}`, `\b{g}` or one of the flags `d`, `m`, `u` and `U`.
 ///
-/// An attempt to match ends with an error after 1,000,000 steps back, instead of taking ever longer.
+/// A match ends with an error after 1,000,000 backtracking steps, so that its time is bounded.
 #[derive(Clone)]
 pub struct JavaRegex(Arc<Compiled>);
 
@@ -29,12 +29,12 @@ struct Compiled {
     first: Regex,
 }
 
-/// The reason why an expression cannot be used, or a match was given up.
+/// The reason why an expression cannot be used, or a match was aborted.
 #[derive(Debug, thiserror::Error)]
 #[error("this regular expression cannot be used here: {0}")]
 pub struct JavaRegexError(String);
 
-/// The steps back after which an attempt to match ends.
+/// The number of backtracking steps after which a match is aborted.
 const STEPS: usize = 1_000_000;
 
 impl JavaRegex {

@@ -40,7 +40,7 @@ impl<'a> Pattern<'a> {
         quoted
     }
 
-    /// Reads the character that a backslash and what follows it stand for.
+    /// Reads an escaped character, after its backslash.
     pub(super) fn character(&mut self) -> Result<char, String> {
         let Some(c) = self.rest.next() else { return Err("a backslash has nothing behind it".to_owned()) };
         Ok(match c {
@@ -91,7 +91,7 @@ impl<'a> Pattern<'a> {
         let (mut code, mut count) = (0, 0);
         let mut most = 2;
         while let Some(digit) = self.rest.peek().and_then(|c| c.to_digit(8)).filter(|_| count < most) {
-            // A third digit, if the first one leaves it in a byte.
+            // A third digit is allowed if the value then fits in a byte.
             if count == 0 && digit <= 3 {
                 most = 3;
             }

@@ -108,6 +108,7 @@ impl<'a> Translation<'a> {
         Ok(())
     }
 
+    /// Translates the beginning of a group, or inline flags, after a parenthesis.
     fn group(&mut self) -> Result<(), String> {
         let flags = self.pattern.flags;
         let begin = self.out.len();
@@ -181,6 +182,7 @@ impl<'a> Translation<'a> {
         }
     }
 
+    /// Translates an escape sequence, after its backslash.
     fn escape(&mut self) -> Result<(), String> {
         let Some(c) = self.pattern.rest.peek().copied() else {
             return Err("a backslash has nothing behind it".to_owned());
@@ -236,7 +238,7 @@ impl<'a> Translation<'a> {
         self.push_atom(atom);
     }
 
-    /// Reads as many digits as still name a group.
+    /// Reads the longest run of digits that names a group.
     fn numbered_reference(&mut self) -> Result<(), String> {
         let mut group = 0;
         while let Some(digit) = self.pattern.rest.peek().and_then(|c| c.to_digit(10)) {

@@ -46,9 +46,9 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("errors.retry.delay.max.ms").number(),
     without_effect("errors.log.enable").boolean(),
     without_effect("errors.log.include.messages").boolean(),
-    // Connect has it for sinks only.
+    // In Connect, the key is for sinks only.
     without_effect("errors.deadletterqueue.*"),
-    // Each record once, which the relay does in its own way.
+    // The relay writes each record once by other means.
     noted(
         "exactly.once.support",
         "requested",
@@ -59,8 +59,7 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("transaction.boundary").among(&["poll", "connector", "interval"]),
     without_effect("transaction.boundary.interval.ms").at_least(0),
     without_effect("offsets.storage.topic"),
-    // Topics that are missing.
-    // A key of the worker: topics are created in any case.
+    // Missing topics. This is a key of the worker; the relay creates topics in any case.
     without_effect("topic.creation.enable"),
     refused("topic.creation.default.include", "the default is for every topic"),
     refused("topic.creation.default.exclude", "the default is for every topic"),

@@ -18,5 +18,5 @@ pub(super) const RULES: &[Rule] = &[
     honoured(".delegate.converter.type.*"),
 ];
 
-/// The options of a converter that is none of these, of which the class is refused.
+/// The options of any other converter, whose class is rejected.
 pub(super) const OF_OTHERS: &[Rule] = &[without_effect(".*")];

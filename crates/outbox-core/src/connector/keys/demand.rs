@@ -7,7 +7,7 @@ pub(super) enum Demand {
     Present { reason: &'static str },
     /// Every character of the value may be in the name of a topic.
     OfTopicCharacters { reason: &'static str },
-    /// The value is one of these; `default` is what counts where the key is absent.
+    /// The value is one of these; `default` counts if the key is absent.
     OneOf { default: &'static str, values: &'static [&'static str], reason: &'static str },
     /// None of the items of the value, which commas separate, is one of these.
     NoneOf { items: &'static [&'static str], reason: &'static str },

@@ -1,4 +1,4 @@
-//! Debezium's PostgreSQL connector: the database, and what is read of it.
+//! Debezium's PostgreSQL connector: the database, and the captured tables.
 
 use super::demand::Demand;
 use super::rule::{Rule, honoured, noted, only, without_effect};
@@ -82,7 +82,7 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("unavailable.value.placeholder"),
     without_effect("include.unknown.datatypes").boolean(),
     without_effect("schema.refresh.mode").among(&["columns_diff", "columns_diff_exclude_unchanged_toast"]),
-    // How values are reported.
+    // The form of values.
     honoured("binary.handling.mode").among(&["bytes", "base64", "base64-url-safe", "hex"]),
     honoured("time.precision.mode").among(&[
         "adaptive",

@@ -30,14 +30,14 @@ pub(super) const RULES: &[Rule] = &[
         "the relay keeps the slot: events between its end and its next start would be lost",
     )
     .boolean(),
-    // Of a slot that the relay creates.
+    // Options of a slot that the relay creates.
     honoured("slot.failover").boolean(),
     only("slot.stream.params", "", &[""], "the relay passes nothing on to the plugin"),
     without_effect("slot.max.retries").number(),
     without_effect("slot.retry.delay.ms").number(),
     without_effect("status.update.interval.ms").at_least(1),
     without_effect("xmin.fetch.interval.ms").at_least(0),
-    // The relay confirms what the broker has acknowledged.
+    // The relay confirms the rows that the broker has acknowledged.
     noted("lsn.flush.mode", "connector", &["connector", "connector_and_driver"], CONFIRMS).among(&[
         "connector",
         "connector_and_driver",
@@ -46,7 +46,7 @@ pub(super) const RULES: &[Rule] = &[
     noted("flush.lsn.source", "true", &["true"], CONFIRMS).boolean(),
     without_effect("lsn.flush.timeout.ms").at_least(1),
     without_effect("lsn.flush.timeout.action").among(&["fail", "warn", "ignore"]),
-    // The slot itself is what the relay goes by.
+    // The relay relies on the slot itself.
     without_effect("offset.mismatch.strategy"),
     without_effect("internal.slot.seek.to.known.offset.on.start"),
 ];

@@ -38,7 +38,7 @@ pub(super) const RULES: &[Rule] = &[
     honoured("route.topic.regex"),
     honoured("route.topic.replacement"),
     honoured("route.tombstone.on.empty.payload").boolean(),
-    // They say something only where OpenTelemetry is on Connect's class path.
+    // They take effect only if OpenTelemetry is on Connect's class path.
     without_effect("tracing.span.context.field"),
     without_effect("tracing.operation.name"),
     without_effect("tracing.with.context.field.only").boolean(),

@@ -5,15 +5,15 @@ use super::finding::{KeyFinding, KeySeverity};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeySupport {
-    /// The relay does what it says.
+    /// The relay honours it.
     Honoured,
-    /// It changes no record of an event: the relay has other means, or none of what it tunes.
+    /// It changes no record of an event: the relay has other means, or lacks the part that it tunes.
     Ignored,
-    /// The relay cannot do what it says.
+    /// The relay cannot honour it.
     Refused,
 }
 
-/// The rule of one key, or of all that a `*` at its end stands for.
+/// The rule of one key, or of all keys that a pattern ending in `*` matches.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rule {
     pub(super) key: &'static str,
@@ -34,7 +34,7 @@ enum Values {
     Any,
     /// None.
     Never { reason: &'static str },
-    /// These; `default` is what counts where the key is absent.
+    /// These; `default` counts if the key is absent.
     Only { default: &'static str, values: &'static [&'static str], reason: &'static str },
     /// Any, with a warning unless the value is one of these.
     Noted { default: &'static str, quiet: &'static [&'static str], reason: &'static str },
@@ -100,17 +100,18 @@ impl Rule {
         self.among(&["true", "false"])
     }
 
-    /// Sets that the relay does what the key says, and warns nevertheless.
+    /// Sets that the relay honours the key and also logs a warning.
     pub(super) const fn with_effect(self) -> Self {
         Self { effect: KeySupport::Honoured, ..self }
     }
 
-    /// Sets what a pipeline demands.
+    /// Sets the demands of a pipeline.
     pub(super) const fn demands(self, demands: &'static [Demand]) -> Self {
         Self { demands, ..self }
     }
 
-    /// Returns how well the rule's key fits: the length of what they share, if it fits at all.
+    /// Returns how specific the match of the rule's key is, as the length of the common prefix; `None` if it does not
+    /// match.
     pub(super) fn fits(&self, key: &str) -> Option<usize> {
         match self.key.strip_suffix('*') {
             Some(prefix) => key.starts_with(prefix).then_some(prefix.len()),
@@ -137,7 +138,7 @@ impl Rule {
         self.demands.iter().find_map(|demand| demand.broken_by(value))
     }
 
-    /// Returns what the relay rejects or warns of, where `key` may be longer than the rule's own.
+    /// Returns the finding about a key; `key` may be longer than the rule's own key.
     pub(super) fn finding(&self, key: &str, given: Option<&str>) -> Option<KeyFinding> {
         if let Some(reason) = given.and_then(|value| self.rejected_by_debezium(value)) {
             return Some(KeyFinding::new(key, reason, KeySeverity::Rejected));
@@ -166,7 +167,7 @@ impl Rule {
         self.key.ends_with('*')
     }
 
-    /// Returns whether an absent key is looked at as well.
+    /// Returns whether the rule also covers an absent key.
     pub(super) fn has_default(&self) -> bool {
         matches!(self.values, Values::Only { .. } | Values::Noted { .. }) && !self.is_family()
     }

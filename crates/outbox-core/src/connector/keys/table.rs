@@ -6,18 +6,20 @@ use crate::{ConnectorConfig, Error};
 /// The table of every key that a connector's configuration may have (Debezium 3.7, Kafka Connect 4.3), in which the
 /// EventRouter has its own name.
 ///
-/// Of each key it knows what Debezium accepts, what a [`Pipeline`](crate::Pipeline) demands and what `outbox-relay` does.
+/// Of each key it knows what Debezium accepts, what a [`Pipeline`](crate::Pipeline) demands and what `outbox-relay`
+/// does.
 #[derive(Clone, Debug)]
 pub struct KeyTable(Vec<Family>);
 
-/// Rules, and what stands before their keys.
+/// Rules with the prefix of their keys.
 #[derive(Clone, Debug)]
 struct Family {
     prefix: String,
     rules: &'static [Rule],
 }
 
-/// The rules of the connector's own keys, in the order of a pipeline's contradictions: what the connector is comes first.
+/// The rules of the connector's own keys, in the order in which contradictions are reported: the connector's class
+/// comes first.
 const CONNECTOR: [&[Rule]; 3] = [connect::RULES, replication::RULES, postgres::RULES];
 
 /// The options of another transformation.
@@ -75,15 +77,14 @@ impl KeyTable {
         self.rule(key).map(|rule| rule.effect)
     }
 
-    /// Returns what the relay rejects and warns of among the keys of a configuration, in their order. Keys that are in no
-    /// table are skipped.
+    /// Returns the findings about the keys of a configuration, in their order. Keys that are in no table are skipped.
     #[must_use]
     pub fn findings_of_present(&self, config: &ConnectorConfig) -> Vec<KeyFinding> {
         let keys = config.iter().map(|(key, _)| key);
         keys.filter_map(|key| self.rule(key)?.finding(key, config.trimmed(key))).collect()
     }
 
-    /// Returns what the relay rejects and warns of because a key is absent and its default counts.
+    /// Returns the findings about absent keys whose defaults count.
     #[must_use]
     pub fn findings_of_absent(&self, config: &ConnectorConfig) -> Vec<KeyFinding> {
         let with_default = self.0.iter().flat_map(|Family { prefix, rules }| {
@@ -94,8 +95,9 @@ impl KeyTable {
         absent.filter_map(|(key, rule)| rule.finding(&key, None)).collect()
     }
 
-    /// Returns the contradictions in the connector's own keys: at first those of a pipeline's demands, then the values that
-    /// Debezium rejects. Keys that are in no table are skipped, and transformations and converters are not looked at.
+    /// Returns the contradictions in the connector's own keys: at first those of a pipeline's demands, then the values
+    /// that Debezium rejects. Keys that are in no table are skipped, and transformations and converters are not looked
+    /// at.
     pub(crate) fn contradictions(config: &ConnectorConfig) -> Vec<Error> {
         let of_demands = CONNECTOR.into_iter().flatten().flat_map(|rule| {
             let present = config.iter().map(|(key, _)| key).filter(|key| rule.is_family() && rule.fits(key).is_some());
@@ -111,7 +113,7 @@ impl KeyTable {
             let rules = CONNECTOR.into_iter().flatten().filter_map(|rule| Some((rule.fits(key)?, rule)));
             let Some((rule, value)) = best(rules).zip(config.trimmed(key)) else { continue };
             let is_known = found.iter().any(|error| error.field() == Some(key));
-            // What a placeholder stands for is known where the connector runs.
+            // The value of a placeholder is known only where the connector runs.
             if is_known || value.contains("${") {
                 continue;
             }
@@ -128,7 +130,7 @@ impl KeyTable {
     }
 }
 
-/// Returns the rule that fits best, of rules with how well they fit.
+/// Returns the most specific of the matching rules.
 fn best(fitting: impl Iterator<Item = (usize, &'static Rule)>) -> Option<&'static Rule> {
     fitting.max_by_key(|(length, _)| *length).map(|(_, rule)| rule)
 }

@@ -10,7 +10,7 @@ use crate::{DroppedBy, Error, RecordRef};
 /// The effects of other transformations on the records that the EventRouter makes of a table's rows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AfterRouter {
-    /// Headers that were inserted before the router added its own.
+    /// Headers that a transformation inserted before the router.
     pub(super) leading: Vec<InsertedHeader>,
     /// The topic that names the schemas of rows, if a transformation has changed it.
     pub(super) schemas_of: Option<String>,
@@ -78,7 +78,8 @@ impl AfterRouter {
         self.schemas_of.as_deref()
     }
 
-    /// Applies the transformations to a record without its value. `is_null` says whether its value was null before it was converted.
+    /// Applies the transformations to a record without its value. `is_null` says whether its value was null before it
+    /// was converted.
     ///
     /// # Errors
     /// A regular expression takes too long at the record's topic, or a topic has the time and the record has none.

@@ -46,7 +46,7 @@ enum Kind {
     Text,
     Date,
     Boolean,
-    /// By the name of its type.
+    /// A type, by its name.
     Number(&'static str),
 }
 
@@ -89,7 +89,7 @@ fn is_date(literal: &str) -> bool {
 
 /// Returns the smallest type of a number. Fractions are single-precision.
 fn number(literal: &str, number: f64) -> Option<(Kind, Cow<'_, str>)> {
-    // Beyond this a double leaves out whole numbers.
+    // Above this, a double cannot represent every whole number.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let whole = match literal.parse::<i64>() {
         Ok(whole) => Some(whole),

@@ -2,8 +2,8 @@ use super::options::{class, regex_router_of};
 use crate::Error;
 use crate::connector::{ConnectorConfig, TopicRoute};
 
-/// Debezium's `ByLogicalTableRouter` and its successor `ToLogicalTopicRouter`: it gives records another topic, by which it also
-/// names their schemas, and adds a field to keys. It takes no other keys than structs.
+/// Debezium's `ByLogicalTableRouter` and its successor `ToLogicalTopicRouter`: it gives records another topic, by which
+/// it also names their schemas, and adds a field to keys. It accepts only structs as keys.
 pub(super) struct LogicalTopic {
     pub(super) route: TopicRoute,
     key_field: Option<KeyField>,
@@ -42,6 +42,7 @@ impl LogicalTopic {
                 return Err(Error::config(key("key.field.replacement"), "", reason));
             }
         };
+
         let default = match class(config, name) {
             BY_TABLE => "__dbz__physicalTableIdentifier",
             _ => "__dbz__sourceIdentifier",
@@ -51,7 +52,7 @@ impl LogicalTopic {
         Ok(Self { route, key_field: is_added.then_some(field) })
     }
 
-    /// Returns the new topic of records, unless they keep their topic and everything else.
+    /// Returns the new topic of records; `None` if they are unchanged.
     pub(super) fn topic(&self, topic: &str) -> Result<Option<String>, Error> {
         Ok(self.route.matched(topic)?.filter(|new| !new.is_empty()))
     }

@@ -7,7 +7,7 @@ use crate::{ColumnType, Error};
 pub(crate) type Members = Vec<(Box<str>, ColumnType)>;
 
 impl ConnectorConfig {
-    /// Returns the members of messages that the options of the EventRouter name, and what becomes of null; none if no
+    /// Returns the members of messages that the options of the EventRouter name, and the handling of null; `None` if no
     /// EventRouter sees messages.
     pub(crate) fn message_members(&self) -> Result<Option<(Members, NullMembers)>, Error> {
         let mut found = Found::default();

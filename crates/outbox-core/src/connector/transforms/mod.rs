@@ -34,7 +34,7 @@ use crate::pipeline::Found;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RowDisposition {
-    /// An EventRouter makes them events.
+    /// An EventRouter converts them into events.
     Routed,
     /// A `Filter` drops them.
     Filtered,
@@ -57,7 +57,7 @@ const EVENT_ROUTER: &str = "io.debezium.transforms.outbox.EventRouter";
 const KAFKA: &str = "org.apache.kafka.connect.transforms.";
 
 impl<'a> Transforms<'a> {
-    /// Follows a row through the transformations. What cannot be followed is reported.
+    /// Applies the transformations to a row. Transformations that are not modelled are reported.
     pub(crate) fn of(config: &'a ConnectorConfig, rows: RowSource<'_>, found: &mut Found) -> Self {
         let mut chain = Self { router: None, is_filtered: false, decoded: None, after: AfterRouter::default() };
         let mut source = Source::new(config, rows);
@@ -93,14 +93,14 @@ impl<'a> Transforms<'a> {
             }
         }
 
-        // Rows that no router sees are no events, whatever becomes of them.
+        // Rows that no router sees are no events.
         if chain.router.is_some() || rows == RowSource::Messages {
             unmodelled.into_iter().for_each(|error| found.add(error));
         }
         chain
     }
 
-    /// Returns what becomes of the rows.
+    /// Returns the result of the transformations for the rows.
     pub(crate) fn disposition(&self) -> RowDisposition {
         match self.router {
             _ if self.is_filtered => RowDisposition::Filtered,
@@ -109,6 +109,7 @@ impl<'a> Transforms<'a> {
         }
     }
 
+    /// Applies a transformation to change events, before an EventRouter has seen them.
     fn apply_before(
         &mut self,
         config: &'a ConnectorConfig,
@@ -164,6 +165,7 @@ impl<'a> Transforms<'a> {
         Ok(())
     }
 
+    /// Adds the effect of a transformation on the records of the EventRouter.
     fn apply_after(
         &mut self,
         config: &ConnectorConfig,
@@ -282,7 +284,7 @@ fn without_router(config: &ConnectorConfig, names: &[&str]) -> Error {
     }
 }
 
-/// Returns whether a TimescaleDb takes the tables of a schema for chunks of hypertables.
+/// Returns whether a TimescaleDb transformation treats the tables of a schema as chunks of hypertables.
 fn holds_chunks(config: &ConnectorConfig, name: &str, schema: &str) -> bool {
     let key = format!("transforms.{name}.schema.list");
     match config.trimmed(&key) {

@@ -14,7 +14,7 @@ pub(crate) struct OfHeartbeat {
 }
 
 impl OfHeartbeat {
-    /// Follows a heartbeat of this topic through the transformations; returns none if it is dropped.
+    /// Follows a heartbeat of this topic through the transformations; returns `None` if it is dropped.
     pub(crate) fn new(config: &ConnectorConfig, topic: String) -> Result<Option<Self>, Error> {
         let mut heartbeat = Self { topic, headers: Vec::new(), keys_of: None, key_fields: Vec::new() };
         for name in listed(config, "transforms") {
@@ -45,7 +45,7 @@ impl OfHeartbeat {
                     let dropped = listed(config, &format!("transforms.{name}.headers"));
                     heartbeat.headers.retain(|header| !dropped.contains(&header.name.as_str()));
                 }
-                // They leave alone what is no change event.
+                // They do not change records that are no change events.
                 Transformation::EventRouter
                 | Transformation::DecodeMessage
                 | Transformation::ExtractNewRecordState

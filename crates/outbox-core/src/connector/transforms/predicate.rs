@@ -65,6 +65,7 @@ impl Source {
             true => names.map(|name| format!("{CONTEXT}{name}")).to_vec(),
             false => Vec::new(),
         };
+
         Self { schema: schema.to_owned(), topic, headers }
     }
 }
@@ -74,6 +75,7 @@ pub(super) fn has_context_headers(config: &ConnectorConfig) -> bool {
 }
 
 impl Predicate {
+    /// Reads the predicate of a transformation.
     pub(super) fn of(config: &ConnectorConfig, transformation: &str) -> Result<Self, Error> {
         let key = |option: &str| format!("transforms.{transformation}.{option}");
         let name = config.trimmed(&key("predicate")).filter(|name| !name.is_empty());
@@ -105,6 +107,7 @@ impl Predicate {
                 return Err(Error::config(format!("predicates.{name}.type"), class, reason));
             }
         };
+
         let is_negated = config.boolean(&key("negate"), false)?;
         Ok(Self(Some(Condition { records, is_negated })))
     }

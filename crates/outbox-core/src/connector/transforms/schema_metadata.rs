@@ -6,7 +6,7 @@ pub(crate) struct SchemaMetadata {
 }
 
 impl SchemaMetadata {
-    /// Replaces what a later transformation sets.
+    /// Applies the values of a later transformation.
     pub(super) fn replace(&mut self, later: &Self) {
         self.name = later.name.clone().or(self.name.take());
         self.version = later.version.or(self.version);

@@ -23,7 +23,7 @@ impl TimestampedTopic {
         Ok(Self { topic_format: topic_format.to_owned(), time: parts(time_format)? })
     }
 
-    /// Returns the topic of a record with this timestamp, in milliseconds since 1970; none after the year 9999.
+    /// Returns the topic of a record with this timestamp, in milliseconds since 1970; `None` after the year 9999.
     pub(super) fn topic(&self, topic: &str, millis: i64) -> Option<String> {
         let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()?;
         Some(self.topic_format.replace("${topic}", topic).replace("${timestamp}", &self.time_of(at)))
@@ -60,6 +60,7 @@ fn number(field: char, at: OffsetDateTime) -> u32 {
     }
 }
 
+/// Parses a format of `java.text.SimpleDateFormat`. Fails with the reason if a part is not supported.
 fn parts(format: &str) -> Result<Vec<Part>, String> {
     let mut parts = Vec::new();
     let mut chars = format.chars().peekable();

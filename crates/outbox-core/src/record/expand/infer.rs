@@ -8,7 +8,7 @@ use crate::connector::{EmptyArrays, Expansion, MemberNames, NullMembers};
 /// The reason why there is no schema.
 #[derive(Debug, PartialEq)]
 pub(super) enum Unfit {
-    /// An array's elements differ in type, or a member has no name: the expansion is given up.
+    /// An array's elements differ in type, or a member has no name: the expansion is abandoned.
     NotHomogeneous,
     /// The schema would take more memory than is allowed.
     TooLarge,
@@ -29,9 +29,9 @@ impl Rules<'_> {
     }
 }
 
-/// Returns the schema of a document; `None` where the router sees none (null, an empty array).
+/// Returns the schema of a document; `None` if the router finds none (null, an empty array).
 ///
-/// It and what it calls lie on the stack once for every level of nesting, so each of them does little.
+/// It is recursive for each level of nesting, so each function has a small stack frame.
 pub(super) fn schema(key: Option<&str>, node: &Node, rules: Rules<'_>) -> Result<Option<Schema>, Unfit> {
     match node {
         Node::Array(elements) if !elements.is_empty() => element_schema(key, elements, rules).map(array),

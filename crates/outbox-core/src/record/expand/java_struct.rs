@@ -11,6 +11,7 @@ pub(super) fn value(out: &mut String, node: &Node, schema: &Schema, limit: usize
     Ok(())
 }
 
+/// Appends a node by its schema.
 fn push(out: &mut String, node: &Node, schema: &Schema) {
     match (node, schema) {
         (Node::Null, _) => out.push_str("null"),

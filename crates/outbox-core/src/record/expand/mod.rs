@@ -20,11 +20,11 @@ use crate::json;
 pub(super) enum Outcome {
     /// It is written by this schema, as JSON or as Java's text of a struct.
     Expanded { schema: Schema, json: String },
-    /// It stays the text that it was.
+    /// It stays the original text.
     Kept,
-    /// It stays the text that it was, and has lost its schema.
+    /// It stays the original text, without a schema.
     KeptWithoutSchema,
-    /// Debezium's task would fail here, at every start again.
+    /// Debezium's task would fail here, and again after each restart.
     Fatal(String),
 }
 
@@ -73,7 +73,7 @@ fn expanded(text: &str, payload_column: &str, options: Expansion, limit: usize, 
     }
 }
 
-/// Writes a member of a message, an object or an array, by the schema that is inferred for it. Debezium's task fails where
+/// Writes a member of a message, an object or an array, by the schema that is inferred for it. Debezium's task fails if
 /// there is none.
 pub(super) fn nested(json: &str, name: &str, nulls: NullMembers, limit: usize) -> Outcome {
     let too_large = || Outcome::Fatal(format!("it would take more than {limit} bytes"));

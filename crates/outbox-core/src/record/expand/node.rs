@@ -14,7 +14,7 @@ pub(super) enum Node {
 }
 
 impl Node {
-    /// Reads the first value of a text that starts with valid JSON; `None` where a member's name is not Unicode.
+    /// Reads the first value of a text that starts with valid JSON; `None` if a member's name is not Unicode.
     pub(super) fn parse(text: &str) -> Option<Self> {
         Parser { rest: text }.value()
     }
@@ -65,7 +65,7 @@ impl<'a> Parser<'a> {
             self.peek()?;
             self.take(1)?;
             let value = self.value()?;
-            // As Jackson: the last value, at the first one's place.
+            // As in Jackson, the last value counts, at the place of the first.
             match position(&members, &mut places, &name).and_then(|place| members.get_mut(place)) {
                 Some((_, slot)) => *slot = value,
                 None => members.push((name, value)),
@@ -116,7 +116,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// Returns where a name is among the members. They are searched while they are few, and indexed when they are many.
+/// Returns the index of a name among the members. They are searched while they are few, and indexed when they are many.
 fn position(members: &[(String, Node)], places: &mut HashMap<String, usize>, name: &str) -> Option<usize> {
     if members.len() <= 16 {
         return members.iter().position(|(known, _)| known == name);

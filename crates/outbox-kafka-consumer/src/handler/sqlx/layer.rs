@@ -11,7 +11,7 @@ pub type Next<'a> = crate::Next<'a, Sqlx>;
 /// Middleware: a function around each call of a handler, in the handler's transaction of sqlx.
 ///
 /// Every `async fn(&mut Transaction<'_, Postgres>, Next<'_>) -> HandlerResult` is one, and so is
-/// [`with`](crate::with)`(state, f)`. What a [`Layer`](crate::Layer) is promised holds here too.
+/// [`with`](crate::with)`(state, f)`. The guarantees of a [`Layer`](crate::Layer) apply here, too.
 ///
 /// ```
 /// # use outbox_kafka_consumer::{Builder, HandlerResult, Sqlx, sqlx::Next};

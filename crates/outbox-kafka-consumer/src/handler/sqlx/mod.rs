@@ -63,7 +63,7 @@ use crate::Received;
 ///
 /// Every `async fn(&mut Transaction<'_, Postgres>, Received<E>) -> HandlerResult` is a handler, and so is
 /// [`with`](crate::with)`(state, f)` for an `async fn(&State, &mut Transaction<'_, Postgres>, Received<E>) ->
-/// HandlerResult`. What a [`Handler`](crate::Handler) is promised holds here too.
+/// HandlerResult`. The guarantees of a [`Handler`](crate::Handler) apply here, too.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no handler of events",
     note = "a handler is an `async fn(&mut Transaction<'_, Postgres>, Received<E>) -> HandlerResult` whose future is `Send`",
@@ -80,7 +80,7 @@ pub trait Handler<Marker = ()>: Send + Sync + 'static {
         event: Received<Self::Event>,
     ) -> impl Future<Output = HandlerResult> + Send;
 
-    /// Returns what differs from the builder's settings; nothing by default.
+    /// Returns the settings that differ from the builder's; none by default.
     fn policy(&self) -> HandlerPolicy {
         HandlerPolicy::new()
     }
@@ -89,7 +89,7 @@ pub trait Handler<Marker = ()>: Send + Sync + 'static {
 /// A handler of many events of one type at once, in a transaction of sqlx.
 ///
 /// Every `async fn(&mut Transaction<'_, Postgres>, Vec<Received<E>>) -> HandlerResult` is one, and so is
-/// [`with`](crate::with)`(state, f)`. What a [`BatchHandler`](crate::BatchHandler) is promised holds here too.
+/// [`with`](crate::with)`(state, f)`. The guarantees of a [`BatchHandler`](crate::BatchHandler) apply here, too.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no handler of batches of events",
     note = "it is an `async fn(&mut Transaction<'_, Postgres>, Vec<Received<E>>) -> HandlerResult` whose future is `Send`",
@@ -106,7 +106,7 @@ pub trait BatchHandler<Marker = ()>: Send + Sync + 'static {
         events: Vec<Received<Self::Event>>,
     ) -> impl Future<Output = HandlerResult> + Send;
 
-    /// Returns what differs from the builder's settings; nothing by default.
+    /// Returns the settings that differ from the builder's; none by default.
     fn policy(&self) -> HandlerPolicy {
         HandlerPolicy::new()
     }
@@ -115,7 +115,7 @@ pub trait BatchHandler<Marker = ()>: Send + Sync + 'static {
 /// A handler that reads the payloads of events itself, in a transaction of sqlx.
 ///
 /// Every `async fn(&mut Transaction<'_, Postgres>, Received<()>) -> HandlerResult` is one, and so is
-/// [`with`](crate::with)`(state, f)`. What a [`RawHandler`](crate::RawHandler) is promised holds here too.
+/// [`with`](crate::with)`(state, f)`. The guarantees of a [`RawHandler`](crate::RawHandler) apply here, too.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no raw handler of events",
     note = "it is an `async fn(&mut Transaction<'_, Postgres>, Received<()>) -> HandlerResult` whose future is `Send`",
@@ -129,7 +129,7 @@ pub trait RawHandler<Marker = ()>: Send + Sync + 'static {
         event: Received<()>,
     ) -> impl Future<Output = HandlerResult> + Send;
 
-    /// Returns what differs from the builder's settings; nothing by default.
+    /// Returns the settings that differ from the builder's; none by default.
     fn policy(&self) -> HandlerPolicy {
         HandlerPolicy::new()
     }

@@ -73,7 +73,7 @@ impl Session {
         self.epoch == epoch || rules.has(Planted::NoEpochCheck)
     }
 
-    /// Returns whether it has noticed that the topic was created again, and has finished what it had read.
+    /// Returns whether it has noticed that the topic was created again, and has finished the records that it had read.
     fn is_at_end_of_life(&self, life: usize) -> bool {
         self.is_lost || self.life != life && self.tracker.is_idle() && self.lanes.iter().all(|lane| lane.tx.is_none())
     }
@@ -232,7 +232,7 @@ impl World {
         is_serializable && self.lane(place).is_some_and(|lane| lane.tx.take().is_some())
     }
 
-    /// Moves the position after what is done, now and then.
+    /// Moves the position after the events that are done, at intervals.
     pub fn advance(&mut self, partition: usize, consumer: usize, rules: &Consumers) -> bool {
         let stored = &mut self.store.positions[partition];
         let Some(session) = &mut self.sessions[partition][consumer] else { return false };

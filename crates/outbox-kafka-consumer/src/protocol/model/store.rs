@@ -34,7 +34,7 @@ pub struct Position {
     pub next: i64,
     /// The life of the topic that the position belongs to.
     pub life: Option<usize>,
-    /// The number of changes, where a snapshot makes a difference.
+    /// The number of changes, if snapshots matter.
     pub version: u8,
 }
 
@@ -62,7 +62,7 @@ pub struct Snapshot {
 }
 
 impl Position {
-    /// Counts a change of the row, where a snapshot makes a difference.
+    /// Counts a change of the row, if snapshots matter.
     pub fn changed(&mut self, rules: &Consumers) {
         if rules.is_strict() {
             self.version += 1;
@@ -144,7 +144,7 @@ impl Store {
         }
     }
 
-    /// Forgets what cannot come again, which is what a retention beyond the topic's means.
+    /// Forgets events that cannot be delivered again, because the inbox's retention exceeds the topic's.
     pub fn purge(&mut self, life: usize, rules: &Consumers) -> bool {
         let comes_again = |event: u8| {
             self.positions.iter().enumerate().any(|(partition, position)| {

@@ -82,7 +82,7 @@ impl From<::sqlx::Error> for PgError {
     }
 }
 
-/// In a chain of errors stands the driver's error itself.
+/// The source is the driver's own error, so that a chain of errors contains it.
 impl From<PgError> for Box<dyn StdError + Send + Sync> {
     fn from(error: PgError) -> Self {
         match error {

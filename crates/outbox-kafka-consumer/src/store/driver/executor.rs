@@ -15,7 +15,7 @@ use crate::store::statements::Sql;
 pub struct Executor<'a> {
     target: Target<'a>,
     sending: Sending,
-    /// The time that an answer is waited for.
+    /// The timeout for an answer.
     patience: Duration,
 }
 
@@ -112,7 +112,8 @@ impl<'a> Executor<'a> {
         Ok(self.query(sql, params).await?.into_iter().next())
     }
 
-    /// Sends a statement that only reads, by itself if the driver can: what its isolation level is makes no difference.
+    /// Sends a statement that only reads, outside of a transaction if the driver can, because its isolation level does
+    /// not matter.
     pub fn read<'s>(&'s mut self, sql: &'s Sql, params: &'s Params<'s>) -> BoxFuture<'s, Result<Vec<Row>, PgError>> {
         Box::pin(async move {
             match &mut self.target {
@@ -158,8 +159,8 @@ impl<'a> Executor<'a> {
     }
 }
 
-/// Waits for PostgreSQL's answer, but not for a server that is gone without a word: nothing else would end such a
-/// connection for many minutes.
+/// Waits for PostgreSQL's answer with a timeout. Otherwise, a connection to a server that has disappeared would be
+/// noticed only after many minutes.
 pub async fn in_time<T, E: Into<PgError>>(
     patience: Duration,
     answer: impl Future<Output = Result<T, E>>,

@@ -26,7 +26,7 @@ impl Pool {
         }
     }
 
-    /// Waits for a connection that is not the pool's any more, as [`connection`](Self::connection) does.
+    /// Waits for a connection as [`connection`](Self::connection) does, and takes it out of the pool.
     pub fn own_connection(&self, patience: Duration) -> BoxFuture<'_, Result<Connection, Error>> {
         match self {
             Self::TokioPostgres(pool) => {
@@ -40,7 +40,7 @@ impl Pool {
         }
     }
 
-    /// Closes the connections that nobody uses.
+    /// Closes the idle connections.
     pub fn discard_idle(&self) {
         match self {
             Self::TokioPostgres(pool) => {
@@ -66,7 +66,7 @@ impl Pool {
     }
 }
 
-/// Waits for a connection as long as others have all of them, but not for a server that does not answer.
+/// Waits for a connection without a limit while all are in use, but not for a server that does not answer.
 async fn get(pool: &deadpool_postgres::Pool, patience: Duration) -> Result<Object, Error> {
     loop {
         match tokio::time::timeout(patience, pool.get()).await {

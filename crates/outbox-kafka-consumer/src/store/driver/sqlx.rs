@@ -41,7 +41,7 @@ pub struct Transaction<'a> {
 
 enum ConditionOf<'a> {
     Store(&'a mut Condition),
-    /// The connection is not the store's.
+    /// A connection that is not one of the store.
     Caller(Condition),
 }
 
@@ -182,8 +182,8 @@ impl SqlxExecutor<'_> {
         Ok(answer?)
     }
 
-    /// Sends a statement that only reads. If it is parsed each time, that takes two round trips, which a pooler sends to
-    /// one server only within a transaction.
+    /// Sends a statement that only reads. If it is parsed each time, it takes two round trips, and a pooler sends both
+    /// to one server only within a transaction.
     pub async fn read_in_time(
         &mut self,
         patience: Duration,
@@ -209,7 +209,7 @@ impl SqlxExecutor<'_> {
                 query(self.connection, sql, params, sending).await
             }
             Command::Statement(sql, params) => {
-                // Dropped on the way, it is rolled back before the connection is used again.
+                // If the future is dropped, the transaction is rolled back before the connection is used again.
                 let mut tx = self.connection.begin_with(BEGIN_READ_COMMITTED).await?;
                 match query(&mut tx, sql, params, sending).await {
                     Ok(rows) => tx.commit().await.map(|()| rows),

@@ -19,7 +19,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Creates one that no connection of the store has.
+    /// Creates a transaction that no connection of the store has.
     #[cfg(feature = "sqlx")]
     pub fn of_sqlx(tx: ::sqlx::Transaction<'a, ::sqlx::Postgres>) -> Self {
         Self::Sqlx(super::sqlx::Transaction::new(tx))

@@ -35,8 +35,8 @@ statements! {
             "UPDATE {s}.consumer_held SET state = $2, blocks = $3, kind = $4, error = $5, started = false, attempts = $7,
              last_failed_at = clock_timestamp(), next_attempt_at = clock_timestamp() + make_interval(secs => $6) WHERE id = $1";
 
-        // It is tried at once where nothing of its key is before it, and in its turn otherwise. The time of its
-        // first failure stays.
+        // It is due at once if no event of its key is before it, and otherwise in its turn. The time of its first
+        // failure stays.
         revive(INT8)
             "UPDATE {s}.consumer_held AS this
              SET state = 'parked', blocks = key_digest IS NOT NULL, attempts = 0, started = false,
@@ -63,7 +63,8 @@ statements! {
              (SELECT id FROM {s}.consumer_held WHERE consumer_group = $1 AND topic = $2 AND blocks
                 AND key_digest = sha256(given.key) ORDER BY id DESC LIMIT 1 FOR SHARE) AS last";
 
-        // The one behind becomes the head of its key. It may be of another partition, if their number was raised.
+        // The next event of the key becomes its first one. It may be of another partition if the number of partitions
+        // was raised.
         release_next(INT8)
             "UPDATE {s}.consumer_held SET next_attempt_at = clock_timestamp()
              WHERE next_attempt_at IS NULL AND state = 'parked' AND id =

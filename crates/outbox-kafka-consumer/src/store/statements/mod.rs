@@ -56,7 +56,7 @@ pub struct Statements {
     pub held: Held,
     pub operator: Operator,
     pub retention: Retention,
-    /// Undoes what handlers have changed of the listed settings, until the transaction ends.
+    /// Reverts the handlers' changes of the listed settings, until the transaction ends.
     pub restore: Sql,
     /// The same of all settings.
     pub restore_all: Sql,
@@ -64,12 +64,12 @@ pub struct Statements {
     pub reset: Sql,
 }
 
-/// The names that the texts leave open.
+/// The names that are filled into the texts.
 pub struct Names {
     schema: String,
     /// The name of the partitions' locks.
     fence: String,
-    /// The name of the lock of who purges.
+    /// The name of the lock that a purge holds.
     purge: String,
 }
 

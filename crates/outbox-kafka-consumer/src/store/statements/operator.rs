@@ -1,4 +1,4 @@
-//! The SQL of what operators ask for: requests, pauses, status, the removal of a group.
+//! The SQL of operators' requests: requests, pauses, status, the removal of a group.
 
 statements! {
     Operator {
@@ -62,7 +62,7 @@ statements! {
                   subscription AS (DELETE FROM {s}.consumer_subscription WHERE consumer_group = $1)
              DELETE FROM {s}.consumer_position WHERE consumer_group = $1";
 
-        // In the order of the key: what was deleted before is not read again.
+        // In the order of the key, so that deleted rows are not read again.
         remove_events(TEXT, UUID)
             "WITH batch AS MATERIALIZED (
                  SELECT ctid, event_id FROM {s}.consumer_inbox WHERE consumer_group = $1 AND event_id > $2

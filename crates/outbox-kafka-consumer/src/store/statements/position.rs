@@ -20,7 +20,7 @@ statements! {
                            WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND owner = $7)
              RETURNING id, epoch, next_offset, careful_until, topic_id";
 
-        // Below what is stored nothing is written: another call was faster.
+        // A position below the stored one is not written: another call was faster.
         advance(INT8_ARRAY, INT8_ARRAY, INT8_ARRAY, INT8_ARRAY)
             "UPDATE {s}.consumer_position AS position
              SET next_offset = greatest(position.next_offset, moved.next_offset), updated_at = statement_timestamp(),

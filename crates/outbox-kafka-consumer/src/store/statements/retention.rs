@@ -1,4 +1,4 @@
-//! The SQL of what is removed after a time.
+//! The SQL of retention.
 
 statements! {
     Retention {
@@ -6,7 +6,7 @@ statements! {
             "SELECT pg_try_advisory_xact_lock(hashtextextended({purge} || '/' || $1, 0))";
 
         // A batch of the oldest events, by the index. The horizon rises with it, so that no position is moved to
-        // what is forgotten; what is not below the position stays, because it may be read again.
+        // forgotten events. Events that are not below the position stay, because they may be read again.
         forget(TEXT, TIMESTAMPTZ, FLOAT8, INT8)
             "WITH aged AS MATERIALIZED (
                  SELECT ctid, position_id, record_offset, handled_at FROM {s}.consumer_inbox

@@ -3,7 +3,7 @@ use crate::driver::{Relay, session};
 use outbox_kafka::{Cluster, Error, ErrorCode};
 use outbox_net::ErrorChain;
 
-/// The consequence of everything that is wrong here.
+/// The consequence of all problems with heartbeats.
 const CONSEQUENCE: &str = "no heartbeats are written; events are not affected";
 
 /// Checks the topic of the heartbeats, if the configuration has heartbeats.

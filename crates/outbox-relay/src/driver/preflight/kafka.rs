@@ -127,7 +127,7 @@ async fn access(cluster: &Cluster, name: &str, label: String, rights: TopicRight
     }
 }
 
-/// Checks whether the longest row of the sample fits the topic's limit, as far as the broker lets it be asked.
+/// Checks whether the longest row of the sample fits the topic's limit, if the broker allows reading the limit.
 async fn size(relay: &Relay, cluster: &Cluster, name: &str, longest: Option<u64>) -> Option<ServerCheck> {
     let label = format!("record size of {name}");
     let limit = match cluster.max_message_bytes(name).await {

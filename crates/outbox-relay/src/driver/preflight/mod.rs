@@ -1,4 +1,4 @@
-//! The obstacles for a relay at its servers, without taking the slot or writing a record.
+//! Checks of the servers before a relay runs, without taking the slot or writing a record.
 
 mod heartbeats;
 mod kafka;

@@ -8,7 +8,7 @@ use crate::driver::{Relay, publication};
 use crate::rows::OutboxTables;
 use outbox_wal::{ConnectOptions, Inspection, Published, RowSample, Source, TableName};
 
-/// A difference of clocks that is worth a warning, in seconds.
+/// The difference of clocks above which there is a warning, in seconds.
 const SKEW: f64 = 5.0;
 
 /// Returns the checks of PostgreSQL, and a sample of the outbox table's rows.
@@ -20,6 +20,7 @@ pub(super) async fn check(relay: &Relay) -> (Vec<ServerCheck>, RowSample) {
         let inspection = outbox_wal::inspect(&options, &source).await?;
         Ok::<_, outbox_wal::Error>((options, inspection))
     };
+
     let (options, inspection) = match inspected.await {
         Ok(inspected) => inspected,
         Err(error) => {
@@ -49,6 +50,7 @@ pub(super) async fn check(relay: &Relay) -> (Vec<ServerCheck>, RowSample) {
             Err(check) => checks.push(check),
         }
     }
+
     (checks, samples)
 }
 
@@ -81,6 +83,7 @@ async fn tables(relay: &Relay, options: &ConnectOptions, source: &Source) -> (Ve
         let tables = catalog::tables(&mut catalog, &published, &scope, &HashSet::new()).await?;
         Ok::<_, outbox_wal::Error>((published, tables))
     };
+
     let (published, tables) = match read.await {
         Ok(read) => read,
         Err(error) => {
@@ -174,7 +177,7 @@ fn clock(inspection: &Inspection) -> ServerCheck {
     ServerCheck::warning("clock", text).with_remedy("synchronize the clocks by NTP")
 }
 
-/// Reads a sample of a table's rows, for which the relay itself needs no privilege.
+/// Reads a sample of a table's rows. The relay does not need the privilege to read them.
 async fn sample(relay: &Relay, options: &ConnectOptions, table: &TableName) -> Result<RowSample, ServerCheck> {
     let columns = relay.settings.pipeline().layout().columns();
     let routed = columns.iter().find(|column| column.field() == Some(EventField::AggregateType));

@@ -2,7 +2,7 @@ use std::fmt;
 
 use outbox_net::ErrorChain;
 
-/// One thing that was checked at a server.
+/// One check of a server with its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerCheck {
     name: String,

@@ -17,7 +17,7 @@ use crate::status::{RelayStatus, Work};
 use outbox_kafka::{BatchBuilder, Cluster, Compression, CompressionChoice, Gap, Produced, ToProduce, Topic};
 use outbox_net::{Backoff, ErrorChain};
 
-/// Encodes batches, hands those of one broker to its sender as one request, and knows which partitions wait for an
+/// Encodes batches, passes those of one broker to its sender as one request, and tracks the partitions that wait for an
 /// answer.
 pub struct BatchSender {
     cluster: Arc<Cluster>,
@@ -29,7 +29,7 @@ pub struct BatchSender {
     brokers: HashMap<Option<i32>, BrokerSender>,
     /// The delays of partitions whose last batch failed.
     backoffs: HashMap<PartitionId, Backoff>,
-    /// Since when each partition has a batch that is not acknowledged.
+    /// The time since which each partition has a batch that is not acknowledged.
     unacknowledged: HashMap<PartitionId, Instant>,
 }
 
@@ -48,7 +48,7 @@ pub struct Retry {
     pub pause: Duration,
 }
 
-/// After this time without an acknowledgement a partition counts as stalled.
+/// The time without an acknowledgement after which a partition counts as stalled.
 const STALLED: Duration = Duration::from_secs(1);
 
 impl BatchSender {
@@ -82,7 +82,7 @@ impl BatchSender {
         (topic, partition): TopicPartition,
     ) -> Result<Option<Sending>, Error> {
         let rows = batch.rows.len();
-        // A batch that is sent again may have another compression by now. Its sequence numbers are the same.
+        // A batch that is sent again may have another compression, but it has the same sequence numbers.
         let compression = self.compression.of(topic.name());
         self.batches.set_compression(compression);
 
@@ -119,7 +119,7 @@ impl BatchSender {
         }
     }
 
-    /// Takes the answers to a request. Each partition has a separate outcome.
+    /// Handles the answers to a request. Each partition has a separate outcome.
     pub fn answered(&mut self, broker: Option<i32>, answers: Vec<Answer>) -> Answered {
         if let Some(broker) = self.brokers.get_mut(&broker) {
             broker.answered();
@@ -172,7 +172,7 @@ impl BatchSender {
         self.gaps.report(Gap::RepeatTimestamps);
     }
 
-    /// Takes the capabilities of a topic's brokers into account.
+    /// Applies the capabilities of a topic's brokers.
     pub fn describe_brokers(&mut self, topic: &Topic) {
         if topic.id().is_nil() {
             self.gaps.report(Gap::TopicIds);
@@ -216,7 +216,7 @@ pub struct BrokerSender {
     _task: Task,
 }
 
-/// A batch on its way, with the span that its outcome is recorded in.
+/// A batch in flight, with the span that its outcome is recorded in.
 pub struct Sending {
     pub id: PartitionId,
     pub batch: ToProduce,
@@ -224,7 +224,8 @@ pub struct Sending {
     pub span: tracing::Span,
 }
 
-/// Produce requests to one broker at once. It handles them one after the other; the second hides the network's delay.
+/// The number of produce requests in flight to one broker. The broker handles them one after the other; the second one
+/// hides the network's latency.
 const REQUESTS: usize = 2;
 
 impl BrokerSender {
@@ -245,7 +246,7 @@ impl BrokerSender {
         _ = self.requests.send(sendings);
     }
 
-    /// Takes the end of a request.
+    /// Records the end of a request.
     pub fn answered(&mut self) {
         self.open = self.open.saturating_sub(1);
     }

@@ -14,7 +14,7 @@ use outbox_wal::{ConnectOptions, PublicationCatalog, PublicationVersion, Publish
 
 /// The task that holds back confirmations until the catalogs show that the publication left out no row before them.
 pub struct Confirmation {
-    /// Everything before this position is acknowledged.
+    /// The position before which everything is acknowledged.
     wanted: watch::Sender<Lsn>,
     confirmed: watch::Receiver<Lsn>,
     settle: Arc<Notify>,
@@ -32,7 +32,7 @@ pub struct CheckedCatalog {
     pub problem: Option<String>,
     /// The reason why events are missing that the slot will never send. Everything else is confirmed.
     pub loss: Option<String>,
-    /// The slot's statistics as they were read last.
+    /// The slot's statistics as of the last read.
     pub counters: watch::Sender<Option<SlotCounters>>,
 }
 
@@ -46,12 +46,12 @@ impl Confirmation {
         Self { wanted, confirmed: confirmed_receiver, settle, _task: inbox.spawn(task) }
     }
 
-    /// Returns the positions that are confirmed, as they come.
+    /// Returns the channel of confirmed positions.
     pub fn subscribe(&self) -> watch::Receiver<Lsn> {
         self.confirmed.clone()
     }
 
-    /// Takes a position before which everything is acknowledged.
+    /// Records a position before which everything is acknowledged.
     pub fn want(&self, lsn: Lsn) {
         raise(&self.wanted, lsn);
     }
@@ -60,7 +60,7 @@ impl Confirmation {
         *self.confirmed.borrow()
     }
 
-    /// Confirms the rest without a pause. [`CheckOutcome::Settled`] follows.
+    /// Confirms the remaining positions without a pause. [`CheckOutcome::Settled`] follows.
     pub fn settle(&self) {
         self.settle.notify_one();
     }
@@ -72,7 +72,7 @@ impl Confirmation {
     }
 }
 
-/// Raises a position, which never goes back.
+/// Raises a position, which never decreases.
 fn raise(position: &watch::Sender<Lsn>, to: Lsn) {
     position.send_if_modified(|position| {
         let is_ahead = to > *position;
@@ -94,7 +94,7 @@ struct Checks {
     problem: Option<String>,
     loss: Option<String>,
     counters: watch::Sender<Option<SlotCounters>>,
-    /// The connection, unless it is lost.
+    /// The connection; `None` after it was lost.
     catalog: Option<PublicationCatalog>,
     wanted: watch::Receiver<Lsn>,
     confirmed: watch::Sender<Lsn>,
@@ -102,7 +102,7 @@ struct Checks {
     last_check: Instant,
     /// The time at which tables were looked for last that the configuration includes.
     last_search: Instant,
-    /// Since when checks prove nothing.
+    /// The time since which checks prove nothing.
     failing_since: Option<Instant>,
 }
 
@@ -114,14 +114,14 @@ enum Checked {
     Changed(Box<Published>),
 }
 
-/// The pause between two checks while there is something to confirm: what a restart has to look for in Kafka is what
-/// was written in this time.
+/// The pause between two checks while there are positions to confirm. After a restart, records that were written in
+/// this time must be searched for in Kafka.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The pause if checks fail.
 const FAILING_PAUSE: Duration = Duration::from_secs(1);
 /// The pause while there is nothing to confirm.
 const IDLE_PAUSE: Duration = Duration::from_secs(10);
-/// Transactions end and connections break within this time, which is no reason to be not ready.
+/// The time within which transactions usually end and connections recover. Up to it, the relay stays ready.
 const BRIEF: Duration = Duration::from_secs(1);
 
 impl Checks {
@@ -151,7 +151,7 @@ impl Checks {
         }
     }
 
-    /// Checks as often as needed, until a check ends the session.
+    /// Checks repeatedly, until a check ends the session.
     async fn run(mut self, settle: Arc<Notify>, inbox: Inbox) {
         loop {
             let verdict = tokio::select! {
@@ -195,7 +195,7 @@ impl Checks {
         self.last_check + pause
     }
 
-    /// Checks the catalogs, and confirms what is proved. Returns a verdict that ends the session.
+    /// Checks the catalogs, and confirms the proven positions. Returns a verdict that ends the session.
     async fn check(&mut self) -> Option<CheckOutcome> {
         let wanted = *self.wanted.borrow_and_update();
         let checked = self.read().await;
@@ -253,7 +253,7 @@ impl Checks {
 
         let mut settled = catalog.settled_version().await?;
         if settled.as_ref().is_some_and(|found| *found != self.version) {
-            // A table may have come or gone.
+            // A table may have been created or dropped.
             self.scope.watch(&mut catalog).await?;
             settled = catalog.settled_version().await?;
         }

@@ -13,7 +13,7 @@ use crate::rows::{RawRow, TableRow};
 use crate::settings::PoisonPolicy;
 use outbox_net::ErrorChain;
 
-/// Rows that can never be written where they belong, on their way to the topic for them.
+/// Rows that can never be written to their topic, until they are written to the dead-letter topic.
 pub struct DeadLetters {
     topic: Option<String>,
     /// The dead letters of rows without a record, until it is their turn. Without a topic there is only the error.
@@ -57,7 +57,8 @@ impl DeadLetters {
         self.topic.as_deref() == Some(topic)
     }
 
-    /// Queues a row whose turn it is. Fails with the reason if there is no topic, or if that topic refuses the row too.
+    /// Queues a row that is next in order. Fails with the reason if there is no dead-letter topic, or if that topic
+    /// rejects the row too.
     pub fn add(&mut self, mut poison: Poison<Encoded>, refused_by: Option<&str>, refusal: Error) -> Result<(), Error> {
         let kept = self.unwritable.remove(&poison.position);
         let topic = self.topic.as_deref().filter(|topic| refused_by != Some(topic));

@@ -7,7 +7,7 @@ use outbox_core::uuid::Uuid;
 use crate::position::{HEADER, Origin, Position};
 use outbox_kafka::RecordBody;
 
-/// A record on its way to its partition. It is sent the same each time, its timestamp included.
+/// An encoded record for a partition. Each attempt sends the same bytes, including the timestamp.
 #[derive(Debug)]
 pub struct Encoded {
     pub timestamp: i64,
@@ -15,8 +15,8 @@ pub struct Encoded {
 }
 
 impl Encoded {
-    /// Encodes a record with its position, and with its event if it has no header `id`. A record without a timestamp gets
-    /// `now`.
+    /// Encodes a record with its position, and with its event if it has no header `id`. A record without a timestamp
+    /// gets `now`.
     pub fn new(
         mut record: RecordRef<'_>,
         origin: &Origin,
@@ -47,7 +47,7 @@ impl Encoded {
         record
     }
 
-    /// Returns about what it takes in a batch and in memory, in bytes.
+    /// Returns its approximate size in a batch and in memory, in bytes.
     pub fn size(&self) -> usize {
         self.body.bytes().len() + 24
     }

@@ -26,7 +26,7 @@ pub enum SessionEnd {
 }
 
 impl SessionEnd {
-    /// Returns how a session ends that can read no more.
+    /// Returns how a session ends that cannot read any more.
     pub fn from_feed(error: FeedError) -> Result<Self, Error> {
         match &error {
             FeedError::OutOfTurn(_) => Ok(Self::Restart(error)),
@@ -37,7 +37,7 @@ impl SessionEnd {
         }
     }
 
-    /// Returns whether the slot is still held, so that it is given back in order.
+    /// Returns whether the slot is still held, so that it must be released.
     pub fn holds_slot(&self) -> bool {
         !matches!(self, Self::Restart(_) | Self::Lost)
     }

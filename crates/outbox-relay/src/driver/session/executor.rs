@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::status::{RelayStatus, Work};
 use outbox_kafka::{ErrorCode, Topic};
 
-/// Carries out the planner's commands by tasks and requests, and gives it their reports.
+/// Carries out the planner's commands by tasks and requests, and passes their reports to it.
 pub struct Executor {
     sender: BatchSender,
     requests: Requests,
@@ -139,7 +139,7 @@ impl Executor {
         Ok(())
     }
 
-    /// Returns what the rows hold in memory that wait for a topic, or for a broker that does not acknowledge.
+    /// Returns the memory of rows that wait for a topic, or for a broker that does not acknowledge, in bytes.
     pub fn stalled_bytes(&self, planner: &Planner) -> usize {
         let held = self.sender.stalled().map(|id| planner.progress().held_bytes(id));
         held.sum::<usize>() + planner.topics().waiting_bytes()
@@ -149,7 +149,7 @@ impl Executor {
         self.confirmation.confirmed()
     }
 
-    /// Confirms the rest without a pause. [`CheckOutcome::Settled`] follows.
+    /// Confirms the remaining positions without a pause. [`CheckOutcome::Settled`] follows.
     pub fn settle(&self) {
         self.confirmation.settle();
     }

@@ -1,5 +1,5 @@
-//! Heartbeats: a record in their topic, and a statement in the database. Nothing else of the relay depends on them: what fails is
-//! logged, counted and tried again.
+//! Heartbeats: a record in their topic, and a statement in the database. No other part of the relay depends on them. A
+//! failure is logged, counted and retried.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -65,8 +65,8 @@ pub struct Schedule {
 
 /// The pause after the first failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// The shortest and the longest pause that pauses grow to. In between it is the interval, so that a statement that always
-/// fails fills no log of the server.
+/// The shortest and the longest pause that pauses grow to. Between them, it is the interval, so that a statement that
+/// always fails does not fill the server's log.
 const LONGEST_PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
 
 /// A part of a heartbeat.
@@ -81,7 +81,7 @@ pub trait Part {
 
 /// Repeats a part: one interval after each success, and with growing pauses after failures.
 pub async fn repeat<P: Part>(schedule: Arc<Mutex<Schedule>>, mut part: P, status: RelayStatus) {
-    // The task of the session before may be about to end.
+    // The task of the previous session may be about to end.
     let mut schedule = schedule.lock().await;
     loop {
         sleep_until(schedule.due).await;
@@ -124,8 +124,8 @@ impl Schedule {
 
 /// Writes the records of heartbeats.
 ///
-/// Each stands for itself: a batch without an answer is not sent again, and the next attempt has another time. So they need
-/// no producer id, and no privilege but to write.
+/// Heartbeats are independent: a batch without an answer is not sent again, and the next attempt has another time. So
+/// they need no producer id, and no privilege but to write.
 pub struct RecordWriter {
     record: HeartbeatRecord,
     cluster: Arc<Cluster>,
@@ -135,7 +135,7 @@ pub struct RecordWriter {
 
 /// No producer id, and therefore no sequence (Kafka, "Record Batch").
 const NOT_IDEMPOTENT: Producer = Producer { id: -1, epoch: -1, sequence: -1 };
-/// More than a heartbeat has.
+/// The capacity of a batch in bytes, which is more than a heartbeat has.
 const CAPACITY: usize = 1024;
 
 impl RecordWriter {
@@ -165,7 +165,7 @@ impl RecordWriter {
         let Ok(Some(batch)) = builder.finish(NOT_IDEMPOTENT) else { return Ok(()) };
         match self.cluster.produce(ToProduce { topic, partition, batch }).await {
             Produced::Rejected { error, .. } | Produced::Retriable(error) | Produced::Unknown(error) => Err(error),
-            // The others concern producers with an id.
+            // The other outcomes concern producers with an id.
             _ => Ok(()),
         }
     }

@@ -23,12 +23,12 @@ impl Inbox {
         (Self(sender), receiver)
     }
 
-    /// Sends a report. After the end of the session nobody needs it.
+    /// Sends a report, which is discarded after the end of the session.
     pub fn send(&self, report: Report) {
         _ = self.0.send(report);
     }
 
-    /// Starts a task in the current span. A panic in it becomes one of the session.
+    /// Starts a task in the current span. A panic in it becomes a panic of the session.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Task {
         let inbox = self.clone();
         let guarded = async move {
@@ -72,8 +72,8 @@ pub enum Report {
     Panicked(Box<dyn Any + Send>),
 }
 
-/// The records that a read of a log has found, in the log's order. An iterator, so that their memory is freed one by
-/// one.
+/// The records that a read of a log has found, in the log's order. It is an iterator, so that their memory is freed one
+/// by one.
 pub type SeenRecords = Box<dyn Iterator<Item = Seen> + Send>;
 
 /// The outcome of one batch.

@@ -15,9 +15,9 @@ use crate::progress::{Content, PartitionId, Producer, Reach, ReadFrom, Scan, See
 use crate::status::{RelayStatus, Work};
 use outbox_kafka::{Cluster, Entry, OffsetAt, TailStart, Topic};
 
-/// Logs of one broker that are read at once.
+/// The number of logs of one broker that are read at the same time.
 const READS: usize = 4;
-/// The offsets that the first step of a scan reads: few, because mostly little is unconfirmed.
+/// The number of offsets that the first step of a scan reads. It is small, because usually little is unconfirmed.
 const FIRST_STEP: i64 = 64;
 
 /// Reads the ends of logs to find records that were written before, a few logs of each broker at once.
@@ -79,7 +79,7 @@ impl Scope {
                     self.status.recovered(&Work::Log(id));
                     return Report::LogRead(id, seen, tail);
                 }
-                // Cut short by the broker: the rest decides.
+                // The log was truncated during the read, so it is read again.
                 Ok(None) => {}
                 Err(e) if e.code() == Some(outbox_kafka::ErrorCode::UNKNOWN_TOPIC_ID) => {
                     return Report::TopicChanged(topic.name().into());
@@ -90,7 +90,7 @@ impl Scope {
         }
     }
 
-    /// Reads the end of a partition backwards, as far as needed; `None` if the broker cut it short.
+    /// Reads the end of a partition backwards, as far as needed; `None` if the log was truncated during the read.
     async fn scan(
         &self,
         topic: &Topic,
@@ -120,7 +120,7 @@ impl Scope {
         Ok(Some((Box::new(seen), tail)))
     }
 
-    /// Reads a partition from an offset to its end; `None` if the broker cut it short.
+    /// Reads a partition from an offset to its end; `None` if the log was truncated during the read.
     async fn read_on(
         &self,
         topic: &Topic,
@@ -154,7 +154,7 @@ fn look(origin: &Origin, batch: &outbox_kafka::BatchHeader, record: outbox_kafka
     let content = match position.map(|header| origin.place(header)) {
         Some(Placed::Here(position)) => Content::Own(position, event),
         Some(Placed::OtherTimeline(position)) => Content::OtherTimeline(position, event),
-        // As with Debezium's records, the event decides.
+        // As with Debezium's records, the event identifies the row.
         Some(Placed::Elsewhere) | None => Content::Unplaced(event),
     };
 

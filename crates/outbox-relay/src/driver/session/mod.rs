@@ -7,10 +7,9 @@
 //!   carries out the commands that come back.
 //! - A [`BrokerSender`](batch_sender::BrokerSender) for each broker sends batches.
 //! - [`Confirmation`](confirmation::Confirmation) checks the catalogs before it passes positions on to the reader.
-//! - [`Monitor`](monitor::Monitor) does periodic work, and [`Heartbeats`] does what the configuration wants at an interval.
+//! - [`Monitor`](monitor::Monitor) does periodic work, and [`Heartbeats`] writes the heartbeats of the configuration.
 //!
-//! All but the reader report to the executor's inbox. What a task needs of another is in a message, and no lock is
-//! shared.
+//! All but the reader report to the executor's inbox. Tasks communicate by messages, and share no lock.
 
 mod batch_sender;
 mod confirmation;
@@ -92,7 +91,7 @@ pub struct Session {
 const DRAIN: Duration = Duration::from_secs(10);
 
 impl Session {
-    /// Relays until `stop` is done or the session ends. Returns how it ended, and what is confirmed.
+    /// Relays until `stop` is done or the session ends. Returns how it ended, and the confirmed position.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(SessionEnd, Lsn), Error> {
         let span = self.span.clone();
         self.run_to_end(stop).instrument(span).await
@@ -100,7 +99,7 @@ impl Session {
 
     async fn run_to_end(mut self, stop: impl Future<Output = ()> + Send) -> Result<(SessionEnd, Lsn), Error> {
         let ended = self.relay(stop).await;
-        // However it ended, the row is still there.
+        // However the session ended, the row is still in the WAL.
         let ended = match (ended, self.planner.take_stop()) {
             (Ok(SessionEnd::Drained), Some(error)) => Err(error),
             (ended, _) => ended,
@@ -119,7 +118,7 @@ impl Session {
             Err(error) => error.is_at_change(),
         };
         if holds_slot {
-            // So that positions are confirmed before another process takes the slot.
+            // The remaining positions are confirmed before another process takes the slot.
             match self.status.with_heartbeat(self.reader.close()).await {
                 Err(e) if e.is_transient() => {
                     tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), "connection to PostgreSQL lost before the end was confirmed");
@@ -130,6 +129,7 @@ impl Session {
         ended.map(|ended| (ended, self.executor.confirmed()))
     }
 
+    /// Reads and writes until `stop` is done or the session ends.
     async fn relay(&mut self, stop: impl Future<Output = ()> + Send) -> Result<SessionEnd, Error> {
         let mut stop = pin!(stop);
         loop {
@@ -148,7 +148,7 @@ impl Session {
                 return Ok(SessionEnd::TopicChanged(topic));
             }
 
-            // While there is no room for more rows, the stream may end, and another process take the slot.
+            // While there is no room for more rows, the stream may end, and another process may take the slot.
             let run = async { if may_read { self.reader.next().await } else { Err(self.reader.lost().await) } };
             let ended = tokio::select! {
                 biased;
@@ -185,7 +185,7 @@ impl Session {
             && self.planner.progress().waiting_bytes() < pace.enough
     }
 
-    /// Takes the changes of a run. Before a change that is forbidden, what was read is written first.
+    /// Handles the changes of a run. Before a forbidden change, the rows before it are written.
     fn read(&mut self, run: Run) -> Result<Option<SessionEnd>, Error> {
         let Run { changes, end, mode, ignored, wal_end, read_at } = run;
         self.is_behind = matches!(end, RunEnd::Behind);
@@ -250,8 +250,8 @@ impl Session {
         }
     }
 
-    /// Reads to the end of a transaction that has begun, waits for what was sent, and confirms it: another reader of
-    /// the slot then begins where this one has ended.
+    /// Reads to the end of a transaction that has begun, waits for what was sent, and confirms it: the next reader of
+    /// the slot then begins at the end of this session.
     async fn drain(&mut self) -> Result<(), Error> {
         let status = self.status.clone();
         timeout(DRAIN, status.with_heartbeat(self.write_rest())).await.unwrap_or_else(|_| {
@@ -302,7 +302,8 @@ pub struct Shared<'a> {
     pub status: &'a RelayStatus,
 }
 
-/// A batch of this size is below what brokers take by default (1 MiB), with room for what the estimate leaves out.
+/// A batch of this size is below the default limit of brokers (1 MiB), with a margin for the parts that the estimate
+/// omits.
 const BATCH: BatchLimit = BatchLimit { rows: 10_000, bytes: 900_000 };
 
 impl Shared<'_> {

@@ -11,8 +11,8 @@ use outbox_kafka::{Cluster, Topic};
 use outbox_net::ErrorChain;
 use outbox_wal::{ConnectOptions, Source};
 
-/// The tasks that do periodic work next to the flow of changes. Each works by its own clock, and reports what concerns
-/// the session.
+/// The tasks that do periodic work next to the flow of changes. Each has its own interval, and reports events that
+/// concern the session.
 pub struct Monitor {
     topics: watch::Sender<Vec<Arc<Topic>>>,
     _tasks: [Task; 2],
@@ -61,6 +61,7 @@ async fn check_topics(
     }
 }
 
+/// Returns a report if one of the topics was created again, deleted or has another number of partitions.
 async fn changed(cluster: &Cluster, topics: &[Arc<Topic>]) -> Option<Report> {
     let names: Vec<&str> = topics.iter().map(|topic| topic.name()).collect();
     let described = cluster.refreshed_all(&names).await.inspect_err(|error| {

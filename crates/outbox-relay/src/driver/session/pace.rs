@@ -3,17 +3,16 @@ use std::time::{Duration, SystemTime};
 use crate::Lsn;
 use outbox_net::Backoff;
 
-/// The distance that the relay reads ahead of the brokers, and the time that rows wait for others, while much is known
-/// to come.
+/// The limits of reading ahead of the brokers, and of the time that rows wait for others, while a backlog is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// The bytes of records that may be read ahead of the broker's acknowledgements.
     pub ahead: usize,
     /// The same, with the rows of partitions that a broker does not acknowledge: they do not stop the others at once.
     pub ahead_with_stalled: usize,
-    /// The waiting bytes that are worth a request.
+    /// The number of waiting bytes from which on a request is sent.
     pub enough: usize,
-    /// Rows wait at most this long for others.
+    /// The longest time that rows wait for others.
     pub linger: Duration,
 }
 

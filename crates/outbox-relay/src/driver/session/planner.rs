@@ -19,19 +19,20 @@ use crate::rows::{DecodeError, TableRow, WalEvent};
 use crate::status::{CommitTimes, RelayStatus};
 use outbox_kafka::Topic;
 
-/// Decides what is written where: changes and outcomes go in, commands come out. It has no clock and does no I/O.
+/// Decides which records to write to which partitions. Its inputs are changes and outcomes, and its outputs are
+/// commands. It has no clock and does no I/O.
 pub struct Planner {
     progress: Progress<Encoded>,
     router: Router,
     skips: Skips,
-    /// While a backlog is streamed.
+    /// The statistics, while a backlog is streamed.
     backlog: Option<Backlog>,
     /// The commit of the transaction that was read last.
     commit: Lsn,
     commit_times: CommitTimes,
     /// A topic that has more partitions than rows are sent to.
     grown: Option<Box<str>>,
-    /// The time at which the changes were read that are taken now.
+    /// The time at which the present changes were read.
     now: SystemTime,
     status: RelayStatus,
 }
@@ -64,7 +65,7 @@ impl Planner {
         self.router.set_time(now);
     }
 
-    /// Takes a change. Returns how the session ends, if it ends here.
+    /// Handles a change. Returns how the session ends, if it ends here.
     pub fn change(&mut self, change: Change) -> Option<SessionEnd> {
         let in_turn = match change {
             Change::Event(WalEvent::Begin { commit, committed_at }) => {
@@ -100,8 +101,8 @@ impl Planner {
         in_turn.err().map(|out_of_turn| SessionEnd::Restart(FeedError::OutOfTurn(out_of_turn)))
     }
 
-    /// Takes the changes up to the end of the open transaction, and drops those after it. Fails if they are out of
-    /// turn.
+    /// Handles the changes up to the end of the open transaction, and drops those after it. Fails if they are out of
+    /// order.
     pub fn finish_transaction(&mut self, changes: Vec<Change>) -> Result<(), SessionEnd> {
         for change in changes {
             match self.change(change) {
@@ -185,17 +186,17 @@ impl Planner {
         self.progress.batch(id).zip(self.router.topics().partition(id))
     }
 
-    /// Takes the topic of [`Command::FindTopic`].
+    /// Handles the topic of [`Command::FindTopic`].
     pub fn topic_found(&mut self, topic: &Arc<Topic>) -> Result<(), Error> {
         self.router.topic_found(&mut self.progress, topic)
     }
 
-    /// Takes the reason why the cluster rejects the name of [`Command::FindTopic`].
+    /// Handles the reason why the cluster rejects the name of [`Command::FindTopic`].
     pub fn topic_rejected(&mut self, name: &str, reason: outbox_kafka::Error) -> Result<(), Error> {
         self.router.topic_rejected(&mut self.progress, name, reason)
     }
 
-    /// Takes the outcome of a batch, with the reason if the broker refused rows of it.
+    /// Handles the outcome of a batch, with the reason if the broker rejected rows of it.
     pub fn produced(&mut self, id: PartitionId, outcome: Outcome, refusal: Option<outbox_kafka::Error>) {
         if let Some(refusal) = refusal {
             self.router.refused(id, refusal);
@@ -203,7 +204,7 @@ impl Planner {
         self.progress.produced(id, outcome);
     }
 
-    /// Takes the records that were read from a partition.
+    /// Handles the records that were read from a partition.
     pub fn log_read(&mut self, id: PartitionId, seen: SeenRecords, tail: Tail) {
         for record in seen {
             self.progress.seen(id, record);
@@ -219,7 +220,7 @@ impl Planner {
         self.progress.held();
     }
 
-    /// Takes a topic that has more partitions than before.
+    /// Handles a topic that has more partitions than before.
     pub fn topic_grown(&mut self, topic: Box<str>) {
         self.grown = Some(topic);
     }

@@ -16,11 +16,11 @@ use outbox_wal::{CatchUp, WalMessage, WalStream};
 
 /// The task that reads the WAL and decodes its rows, at most one run ahead of the planner.
 ///
-/// It holds the slot until it is closed. After a drop it gives back the slot in the background.
+/// It holds the slot until it is closed. If it is dropped, it releases the slot in the background.
 pub struct WalReader {
     /// Ends after the last run.
     runs: Option<Receiver<Run>>,
-    /// Ends with the error of a stream that has broken off.
+    /// The task that ends with the error of a failed stream.
     task: Option<JoinHandle<Result<(), outbox_wal::Error>>>,
     stop: oneshot::Sender<()>,
 }
@@ -47,8 +47,8 @@ pub enum RunEnd {
     Last(Option<FeedError>),
 }
 
-/// The size of a run. Several runs may make one batch, so a small one costs little, and it stays in memory twice: as
-/// WAL and as rows.
+/// The size of a run in bytes. A run is in memory twice, as WAL and as rows. A small run costs little, because several
+/// runs may fill one batch.
 const RUN_BYTES: usize = 128 * 1024;
 const RUN_MESSAGES: usize = 1_024;
 
@@ -78,7 +78,7 @@ impl WalReader {
         }
     }
 
-    /// Waits until the stream has broken off, also while nobody takes its runs. Nothing is lost when the future is
+    /// Waits until the stream has failed, even if its runs are not received. Nothing is lost when the future is
     /// dropped.
     pub async fn lost(&mut self) -> FeedError {
         if let Some(task) = &mut self.task {
@@ -96,7 +96,7 @@ impl WalReader {
         self.runs.is_some()
     }
 
-    /// Confirms what is to be confirmed, and gives back the slot.
+    /// Confirms the remaining positions, and releases the slot.
     pub async fn close(mut self) -> Result<(), outbox_wal::Error> {
         _ = self.stop.send(());
         match self.task.take() {
@@ -106,7 +106,7 @@ impl WalReader {
     }
 }
 
-/// Returns how the task has ended. A panic in it becomes one of the session.
+/// Returns how the task has ended. A panic in the task becomes a panic of the session.
 fn outcome(ended: Result<Result<(), outbox_wal::Error>, JoinError>) -> Result<(), outbox_wal::Error> {
     ended.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
@@ -206,7 +206,7 @@ impl Run {
     }
 }
 
-/// The WAL in order: first what the slot held when it was taken, from a copy of it, then the stream.
+/// The WAL in order: first the backlog of the slot, from a copy of it, and then the stream.
 pub struct ChangeFeed {
     stream: WalStream,
     catch_up: Option<CatchUp>,
@@ -236,7 +236,7 @@ pub enum Change {
 pub enum FeedError {
     Wal(outbox_wal::Error),
     Decode(DecodeError),
-    /// A change is not the continuation of those before it.
+    /// A change does not continue those before it.
     OutOfTurn(OutOfTurn),
 }
 
@@ -321,7 +321,7 @@ impl ChangeFeed {
     /// Ends the reading, and gives back the slot.
     pub async fn close(self) -> Result<(), outbox_wal::Error> {
         if let Some(catch_up) = self.catch_up {
-            // Its error may be the reason for the close.
+            // Its error may be the cause of the close.
             _ = catch_up.close().await;
         }
         self.stream.close().await
@@ -330,7 +330,7 @@ impl ChangeFeed {
     fn message(&mut self, message: &WalMessage) -> Result<Read, FeedError> {
         match message {
             WalMessage::Data { data, .. } => self.data(data),
-            // Within a transaction its LSN says nothing of what was received.
+            // Within a transaction, its LSN does not show what was received.
             WalMessage::Keepalive { end, .. } => {
                 Ok((0, (!self.rows.is_in_transaction()).then_some(Change::Idle(*end))))
             }

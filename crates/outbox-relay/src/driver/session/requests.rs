@@ -59,8 +59,8 @@ impl Requests {
         pending().await
     }
 
-    /// Waits for any broker, so that wrong settings, or a broker without a request that the relay needs, end the relay
-    /// at once and not with the first row. Reports what the broker lacks.
+    /// Waits for any broker, so that wrong settings, or an unsupported broker, end the relay at once and not at the
+    /// first row. Reports the gaps of the broker.
     pub fn reach_cluster(&mut self, gaps: Arc<Gaps>) {
         self.push(reach(Arc::clone(&self.cluster), self.status.clone(), gaps));
     }
@@ -145,7 +145,7 @@ async fn topic(
             if pause.is_zero() {
                 tracing::info!(target: "outbox.relay", topic = &*name, "creating missing topic");
             }
-            // Even if brokers cannot create topics: somebody may create this one by other means.
+            // This is tried even if brokers cannot create topics, because an operator may create this one.
             cluster.create_topic(&new_topic(&name, creation.as_ref())).await
         }
         Err(e) if is_final(&cluster, &e) => return Some(Report::Failed(e)),
@@ -198,7 +198,7 @@ async fn prove_held(options: ConnectOptions, source: Source) -> Report {
     loop {
         match outbox_wal::is_held(&options, &source).await {
             Ok(is_held) => return Report::SlotHeld(is_held),
-            // If no connection is free, the stream may well be alive. Its end is noticed by itself.
+            // If no connection is free, the stream may still be alive. Its end is noticed separately.
             Err(error) => {
                 let error = ErrorChain::new(&error);
                 tracing::warn!(target: "outbox.relay", %error, "holder of the slot unknown: asking again");

@@ -20,10 +20,10 @@ use outbox_kafka::Topic;
 pub struct Router {
     encoder: RowEncoder,
     topics: Topics,
-    /// Topics that rows wait for, and that nobody has asked for yet.
+    /// Topics that rows wait for, and that were not requested yet.
     missing: VecDeque<Box<str>>,
     dead_letters: DeadLetters,
-    /// The reason why a broker refused rows of a partition last.
+    /// The latest reason why a broker rejected rows of a partition.
     refusals: HashMap<PartitionId, outbox_kafka::Error>,
     /// The first row that can never be written, or change that is forbidden, and why: the writing ends before it.
     stop: Option<(Position, Error)>,
@@ -73,7 +73,7 @@ impl Router {
         }
     }
 
-    /// Takes a row of the open transaction whose values cannot be read.
+    /// Handles a row of the open transaction whose values cannot be read.
     pub fn unreadable(
         &mut self,
         progress: &mut Rows,
@@ -87,7 +87,7 @@ impl Router {
         progress.unwritable(position, event.unwrap_or_default())
     }
 
-    /// Takes a row whose turn it is and that cannot be written where it belongs.
+    /// Handles a row that is next in order and cannot be written to its topic.
     pub fn poison(&mut self, progress: &mut Rows, poison: Poison<Encoded>) {
         let position = poison.position;
         let (refused_by, refusal) = match &poison.refused {

@@ -19,7 +19,7 @@ use outbox_net::ErrorChain;
 
 /// Encodes rows as records, and chooses their destinations.
 pub struct RowEncoder {
-    /// Over one of the tables. Its options are those of all tables.
+    /// The pipeline over one of the tables. All tables have the same options.
     pipeline: Pipeline,
     origin: Arc<Origin>,
     context_headers: Option<ContextHeaders>,
@@ -119,7 +119,7 @@ impl RowEncoder {
         Encoded::new(record.borrowed(), &self.origin, (position, Uuid::nil()), self.now)
     }
 
-    /// Returns the id of an event whose row cannot be read, if that is in the row's text.
+    /// Returns the id of an event whose row cannot be read, if the row's text contains it.
     pub fn event_of(&self, raw: &RawRow) -> Option<Uuid> {
         let columns = self.pipeline.layout().columns();
         let id = columns.iter().find(|column| column.field() == Some(EventField::Id))?;

@@ -27,7 +27,7 @@ impl SkipList {
         Self(Arc::new(Mutex::new(positions.iter().map(|position| (position.clone(), Disposition::Open)).collect())))
     }
 
-    /// Returns the rows of a slot that are still to come. Reports the others.
+    /// Returns the rows to skip that the slot has not sent yet. Reports the others.
     pub fn of(&self, origin: &Origin, confirmed: Lsn) -> Skips {
         let (mut rows, mut foreign) = (BTreeSet::new(), Vec::new());
         for position in self.lock().keys() {
@@ -62,7 +62,7 @@ impl SkipList {
         let mut fates = self.lock();
         if let Some(fate) = fates.get_mut(position).filter(|fate| **fate == Disposition::Open) {
             *fate = Disposition::Unmatched;
-            tracing::warn!(target: "outbox.relay", %position, reason, "no row has a position that is to be skipped");
+            tracing::warn!(target: "outbox.relay", %position, reason, "no row has the position to skip");
         }
     }
 
@@ -76,7 +76,7 @@ impl SkipList {
 pub enum Skip {
     No,
     ForTheFirstTime,
-    /// The same as in an earlier hold of the slot.
+    /// The same as in an earlier session.
     Again,
 }
 
@@ -94,7 +94,7 @@ impl Skips {
         }
     }
 
-    /// Takes the end of a transaction: rows before it have come, or never will.
+    /// Handles the end of a transaction: rows before it were received, or never will be.
     pub fn committed(&mut self, end: Lsn) {
         self.report_before(end, "its transaction has no such row");
     }

@@ -12,7 +12,7 @@ use outbox_kafka::Topic;
 /// A topic that cannot be found or created holds back its own rows only, and is asked for once, not once for each row.
 #[derive(Default)]
 pub struct Topics {
-    /// With the number of the topic's first partition; the others follow.
+    /// The topics with the number of their first partition; the other partitions follow.
     known: HashMap<Box<str>, (Arc<Topic>, u32)>,
     partitions: Vec<TopicPartition>,
     waiting: HashMap<Box<str>, VecDeque<Waiting>>,
@@ -38,7 +38,7 @@ pub enum Destination {
     Partition(PartitionId),
     /// The topic is not known yet.
     Unknown,
-    /// There is no such partition, or there never will be such a topic.
+    /// The partition does not exist, or the topic can never exist.
     Illegal(IllegalDestination),
 }
 
@@ -72,9 +72,10 @@ impl Topics {
                 return Destination::Illegal(IllegalDestination { reason, cause: None });
             }
             (None, Some(key)) => outbox_kafka::partition(key, count),
-            // A key that is null leaves the choice free, but it must be the same after a restart.
+            // For a null key, any partition is allowed, but it must be the same after a restart.
             (None, None) => outbox_kafka::partition(event, count),
         };
+
         Destination::Partition(PartitionId(first + chosen.unsigned_abs()))
     }
 
@@ -89,7 +90,7 @@ impl Topics {
         true
     }
 
-    /// Learns a topic, and returns the rows that wait for it, in their order.
+    /// Records a topic that was found, and returns the rows that wait for it, in their order.
     pub fn learn(&mut self, topic: &Arc<Topic>) -> VecDeque<Waiting> {
         let first = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
         if self.known.insert(topic.name().into(), (Arc::clone(topic), first)).is_none() {
@@ -113,7 +114,7 @@ impl Topics {
         taken
     }
 
-    /// Learns that the cluster rejects a topic's name, and returns the rows that wait for it.
+    /// Records that the cluster rejects a topic's name, and returns the rows that wait for it.
     pub fn reject(&mut self, topic: &str, cause: outbox_kafka::Error) -> VecDeque<Waiting> {
         self.illegal.insert(topic.into(), cause);
         self.take(topic)
@@ -129,7 +130,7 @@ impl Topics {
         self.known.values().map(|(topic, _)| Arc::clone(topic)).collect()
     }
 
-    /// Returns what the rows that wait for a topic hold in memory.
+    /// Returns the memory of the rows that wait for a topic, in bytes.
     pub fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
     }

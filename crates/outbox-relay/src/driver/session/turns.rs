@@ -9,14 +9,14 @@ use crate::rows::Ignored;
 use crate::settings::OnUpdate;
 use crate::status::{Mode, RelayStatus, Turn};
 
-/// Records in the relay's status what each turn of the session's loop has done.
+/// Records the result of each turn of the session's loop in the relay's status.
 pub struct Turns {
     status: RelayStatus,
     window: Window,
     mode: Mode,
     wal_end: Lsn,
     updates: IgnoredUpdates,
-    /// The counters of the turn before.
+    /// The counters of the previous turn.
     counted: Counters,
 }
 
@@ -26,7 +26,7 @@ impl Turns {
         Self { status, window, mode, wal_end, updates: IgnoredUpdates::new(on_update), counted }
     }
 
-    /// Records what was read in a run besides its changes.
+    /// Records the counts of a run other than its changes.
     pub fn read(&mut self, mode: Mode, wal_end: Lsn, ignored: Ignored) {
         (self.mode, self.wal_end) = (mode, wal_end);
         self.updates.add(ignored.updates);
@@ -57,7 +57,7 @@ impl Turns {
         self.counted = counters;
     }
 
-    /// Records what a topic's brokers have acknowledged since `before`.
+    /// Records the events that a topic's brokers have acknowledged since `before`.
     pub fn record_written(&self, planner: &Planner, id: PartitionId, before: Counters) {
         let new = planner.counters().since(before);
         if let (1.., Some((topic, _))) = (new.acknowledged, planner.topics().partition(id)) {
@@ -65,7 +65,7 @@ impl Turns {
         }
     }
 
-    /// Logs what was counted and not logged yet.
+    /// Logs the counts that were not logged yet.
     pub fn log_rest(&mut self) {
         self.updates.log();
     }
@@ -94,7 +94,7 @@ impl IgnoredUpdates {
         self.logged = Some(Instant::now());
     }
 
-    /// Logs what was not logged yet.
+    /// Logs the remaining counts.
     pub fn log(&mut self) {
         match (std::mem::take(&mut self.count), self.behavior) {
             (0, _) | (_, OnUpdate::Skip) => {}

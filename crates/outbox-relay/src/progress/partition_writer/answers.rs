@@ -9,7 +9,7 @@ use crate::progress::producer::Cursor;
 use crate::progress::row::Row;
 
 impl<R> PartitionWriter<R> {
-    /// Takes the outcome of a request. Returns the rows that the broker does not take.
+    /// Handles the outcome of a request. Returns the rows that the broker rejects.
     pub fn produced(&mut self, outcome: Outcome, ledger: &mut Ledger) -> Vec<Row<R>> {
         let Some(flight) = self.in_flight.as_mut().filter(|_| self.state == State::Open(Request::Produce)) else {
             debug_assert!(false, "an outcome of a batch that was not asked for");
@@ -21,7 +21,7 @@ impl<R> PartitionWriter<R> {
             return Vec::new();
         }
 
-        // Right behind what is known: nobody has written in between.
+        // The batch follows the known end of the log, so no other producer has written in between.
         let is_next = |offset| self.knowledge.up_to == Some(offset) && self.repetitions == Repetitions::Reported;
         let (request, state) = match outcome {
             Outcome::Appended { base_offset, arrival }
@@ -98,7 +98,7 @@ impl<R> PartitionWriter<R> {
 }
 
 impl<R> PartitionWriter<R> {
-    /// Takes a record of the read under way.
+    /// Handles a record of the present read.
     pub fn seen(&mut self, seen: Seen) {
         if let (Some((producer, last)), Some(writer)) = (seen.written_by, self.cursor())
             && producer == writer.producer
@@ -112,7 +112,7 @@ impl<R> PartitionWriter<R> {
             }
             Content::OtherTimeline(position, event) => {
                 self.knowledge.last_own = seen.written_by.or(self.knowledge.last_own);
-                // A process of that timeline may live on, and write rows that this one has in flight.
+                // A process of that timeline may still run, and write rows that this one has in flight.
                 self.seen.own(position, event);
                 self.unplaced(event);
             }
@@ -127,7 +127,7 @@ impl<R> PartitionWriter<R> {
         }
     }
 
-    /// Completes the read: what was met counts, for the batch in flight and for the queue.
+    /// Completes the read: the records that were found count, for the batch in flight and for the queue.
     pub fn tail_read(&mut self, tail: Tail, ledger: &mut Ledger) {
         if self.state != State::Open(Request::Read) {
             debug_assert!(false, "a read that was not asked for");
@@ -136,15 +136,15 @@ impl<R> PartitionWriter<R> {
 
         self.state = State::Idle;
         let oldest_commit = ledger.transactions.oldest_commit().unwrap_or_default();
-        // Own records of before the window show that all of the window's are after them.
+        // Own records from before the window show that all records of the window are after them.
         let is_cut = tail.cut && self.seen.oldest().is_none_or(|oldest| oldest.commit >= oldest_commit);
         self.seen.forget_before(oldest_commit);
         if self.knowledge.is_tail {
             self.knowledge.tail_is_read = true;
-            // With no own record there, every row of the window may be before the limit.
+            // Without an own record in the scan, every row of the window may be before the limit.
             let everything = Position { commit: Lsn::new(u64::MAX), index: u32::MAX };
             self.knowledge.cut_before = is_cut.then(|| self.seen.oldest().unwrap_or(everything));
-            // Only here: what is found later may be a successor's.
+            // This is set only here, because a later read may find a successor's producer id.
             if let (Identity::None, None, Some((producer, last))) =
                 (self.identity, &self.in_flight, self.knowledge.last_own)
             {
@@ -172,7 +172,7 @@ impl<R> PartitionWriter<R> {
             if is_there { found.push(row) } else { missing.push(row) }
         }
 
-        // With its first number taken by other rows, the batch as it is can never be appended any more.
+        // Other rows have taken its first sequence number, so the batch in its present form can never be appended.
         let last = self.knowledge.last_of_writer.map(|last| Cursor::after(flight.at.producer, last));
         let is_overtaken = last.is_some_and(|next| next != flight.at);
         if flight.state == BatchState::Unknown && found.is_empty() && !is_overtaken {
@@ -190,6 +190,7 @@ impl<R> PartitionWriter<R> {
             self.state = State::Due(Request::Produce);
             return;
         }
+
         for row in &found {
             ledger.acknowledge(row);
         }

@@ -8,7 +8,7 @@ use super::producer::{Cursor, OwnProducer, Producer};
 use super::row::{BatchLimit, PartitionId, Row, SeenRecords, Window};
 use crate::position::Position;
 
-/// One partition's log as far as it is known, and the rows on their way to it.
+/// The known part of a partition's log, and the rows that are to be written to it.
 #[derive(Debug)]
 pub struct PartitionWriter<R> {
     queue: VecDeque<Row<R>>,
@@ -17,16 +17,17 @@ pub struct PartitionWriter<R> {
     in_flight: Option<InFlightBatch<R>>,
     state: State,
     identity: Identity,
-    /// Which of this process's producer ids was used here last; a worn-out one must not come back.
+    /// The last of this process's producer ids that was used here; a discarded one must not be used again.
     generation: u64,
     seen: SeenRecords,
     knowledge: Knowledge,
-    /// The next batch's answer has to be checked: an attempt of a batch that was taken apart may still be appended.
+    /// Whether the next batch's answer must be checked, because an attempt of a batch that was split may still be
+    /// appended.
     check_next: bool,
     repetitions: Repetitions,
-    /// The number of times in a row that the batch's numbers turned out to be taken, and none of its rows was there.
+    /// The number of times in a row that the batch's sequence numbers were taken and none of its rows was in the log.
     refusals: u32,
-    /// At most that many rows in the next batch, while the one that the broker does not take is looked for.
+    /// The most rows of the next batch, while the row that the broker rejects is searched for.
     take: usize,
 }
 
@@ -34,9 +35,9 @@ pub struct PartitionWriter<R> {
 #[derive(Debug, Default)]
 struct Knowledge {
     tail_is_read: bool,
-    /// Every record before this offset was looked at.
+    /// The offset before which every record was read.
     up_to: Option<i64>,
-    /// Rows before this may be in the log before the scan's limit.
+    /// The position before which rows may be in the log before the scan's limit.
     cut_before: Option<Position>,
     past_window: bool,
     /// Of the read under way: whether it is a scan of the tail, the last batch with own records, the writer's last one.
@@ -48,9 +49,9 @@ struct Knowledge {
 /// The next request for a partition, and whether it was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Nothing is under way.
+    /// No request is open.
     Idle,
-    /// The request is to be made.
+    /// The request is due.
     Due(Request),
     /// The request was made, and has no answer.
     Open(Request),
@@ -71,11 +72,11 @@ pub enum Request {
 #[derive(Clone, Copy, Debug)]
 enum Identity {
     None,
-    /// Of the last own batch in the log; a successor's if the slot was lost meanwhile.
+    /// The producer of the last own batch in the log; a successor's if the slot was lost meanwhile.
     Found(Cursor),
-    /// A predecessor's, who may still use it.
+    /// A predecessor's producer, which the predecessor may still use.
     Inherited(Cursor),
-    /// Given to this process.
+    /// A producer whose id was given to this process.
     Own(Cursor),
 }
 
@@ -92,14 +93,14 @@ enum Repetitions {
 pub struct InFlightBatch<R> {
     pub rows: Vec<Row<R>>,
     pub at: Cursor,
-    /// Error 0 is no proof: others may have used these sequence numbers for other rows.
+    /// Whether error 0 proves nothing, because others may have used these sequence numbers for other rows.
     pub check: bool,
-    /// An attempt had no answer, so it may be appended at any later time.
+    /// Whether an attempt had no answer, so that it may be appended at any later time.
     pub unsure: bool,
     pub state: BatchState,
     pub attempts: u32,
     pub bytes: usize,
-    /// All of it is in the log: it is sent once more, to see how the broker answers then.
+    /// Whether all of it is in the log: it is sent again to find out how the broker answers a repeated batch.
     pub is_trial: bool,
 }
 
@@ -152,12 +153,12 @@ impl<R> PartitionWriter<R> {
         }
     }
 
-    /// Returns what the rows of this partition hold in memory.
+    /// Returns the memory of the rows of this partition, in bytes.
     pub fn bytes(&self) -> usize {
         self.queued.saturating_add(self.in_flight.as_ref().map_or(0, |flight| flight.bytes))
     }
 
-    /// Decides what comes next, if nothing is under way. Returns the state that this leads to.
+    /// Decides the next step, if no request is open. Returns the state that this leads to.
     pub fn advance(&mut self, window: &Window, own: Option<OwnProducer>) -> Option<State> {
         if self.state != State::Idle || self.in_flight.is_some() {
             return None;
@@ -171,7 +172,7 @@ impl<R> PartitionWriter<R> {
         Some(self.state)
     }
 
-    /// Decides whether the next batch has a producer id, and takes a new one of this process for it.
+    /// Decides whether the next batch has a producer id, and assigns a new one of this process.
     fn prepare(&mut self, in_window: bool, own: Option<OwnProducer>) -> State {
         match self.identity {
             Identity::Own(_) => return State::Due(Request::Produce),
@@ -193,8 +194,7 @@ impl<R> PartitionWriter<R> {
         }
     }
 
-    /// Forgets what a successor could have written: the slot was held after the tail had been read, so what was found
-    /// there is no successor's.
+    /// Marks the producer that was found as not a successor's: the slot was held after the tail had been read.
     pub fn inherit(&mut self) {
         if let Identity::Found(cursor) = self.identity {
             self.identity = Identity::Inherited(cursor);
@@ -202,7 +202,7 @@ impl<R> PartitionWriter<R> {
         self.resume();
     }
 
-    /// Returns the action that is due, and takes it for done.
+    /// Returns the action that is due, and marks it as requested.
     pub fn next_action(
         &mut self,
         partition: PartitionId,
@@ -237,7 +237,8 @@ impl<R> PartitionWriter<R> {
         self.in_flight.as_ref()
     }
 
-    /// Makes a batch of the queue's front. Rows of the window and rows after it are not mixed: they have other writers.
+    /// Makes a batch of the queue's front. Rows of the window and rows after it are not mixed, because they have
+    /// different producers.
     fn form_batch(&mut self, window: &Window, limit: BatchLimit, ledger: &mut Ledger) -> Option<()> {
         let (at, check) = match self.identity {
             Identity::Own(cursor) => (cursor, self.check_next),

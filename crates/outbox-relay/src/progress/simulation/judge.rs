@@ -20,7 +20,7 @@ pub enum Fault {
     Unsent {
         event: usize,
     },
-    /// A process has stopped, and not confirmed what is before the poison row's transaction.
+    /// A process has stopped, and not confirmed the transactions before the poison row's.
     Unconfirmed,
     /// A row that was to be left out.
     Written {
@@ -72,7 +72,7 @@ pub fn judge(world: &World) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Checks what must hold when a process has stopped at a poison row.
+/// Checks the conditions after a process has stopped at a poison row.
 pub fn judge_stop(world: &World, process: &Process) -> Result<(), Fault> {
     let (Some((stop, _)), postgres) = (process.stopping, &world.postgres) else { return Ok(()) };
     if process.timeline != postgres.timeline {

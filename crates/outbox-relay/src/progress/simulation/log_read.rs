@@ -6,7 +6,7 @@ use super::world::World;
 use crate::progress::{Content, PartitionId, Reach, ReadFrom, Row, Scan, Seen, Tail};
 
 impl World {
-    /// Reads what a process reads of a partition, as the log is now.
+    /// Reads the part of a partition that a process reads, from the present log.
     pub fn read_log(&mut self, index: usize, partition: PartitionId, from: ReadFrom) -> Open {
         let process = &mut self.processes[index];
         let (topic, at) = place(partition);

@@ -11,7 +11,7 @@ pub enum Mutation {
     /// Under an inherited producer id, error 0 counts as written.
     NoReadAfterResume,
     NewProducerAfterTakeOver,
-    /// A producer id is inherited without a look at the slot.
+    /// A producer id is inherited without checking the slot.
     NoProofOfHold,
     /// The broker reports at first that it had a batch, and later no more.
     HideRepetitions,
@@ -21,7 +21,7 @@ pub enum Mutation {
     ForgetOtherTimeline,
     /// A scan ends with the first step that has a record of the slot.
     EndAtFirstOwn,
-    /// A process ends at a poison row before it has written what is before it.
+    /// A process ends at a poison row before it has written the rows before it.
     StopAtOnce,
     /// A batch without an answer is sent again under a new producer id.
     NewProducerWhenUnknown,

@@ -34,7 +34,7 @@ fn stopping_at_a_poison_row_at_once_leaves_rows_before_it_unsent() {
     found(Mutation::StopAtOnce, 500, |fault| matches!(fault, Fault::Unsent { .. }));
 }
 
-/// The earlier row was on its way to another partition when its sender died.
+/// The earlier row was in flight to another partition when its sender died.
 #[test]
 fn skipping_up_to_the_last_position_loses_an_event_that_maps_to_another_partition_now() {
     for (mutation, events) in [(Mutation::None, vec![1, 0]), (Mutation::SkipUpToLastPosition, vec![1])] {

@@ -11,7 +11,7 @@ use crate::progress::{
     Action, BatchLimit, Outcome, PartitionId, Poison, Progress, ReadFrom, Seen, Tail, Unplaced, Window,
 };
 
-/// One hold of the slot by a relay, and what its driver has under way.
+/// One session of a relay, with its driver's open operations.
 #[derive(Debug)]
 pub struct Process {
     /// Grows with every take-over.
@@ -139,7 +139,7 @@ impl Process {
         Some(WalEvent::Row)
     }
 
-    /// Stops at a poison row: what is before it is still written.
+    /// Stops at a poison row, after the rows before it are written.
     fn stop_at(&mut self, poison: &Poison<Wire>) {
         let (position, event) = (poison.position, poison.refused.as_ref().unwrap().1.event);
         self.progress.stop_at(position);
@@ -169,7 +169,7 @@ impl Process {
         partition_id(wire.topic, wire.key % self.counts[wire.topic])
     }
 
-    /// Returns what the state machine asks for, of which produces and confirmations are the caller's.
+    /// Returns the next actions of the state machine. The caller carries out produces and confirmations.
     pub fn poll(&mut self) -> Vec<PendingRequest> {
         let mut asked = Vec::new();
         while let Some(action) = self.progress.next_action(|_| true) {

@@ -141,7 +141,7 @@ fn commit(world: &mut World, random: &mut Random, weather: &Weather) {
     world.postgres.commit(rows);
 }
 
-/// Starts after Debezium, which has written some of what the slot still has to send, and was stopped.
+/// Starts after Debezium, which has written some events that the slot has still to send, and was stopped.
 fn start_after_debezium(world: &mut World, random: &mut Random, weather: &Weather) {
     for _ in 0..1 + random.below(6) {
         commit(world, random, weather);
@@ -155,7 +155,7 @@ fn start_after_debezium(world: &mut World, random: &mut Random, weather: &Weathe
 }
 
 /// Settles the world. Nothing more goes wrong: who has lost the slot notices it, one process is left and comes to the
-/// end of the WAL, and what is still on its way arrives or does not.
+/// end of the WAL, and requests in flight arrive or do not.
 fn settle(world: &mut World, random: &mut Random) -> Result<(), Fault> {
     let lost = |world: &World| world.processes.iter().position(|process| Some(process.number) != world.postgres.holder);
     while let Some(index) = lost(world) {
@@ -254,7 +254,7 @@ impl World {
         has_read
     }
 
-    /// Runs to the end of the WAL; requests that somebody waits for arrive and are answered, others do not arrive.
+    /// Runs to the end of the WAL. Requests with a waiting sender arrive and are answered, and others do not arrive.
     pub fn run(&mut self, index: usize) {
         loop {
             let has_read = self.send(index);

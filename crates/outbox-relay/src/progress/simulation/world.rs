@@ -34,7 +34,7 @@ pub struct World {
     take_overs: u32,
 }
 
-/// A produce request on its way.
+/// A produce request in flight.
 #[derive(Debug)]
 pub struct Flying {
     pub request: Request,
@@ -116,7 +116,7 @@ impl World {
         }
     }
 
-    /// Ends the processes that are done with what is before their poison rows; from then on these rows are left out.
+    /// Ends the processes that have written all rows before their poison rows; from then on these rows are left out.
     pub fn end_stopped(&mut self) {
         while let Some(index) = self.processes.iter().position(|process| process.has_stopped(self.mutation)) {
             let found = judge_stop(self, &self.processes[index]).err();

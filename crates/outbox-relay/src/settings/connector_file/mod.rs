@@ -10,8 +10,8 @@ use outbox_net::Properties;
 
 use super::SettingsError;
 
-/// Reads a connector's configuration from a file: `.properties` as of Kafka Connect in standalone mode, `.yaml` or `.yml` with
-/// one `KafkaConnector` of Strimzi, and else JSON. Placeholders stay as they are.
+/// Reads a connector's configuration from a file: `.properties` as of Kafka Connect in standalone mode, `.yaml` or
+/// `.yml` with one `KafkaConnector` of Strimzi, and else JSON. Placeholders stay as they are.
 ///
 /// # Errors
 /// The file cannot be read, or has no configuration in the form that its name's ending says.

@@ -2,8 +2,8 @@ use outbox_core::ConnectorConfig;
 
 use super::yaml::{Node, documents};
 
-/// Reads the configuration of the only `KafkaConnector` of a text (Strimzi, "KafkaConnector schema reference"). Its name, class
-/// and number of tasks are those of the resource.
+/// Reads the configuration of the only `KafkaConnector` of a text (Strimzi, "KafkaConnector schema reference"). Its
+/// name, class and number of tasks are those of the resource.
 pub(super) fn connector(text: &str) -> Result<ConnectorConfig, String> {
     let documents = documents(text)?;
     let is_connector = |node: &&Node| node.get("kind").and_then(Node::text) == Some("KafkaConnector");
@@ -35,6 +35,7 @@ pub(super) fn connector(text: &str) -> Result<ConnectorConfig, String> {
             entries.push((key, value));
         }
     }
+
     Ok(entries.into_iter().collect())
 }
 

@@ -8,17 +8,17 @@ pub(super) enum Node {
         is_plain: bool,
     },
     Mapping(Vec<(String, Self)>),
-    /// A list, whose items no resource of a connector needs.
+    /// A list, whose items are not kept, because no resource of a connector needs them.
     Sequence,
 }
 
-/// A mapping or a sequence whose end was not reached.
+/// A mapping or a sequence that is still open.
 enum Open {
     Mapping { entries: Vec<(String, Node)>, key: Option<String> },
     Sequence,
 }
 
-/// More than a resource has.
+/// The largest nesting depth, which is more than a resource has.
 const MOST_LEVELS: usize = 64;
 
 impl Node {

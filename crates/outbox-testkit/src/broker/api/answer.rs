@@ -17,11 +17,11 @@ use crate::broker::settings::LEADER_EPOCH;
 pub(in crate::broker) enum Answer {
     /// It is answered with this frame.
     Reply(Bytes),
-    /// It is answered, and the connection is not read for a while, as Kafka does to a client over its quota.
+    /// It is answered, and the connection is not read for a while, as with a Kafka client that exceeds its quota.
     Throttled(Bytes, Duration),
-    /// It asked for no answer (`acks=0`).
+    /// The request has no answer (`acks=0`).
     Silence,
-    /// Neither it nor a later request of its connection is answered.
+    /// Neither the request nor a later one of its connection is answered.
     Never,
     /// The connection is closed without an answer.
     Close,
@@ -40,7 +40,7 @@ pub(super) fn topic_ref(name: &TopicName, id: Uuid) -> TopicRef<'_> {
     if id.is_nil() { TopicRef::Name(name.as_str()) } else { TopicRef::Id(id) }
 }
 
-/// The records that a reader asks for (KIP-98).
+/// The isolation level of a fetch (KIP-98).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Isolation {
     Uncommitted,
@@ -52,7 +52,7 @@ impl Isolation {
         if level == 1 { Self::Committed } else { Self::Uncommitted }
     }
 
-    /// Returns the end of what a reader gets.
+    /// Returns the end of the records that a reader gets.
     pub(super) fn end(self, log: &Log) -> i64 {
         match self {
             Self::Uncommitted => log.end(),

@@ -15,7 +15,7 @@ pub(super) fn supported(shared: &Shared) -> ApiVersionsResponse {
     ApiVersionsResponse::default().with_error_code(shared.code_of(&refusal)).with_api_keys(ranges.collect())
 }
 
-/// Returns the answer to a version from the future: an error and the range of ApiVersions itself (KIP-511).
+/// Returns the answer to an unsupported newer version: an error and the range of ApiVersions (KIP-511).
 pub(super) fn unsupported(imitation: &Imitation) -> ApiVersionsResponse {
     let itself = SERVED.iter().filter(|schema| schema.api == Api::ApiVersions);
     let itself = itself.filter_map(|schema| range(schema, imitation));

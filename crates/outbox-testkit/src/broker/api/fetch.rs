@@ -19,10 +19,10 @@ use crate::broker::wire::{Api, Malformed};
 
 /// Answers as soon as there are `min_bytes`, an error, or `max_wait_ms` have passed.
 ///
-/// There are no fetch sessions: session id 0 reports a client so.
+/// There are no fetch sessions, which the session id 0 of the answer shows.
 pub(super) async fn answer(shared: &Arc<Shared>, request: &Request, throttle_ms: i32) -> Result<Answer, Malformed> {
     let fetch: FetchRequest = request.decode()?;
-    // Epochs 0 and -1 are of full requests; others continue with a session.
+    // The epochs 0 and -1 mark full requests; others continue a session.
     if !matches!(fetch.session_epoch, -1 | 0) {
         let error = ResponseError::FetchSessionIdNotFound;
         return Ok(Answer::Reply(request.reply(&FetchResponse::default().with_error_code(error.code()))?));
@@ -38,16 +38,17 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: &Request, throttle_ms:
         if collected.errors > 0 || collected.partitions == 0 || collected.bytes >= min_bytes {
             break collected.responses;
         }
-        // Err: the time is up. The sender lives as long as `shared`.
+        // An error means that the time is over. The sender lives as long as `shared`.
         if timeout_at(deadline, announcements.changed()).await.is_err() {
             break collected.responses;
         }
     };
+
     let response = FetchResponse::default().with_responses(responses).with_throttle_time_ms(throttle_ms);
     Ok(Answer::Reply(request.reply(&response)?))
 }
 
-/// The errors that faults answer: the indexes of topic and partition in the request, and the error.
+/// The injected errors, with the indexes of topic and partition in the request.
 type Refused = Vec<((usize, usize), ResponseError)>;
 
 fn strike(shared: &Shared, fetch: &FetchRequest) -> Refused {
@@ -72,7 +73,7 @@ struct Collected {
     bytes: usize,
 }
 
-/// Reads what there is now. The first batch is given whole even if it is larger than asked for.
+/// Reads the present records. The first batch is returned whole even if it is larger than the requested size.
 fn collect(shared: &Shared, cluster: &Cluster, fetch: &FetchRequest, refused: &Refused) -> Collected {
     let mut collected = Collected { responses: Vec::new(), partitions: 0, errors: 0, bytes: 0 };
     let max_bytes = usize::try_from(fetch.max_bytes).unwrap_or(0);

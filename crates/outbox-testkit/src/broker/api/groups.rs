@@ -65,10 +65,10 @@ fn coordinator(shared: &Shared, key: StrBytes, key_type: i8) -> Coordinator {
         .with_error_message(Some(text(&error.to_string())))
 }
 
-/// Bytes of what a client may note next to an offset (`offset.metadata.max.bytes`).
+/// The largest metadata of a committed offset, in bytes (`offset.metadata.max.bytes`).
 const MAX_METADATA: usize = 4096;
 
-/// Takes the commits of clients that assign partitions to themselves: those have no member id and generation -1.
+/// Handles the commits of clients that assign partitions to themselves, which have no member id and generation -1.
 pub(super) fn commit_offsets(shared: &Shared, request: OffsetCommitRequest) -> OffsetCommitResponse {
     let group = check_group(shared, &request);
     let topics = request.topics.into_iter().map(|topic| {
@@ -164,7 +164,7 @@ fn find(shared: &Shared, group: &str, wanted: Option<Vec<(String, Vec<i32>)>>) -
     })
 }
 
-/// Returns what is answered for a partition without an offset.
+/// Returns the answer for a partition without an offset.
 fn nothing() -> Committed {
     Committed { offset: -1, leader_epoch: -1, metadata: String::new() }
 }

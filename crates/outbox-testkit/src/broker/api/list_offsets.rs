@@ -17,9 +17,9 @@ const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 /// The record of the largest timestamp.
 const MAX_TIMESTAMP: i64 = -3;
-/// The start of what is on the broker's own disk: all, without tiered storage.
+/// The start of the broker's local log, which is the whole log without tiered storage.
 const EARLIEST_LOCAL: i64 = -4;
-/// The end of what is in tiered storage: nothing.
+/// The end of the log in tiered storage, which is empty.
 const LATEST_TIERED: i64 = -5;
 
 pub(super) fn respond(shared: &Shared, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
@@ -33,7 +33,7 @@ pub(super) fn respond(shared: &Shared, request: ListOffsetsRequest, version: i16
     ListOffsetsResponse::default().with_topics(topics.collect())
 }
 
-/// Creates an answer; `epoch` is the leader epoch of what is found, -1 in the versions without one.
+/// Creates an answer; `epoch` is the leader epoch of the offset, -1 in the versions without one.
 fn one(
     shared: &Shared,
     topic: &str,

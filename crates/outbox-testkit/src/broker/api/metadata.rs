@@ -14,7 +14,7 @@ use crate::broker::shared::Shared;
 use crate::broker::topic::{Topic, TopicConfig};
 use crate::broker::wire::Api;
 
-/// Answers a request. All topics are asked for by null, in version 0 by an empty list.
+/// Answers a request. Null requests all topics; in version 0, an empty list does.
 pub(super) fn respond(shared: &Shared, request: &MetadataRequest, version: i16) -> MetadataResponse {
     let mut topics = match &request.topics {
         Some(topics) if version > 0 || !topics.is_empty() => {
@@ -41,7 +41,7 @@ pub(super) fn respond(shared: &Shared, request: &MetadataRequest, version: i16) 
         .with_topics(topics)
 }
 
-/// Lets the injected faults happen to a topic and its partitions.
+/// Applies the injected faults to a topic and its partitions.
 fn refuse(shared: &Shared, topic: &mut MetadataResponseTopic) {
     let Some(name) = topic.name.as_ref().map(|name| name.as_str().to_owned()) else {
         return;
@@ -80,8 +80,8 @@ fn one(shared: &Shared, asked: &MetadataRequestTopic, creation: AutoCreation) ->
         .with_topic_id(asked.topic_id)
 }
 
-/// Creates a missing topic, and returns the error that the caller gets: Kafka makes a topic after it has said that
-/// there is none.
+/// Creates a missing topic, and returns the error that the caller gets: Kafka creates a topic after it has answered
+/// that it does not exist.
 fn create(shared: &Shared, name: &str, creation: AutoCreation) -> ResponseError {
     let (config, partitions) = (TopicConfig::new(&shared.settings), shared.settings.default_partitions);
     let made = shared.write(|cluster| match creation {

@@ -40,6 +40,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, frame: Bytes) -> Result<Answer,
     let Some((effect, rule)) = shared.faults.strike_request(request.api, &places) else {
         return handle(shared, &request, 0).await;
     };
+
     let throttle = match effect {
         RequestEffect::CloseBefore => {
             rule.happened();

@@ -30,6 +30,7 @@ impl Named {
     }
 }
 
+/// Returns the topics and partitions that a request names.
 pub(super) fn of(shared: &Shared, request: &Request) -> Result<Vec<Named>, Malformed> {
     let mut found = Vec::new();
     let mut add = |topic: String, partitions: Vec<i32>| {

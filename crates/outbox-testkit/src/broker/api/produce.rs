@@ -17,7 +17,7 @@ use crate::broker::shared::Shared;
 use crate::broker::wire::request::Request;
 use crate::broker::wire::{Api, Malformed};
 
-/// Appends the batches of a request; partitions succeed and fail apart from each other.
+/// Appends the batches of a request; partitions succeed and fail independently.
 pub(super) fn answer(shared: &Arc<Shared>, request: &Request, throttle_ms: i32) -> Result<Answer, Malformed> {
     let produce: ProduceRequest = request.decode()?;
     let adds = Adds::in_version(request.version);
@@ -59,7 +59,7 @@ struct Outcome {
 enum Adds {
     Partitions,
     Nothing,
-    /// The same as `Nothing`, in the versions before TRANSACTION_ABORTABLE took the place of INVALID_TXN_STATE.
+    /// The same as `Nothing`, in the versions before TRANSACTION_ABORTABLE replaced INVALID_TXN_STATE.
     NothingNorAborts,
 }
 
@@ -113,8 +113,8 @@ fn partition(
     }
 }
 
-/// Returns the time that the answer carries. Kafka answers the largest timestamp of a repeated batch in the place of
-/// the time of the append.
+/// Returns the time that the answer carries. Kafka answers the largest timestamp of a repeated batch in place of the
+/// time of the append.
 fn answered_time(shared: &Shared, time: AppendTime) -> i64 {
     match time {
         AppendTime::Unstored => -1,
@@ -129,9 +129,10 @@ struct Done {
     log_start_offset: i64,
 }
 
-/// The answer if the connection is closed anyway.
+/// The answer, which is not sent, because the connection is closed.
 const UNANSWERED: Done = Done { base_offset: -1, time: AppendTime::Unstored, log_start_offset: -1 };
 
+/// Appends the batch of one partition, or lets an injected fault happen to it.
 fn append(
     shared: &Arc<Shared>,
     produce: &ProduceRequest,
@@ -148,6 +149,7 @@ fn append(
         topic.log(data.index).ok_or(ResponseError::UnknownTopicOrPartition)?;
         Ok::<_, ResponseError>((name.to_owned(), topic.id, topic.config.clone()))
     })?;
+
     let (effect, rule) = shared.faults.strike(Api::Produce, Place::Partition(&name, data.index)).unzip();
     let happened = || rule.iter().for_each(|rule| rule.happened());
     match effect {
@@ -190,7 +192,7 @@ fn append(
     done.map_err(Refusal::from)
 }
 
-/// Returns the append of a batch for later. It fails if its broker or its topic is gone by then.
+/// Returns a deferred append of a batch. It fails if the broker or the topic does not exist any more.
 fn late_append(shared: &Arc<Shared>, topic: Uuid, partition: i32, batch: Batch) -> LateAppend {
     let broker = Arc::downgrade(shared);
     LateAppend::new(topic, partition, move || {

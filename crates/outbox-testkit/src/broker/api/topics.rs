@@ -49,6 +49,7 @@ pub(super) fn create_topics(shared: &Shared, request: CreateTopicsRequest, versi
                 .with_replication_factor(-1),
         }
     };
+
     CreateTopicsResponse::default().with_topics(topics.into_iter().map(answer).collect())
 }
 

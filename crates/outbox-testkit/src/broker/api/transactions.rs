@@ -24,7 +24,7 @@ use crate::broker::wire::Api;
 /// Answers a request. Without a transactional id, each call gives a new producer id with epoch 0, whatever id the
 /// client had.
 ///
-/// With one, each call gives the next epoch, and aborts the transaction that the epoch before has left open.
+/// With one, each call returns the next epoch, and aborts the open transaction of the previous epoch.
 pub(super) fn init_producer_id(shared: &Shared, request: &InitProducerIdRequest) -> InitProducerIdResponse {
     let refusal = shared.refusal(Api::InitProducerId, Place::Anywhere);
     let given = refusal.and_then(|()| init(shared, request));
@@ -53,6 +53,7 @@ pub(super) fn add_partitions(shared: &Shared, request: &AddPartitionsToTxnReques
         .iter()
         .flat_map(|topic| topic.partitions.iter().map(|partition| (topic.name.to_string(), *partition)))
         .collect();
+
     let exists =
         |topic: &str, partition| shared.read(|cluster| cluster.log(TopicRef::Name(topic), partition).map(|_log| ()));
     let refused: BTreeMap<_, _> = partitions

@@ -4,7 +4,7 @@ use kafka_protocol::ResponseError;
 
 use crate::broker::wire::Api;
 
-/// A fault, where it happens, and how often: everywhere and once if nothing else is said.
+/// A fault, with its place and its number of times. By default, it happens once, anywhere.
 ///
 /// ```
 /// use outbox_testkit::{Api, Fault, ResponseError};
@@ -88,7 +88,7 @@ impl Fault {
 
     /// Closes the connection when a batch comes, and appends the batch at [`Injected::release`].
     ///
-    /// So it goes when a broker hangs longer than the client waits, or a packet does in the network.
+    /// This happens if a broker hangs for longer than the client waits, or the network delays a packet.
     ///
     /// [`Injected::release`]: super::Injected::release
     pub fn append_after_close() -> Self {

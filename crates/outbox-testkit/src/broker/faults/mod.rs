@@ -32,24 +32,24 @@ impl Faults {
         Self { rules: Arc::default(), frozen: watch::Sender::new(Pace::Moving) }
     }
 
-    /// Lets a fault happen to the next requests that it is for, until it is used up or lifted.
+    /// Injects a fault, which happens to the next matching requests until it is used up or lifted.
     ///
-    /// If several are for one partition, the one that was injected first happens.
+    /// If several match one partition, the first injected one happens.
     pub fn inject(&self, fault: Fault) -> Injected {
         let rule = Arc::new(Rule::new(fault));
         self.with_rules(|rules| rules.push(Arc::clone(&rule)));
         Injected(rule)
     }
 
-    /// Lifts all faults, and thaws. Batches held for a late append stay held.
+    /// Removes all faults, and thaws the broker. Batches held for a late append stay held.
     pub fn lift_all(&self) {
         self.with_rules(|rules| rules.drain(..).for_each(|rule| rule.lift()));
         self.thaw();
     }
 
-    /// Lets the broker pause as one that is paused: it accepts connections and requests, and answers nothing.
+    /// Freezes the broker: it accepts connections and requests, and answers nothing.
     ///
-    /// It handles the requests that it got after it is [thawed](Self::thaw), even if the client has gone by then.
+    /// After it is [thawed](Self::thaw), it handles the requests that it received, even if the client has disconnected.
     pub fn freeze(&self) {
         self.frozen.send_replace(Pace::Frozen);
     }
@@ -65,7 +65,7 @@ impl Faults {
         let _ = self.frozen.subscribe().wait_for(|pace| *pace == Pace::Moving).await;
     }
 
-    /// Takes the fault that happens to one partition of a request; it is used up by once.
+    /// Returns the fault of one partition of a request, and uses it once.
     pub(super) fn strike(&self, api: Api, place: Place<'_>) -> Option<(Effect, Arc<Rule>)> {
         self.with_rules(|rules| {
             rules.retain(|rule| rule.is_left());
@@ -80,7 +80,7 @@ impl Faults {
         self.with_rules(|rules| rules.iter().any(|rule| rule.is_left() && rule.is_on_request(api)))
     }
 
-    /// Takes the fault that happens to a whole request, which has these parts; it is used up by once.
+    /// Returns the fault of a whole request with these parts, and uses it once.
     pub(super) fn strike_request(&self, api: Api, places: &[Place<'_>]) -> Option<(RequestEffect, Arc<Rule>)> {
         self.with_rules(|rules| {
             let fits = |rule: &Arc<Rule>| places.iter().any(|place| rule.fits(api, *place)) && rule.strike();
@@ -101,7 +101,7 @@ impl Faults {
 pub struct Injected(Arc<Rule>);
 
 impl Injected {
-    /// Ends it; what it has done stays done.
+    /// Ends the fault. Its past effects stay.
     pub fn lift(&self) {
         self.0.lift();
     }
@@ -112,7 +112,8 @@ impl Injected {
         *self.0.struck.borrow()
     }
 
-    /// Returns once it has happened at least that many times. It may be dropped and called again.
+    /// Waits until the fault has happened at least this number of times. The future may be dropped, and the call
+    /// repeated.
     pub async fn until_struck(&self, times: usize) {
         // The sender lives in `self`: waiting cannot fail.
         let _ = self.0.struck.subscribe().wait_for(|struck| *struck >= times).await;
@@ -164,7 +165,7 @@ impl Rule {
         self.with_left(|left| *left != Times::Left(0))
     }
 
-    /// Uses it up by once; false if there is nothing left of it.
+    /// Uses the fault once. Returns `false` if it is used up.
     fn strike(&self) -> bool {
         self.with_left(|left| match left {
             Times::UntilLifted => true,

@@ -12,8 +12,8 @@ use super::wire::Api;
 
 /// The ways in which a broker differs from Apache Kafka 4: missing APIs, older versions, limits, other answers.
 ///
-/// Traits combine, and each narrows what the traits before it left. [`new`](Self::new) differs in nothing.
-/// Presets start from the published facts of one product; further traits may follow them.
+/// Traits combine. Each one narrows the result of the previous ones. [`new`](Self::new) differs in nothing. Presets
+/// start from the published facts of one product; further traits may follow them.
 ///
 /// ```
 /// use outbox_testkit::{Api, Broker, Codec, Imitation};
@@ -176,7 +176,7 @@ impl Imitation {
         self
     }
 
-    /// Returns the versions that are left of those that the broker serves.
+    /// Returns the versions of the broker that the imitation serves.
     pub(super) fn left_of(&self, api: Api, oldest: i16, newest: i16) -> Option<(i16, i16)> {
         let (from, to) = match self.versions.get(&api) {
             None => return Some((oldest, newest)),

@@ -1,4 +1,4 @@
-//! The codecs of record batches, with a bound on what comes out of them.
+//! The codecs of record batches, with a limit on the decompressed size.
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
@@ -25,7 +25,7 @@ pub enum Codec {
     Zstd,
 }
 
-/// A number in a batch's attributes that stands for no codec.
+/// A number in a batch's attributes that is no codec.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct UnknownCodec;
 

@@ -19,15 +19,15 @@ enum Content {
 }
 
 impl RecordBatch {
-    /// Creates an uncompressed batch of records. A record without a timestamp gets the present.
+    /// Creates an uncompressed batch of records. A record without a timestamp gets the present time.
     pub fn new(records: impl IntoIterator<Item = Record>) -> Self {
         Self(Content::Records { records: records.into_iter().collect(), codec: None })
     }
 
-    /// Creates a batch from its bytes in format 2, which the broker stores with no check but of its header.
+    /// Creates a batch from its bytes in format 2, of which the broker checks only the header.
     ///
-    /// The records may be malformed and the CRC wrong: a reader meets them as they are. The broker sets the base
-    /// offset and the leader epoch, and the offsets of the batch end with its `lastOffsetDelta`.
+    /// The records may be malformed and the CRC wrong: a reader gets them unchanged. The broker sets the base offset
+    /// and the leader epoch, and the offsets of the batch end with its `lastOffsetDelta`.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
         Self(Content::Bytes(bytes.into()))
     }
@@ -61,7 +61,7 @@ impl From<Vec<Record>> for RecordBatch {
     }
 }
 
-/// The bytes of a batch, and whether they are checked as those of a client are.
+/// The bytes of a batch, and whether they are checked like those of a client.
 #[derive(Debug)]
 pub(in crate::broker) enum Encoded {
     Checked(Vec<u8>),
@@ -81,7 +81,7 @@ impl Producing {
     /// A producer that is not idempotent.
     pub(in crate::broker) const PLAIN: Self = Self { producer_id: -1, epoch: -1, sequence: -1, attributes: 0 };
 
-    /// Creates a producer by its id and epoch, whose transaction has the batch.
+    /// Creates a transactional producer by its id and epoch.
     pub(in crate::broker) fn transactional((producer_id, epoch): (i64, i16), sequence: i32) -> Self {
         Self { producer_id, epoch, sequence, attributes: super::batch::TRANSACTIONAL }
     }

@@ -6,7 +6,7 @@ use kafka_protocol::ResponseError;
 
 use super::batch::Batch;
 
-/// The batches of a producer that are known again when they are sent again.
+/// The number of a producer's last batches that are recognised when they are sent again.
 const REMEMBERED: usize = 5;
 
 /// A producer's state at one partition.

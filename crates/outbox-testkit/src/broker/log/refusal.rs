@@ -1,11 +1,11 @@
 use kafka_protocol::ResponseError;
 
-/// The reason why a batch is not appended, with the records at fault where it is about single ones.
+/// The reason why a batch is not appended, with the invalid records if it concerns single ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::broker) struct Refusal {
     pub(in crate::broker) error: ResponseError,
     pub(in crate::broker) message: Option<String>,
-    /// The indexes in the batch, and what is wrong.
+    /// The indexes in the batch, with messages.
     pub(in crate::broker) records: Vec<(i32, String)>,
 }
 

@@ -8,7 +8,7 @@ use super::Malformed;
 /// The longest frame in bytes (`socket.request.max.bytes`), unless the imitated broker has another limit.
 const LIMIT: u32 = 100 * 1024 * 1024;
 
-/// The bytes that are reserved at once, so that a length alone costs no memory.
+/// The bytes that are reserved at once, so that a stated length alone allocates no memory.
 const STEP: usize = 256 * 1024;
 
 /// Reads the next frame of at most `limit` bytes; `None` if the connection ended before its first byte.

@@ -1,4 +1,4 @@
-//! Frames, and what is checked of a request before the codec sees it.
+//! Frames, and the checks of a request before the codec decodes it.
 
 mod api;
 pub(super) mod frame;

@@ -17,11 +17,11 @@ pub(in crate::broker) struct Request {
     body: Bytes,
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug)]
 pub(in crate::broker) enum Incoming {
     Served(Request),
-    /// An ApiVersions request in a version from the future, answered in version 0 (KIP-35).
+    /// An ApiVersions request in an unsupported newer version, which is answered in version 0 (KIP-35).
     TooNewApiVersions(Request),
 }
 

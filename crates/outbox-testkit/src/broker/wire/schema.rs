@@ -31,7 +31,7 @@ impl Schema {
         self.walk(body, version).map(drop)
     }
 
-    /// Walks the body of a request, and returns how many bytes are left behind it.
+    /// Walks the body of a request, and returns the number of bytes after it.
     fn walk(&self, body: &[u8], version: i16) -> Result<usize, Malformed> {
         let mut walk = Walk::new(body, version, self.encoding(version), self.tags());
         walk.structure(self.fields)?;

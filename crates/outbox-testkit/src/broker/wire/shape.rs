@@ -1,8 +1,8 @@
-//! Walks a request by its schema, so that the codec meets only lengths that the bytes bear out.
+//! Walks a request by its schema, so that the codec reads only lengths that the bytes of the request allow.
 //!
-//! The codec reserves memory for as many elements as an array says it has, before it reads them: four bytes may ask for
-//! hundreds of gigabytes, which ends the process. Walked first, an array has as many elements as its request has bytes
-//! for, and a request no more than [`MAX_ELEMENTS`] in all.
+//! The codec reserves memory for as many elements as an array says it has, before it reads them: four bytes may request
+//! hundreds of gigabytes, which ends the process. The walk ensures that an array has no more elements than the request
+//! has bytes for, and that a request has at most [`MAX_ELEMENTS`] in all.
 
 use super::Malformed;
 
@@ -54,7 +54,7 @@ pub(super) enum Encoding {
 pub(super) enum Tags {
     Any,
     /// Tags from this one on. Those below it are fields of requests between brokers, which are not served; the codec
-    /// decodes them without a look at their stated length.
+    /// decodes them without regard to their stated length.
     From(u32),
 }
 

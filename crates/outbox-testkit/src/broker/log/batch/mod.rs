@@ -36,7 +36,7 @@ const LOG_APPEND_TIME: i16 = 1 << 3;
 pub(super) const TRANSACTIONAL: i16 = 1 << 4;
 pub(super) const CONTROL: i16 = 1 << 5;
 
-/// The demands of a topic on a batch.
+/// The rules of a topic for batches.
 #[derive(Debug, Clone)]
 pub(in crate::broker) struct Rules {
     max_bytes: i32,
@@ -61,7 +61,7 @@ pub(in crate::broker) enum Timestamps {
     Append(i64),
 }
 
-/// Whether records may do without a key; those of a compacted topic may not.
+/// Whether records may have no key; those of a compacted topic must have one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::broker) enum Keys {
     Optional,
@@ -81,7 +81,7 @@ pub(in crate::broker) struct Batch {
 }
 
 impl Batch {
-    /// Checks what a client sent for one partition, in the order in which Kafka checks it.
+    /// Checks the records that a client sent for one partition, in the order of Kafka's checks.
     pub(in crate::broker) fn parse(sent: &[u8], rules: &Rules) -> Result<Self, Refusal> {
         let header = Header::read(sent).ok_or_else(no_batch)?;
         let size = usize::try_from(header.length).ok().and_then(|length| length.checked_add(LENGTH_FROM));
@@ -101,6 +101,7 @@ impl Batch {
             let message = format!("the batch has {size} bytes, the topic takes {}", rules.max_bytes);
             return Err(Refusal::new(ResponseError::MessageTooLarge, message));
         }
+
         if bytes.get(CHECKED_FROM..).map(crc32c::crc32c) != Some(header.crc) {
             return Err(ResponseError::CorruptMessage.into());
         }
@@ -132,7 +133,7 @@ impl Batch {
         Ok(batch)
     }
 
-    /// Takes a batch as it is, if its bytes begin with a header and have the length that this gives.
+    /// Reads a batch without other checks, if its bytes begin with a header and have the stated length.
     pub(in crate::broker) fn trusted(bytes: &[u8]) -> Option<Self> {
         let header = Header::read(bytes)?;
         let size = usize::try_from(header.length).ok()?.checked_add(LENGTH_FROM)?;
@@ -167,12 +168,12 @@ impl Batch {
         (self.attributes & LOG_APPEND_TIME != 0).then_some(self.max_timestamp)
     }
 
-    /// Returns whether the batch is one that sequences are checked of.
+    /// Returns whether the batch's sequences are checked.
     pub(super) fn has_sequence(&self) -> bool {
         self.producer_id >= 0 && self.base_sequence >= 0
     }
 
-    /// Returns the sequence of the last record. Sequences go from `i32::MAX` on to 0.
+    /// Returns the sequence of the last record. Sequences continue from `i32::MAX` with 0.
     pub(super) fn last_sequence(&self) -> i32 {
         self.base_sequence.wrapping_add(self.last_offset_delta) & i32::MAX
     }
@@ -225,6 +226,7 @@ pub(super) fn filtered(stored: &Bytes, mut keeps: impl FnMut(i64, Option<&[u8]>)
             count += 1;
         }
     }
+
     if count == header.count {
         return None;
     }
@@ -256,7 +258,7 @@ pub(super) fn is_control(stored: &Bytes) -> bool {
     Header::read(stored).is_some_and(|header| header.attributes & CONTROL != 0)
 }
 
-/// Refuses records that a topic does not take; else their largest timestamp.
+/// Returns the largest timestamp of the records. Fails if the topic does not accept a record.
 fn check_records(payload: &[u8], header: &Header, rules: &Rules) -> Result<i64, Refusal> {
     let (mut count, mut max_timestamp) = (0, i64::MIN);
     let (mut late, mut keyless) = (Vec::new(), Vec::new());
@@ -367,11 +369,11 @@ impl Header {
     }
 }
 
-/// A record is not what its length says.
+/// The error of a record that does not match its length.
 #[derive(Debug, PartialEq, Eq)]
 struct MalformedRecord;
 
-/// The parts of a record that the broker looks at.
+/// The parts of a record that the broker checks.
 #[derive(Debug, PartialEq, Eq)]
 struct Found<'a> {
     timestamp_delta: i64,

@@ -8,9 +8,10 @@ use crate::broker::log::batch::{filtered, is_control, records_of};
 impl Log {
     /// Removes each record that has a newer one of the same key, and the records of aborted transactions.
     ///
-    /// The newest batch stays as it is, as the active segment of Kafka does, and so does all behind the last stable
-    /// offset. Batches keep their offsets. A batch without records vanishes, unless it is the newest of its producer:
-    /// its header then keeps the sequence. Tombstones and transaction markers stay, as before `delete.retention.ms`.
+    /// The newest batch stays as it is, as the active segment of Kafka does, and so do all records from the last stable
+    /// offset on. Batches keep their offsets. A batch without records vanishes, unless it is the newest of its
+    /// producer: its header then keeps the sequence. Tombstones and transaction markers stay, as before
+    /// `delete.retention.ms`.
     pub(in crate::broker) fn compact(&mut self) {
         let stable = self.last_stable();
         let Some(active) = self.batches.len().checked_sub(1) else {
@@ -69,7 +70,7 @@ mod tests {
         log.append(Batch::parse(&bytes, &rules()).unwrap(), 0).unwrap();
     }
 
-    /// Returns the base offset, the offset behind it, and the offsets and keys of the records of each batch.
+    /// Returns the base offset, the offset after the batch, and the offsets and keys of the records of each batch.
     fn described(log: &Log) -> Vec<(i64, i64, String)> {
         let described = log.batches.iter().map(|stored| {
             let records = records_of(&stored.bytes).into_iter();

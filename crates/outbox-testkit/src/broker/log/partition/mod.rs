@@ -1,4 +1,4 @@
-//! The log of a partition: its batches, and what is known of producers and transactions.
+//! The log of a partition: its batches, and the state of producers and transactions.
 
 mod compaction;
 
@@ -11,7 +11,7 @@ use super::batch::{Batch, first_at};
 use super::encode::{Outcome, encode_marker};
 use super::producers::{Producer, Producers, SequenceCheck};
 
-/// The batches of one partition, and what is known of their producers.
+/// The batches of one partition, and the state of their producers.
 #[derive(Debug, Default)]
 pub(in crate::broker) struct Log {
     start: i64,
@@ -60,7 +60,7 @@ impl Log {
         self.transactions.first_open().unwrap_or(self.end)
     }
 
-    /// Returns the aborted transactions that a reader from an offset on may come across, each by its producer's id and
+    /// Returns the aborted transactions that a reader from an offset on may encounter, each by its producer's id and
     /// its first offset.
     ///
     /// Kafka answers them up to the next entry of the offset index, or to the end of the segment: here to the end.
@@ -73,12 +73,12 @@ impl Log {
         self.transactions.open_since(producer_id)
     }
 
-    /// Returns the offset that the next record gets: with replicas that lag behind nowhere, the high watermark too.
+    /// Returns the offset that the next record gets: because no replica lags, this is the high watermark, too.
     pub(in crate::broker) fn end(&self) -> i64 {
         self.end
     }
 
-    /// Appends a batch, unless its producer's sequences say that it is here already. Returns its first offset.
+    /// Appends a batch, unless its producer's sequences show that the log has it already. Returns its first offset.
     pub(in crate::broker) fn append(
         &mut self,
         batch: Batch,
@@ -126,7 +126,7 @@ impl Log {
     /// Reads the bytes from the batch with an offset on: whole batches, and as much of the next as `max_bytes` leaves.
     /// They may end in the middle of a batch.
     ///
-    /// Nothing at or behind `until`, which is the end of the log or its last stable offset, is read.
+    /// It does not read at or after `until`, which is the end of the log or its last stable offset.
     pub(in crate::broker) fn read(
         &self,
         offset: i64,
@@ -176,7 +176,7 @@ impl Log {
         self.first_at(self.batches.iter().map(|stored| stored.max_timestamp).max()?)
     }
 
-    /// Makes an offset the first that can be read. The batch that it is in stays whole.
+    /// Makes an offset the first that can be read. The batch that contains it stays whole.
     pub(in crate::broker) fn delete_before(&mut self, offset: i64) -> Result<(), ResponseError> {
         if !(0..=self.end).contains(&offset) {
             return Err(ResponseError::OffsetOutOfRange);
@@ -240,7 +240,7 @@ impl Transactions {
         self.open.values().min().copied()
     }
 
-    /// Returns the aborted transactions whose markers are at or behind an offset.
+    /// Returns the aborted transactions whose markers are at or after an offset.
     fn aborted_from(&self, offset: i64) -> impl Iterator<Item = &Aborted> {
         self.aborted.iter().filter(move |aborted| aborted.marker_offset >= offset)
     }
