@@ -152,7 +152,7 @@ pub struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    /// `on_skipped` is called with each event that the policy leaves out.
+    /// Creates it; `on_skipped` is called with each event that the policy leaves out.
     pub fn new(upcasts: &'a Upcasts, undecodable: RecordPolicy, on_skipped: fn(&Received<()>)) -> Self {
         Self { upcasts, undecodable, on_skipped }
     }

@@ -140,9 +140,8 @@ impl Imitation {
     /// Sources: the request handlers in [`src/v/kafka/server/handlers`] and [redpanda#26968], which added topic ids.
     /// The versions of other APIs are those of Apache Kafka here.
     ///
-    /// [`src/v/kafka/server/handlers`]:
-    /// https://github.com/redpanda-data/redpanda/tree/v24.1.1/src/v/kafka/server/handlers [redpanda#26968]:
-    /// https://github.com/redpanda-data/redpanda/pull/26968
+    /// [`src/v/kafka/server/handlers`]: https://github.com/redpanda-data/redpanda/tree/v24.1.1/src/v/kafka/server/handlers
+    /// [redpanda#26968]: https://github.com/redpanda-data/redpanda/pull/26968
     pub fn redpanda_before_topic_ids() -> Self {
         Self::up_to(&[(Api::Produce, 7), (Api::Fetch, 11), (Api::Metadata, 8)])
             .without_topic_ids()
