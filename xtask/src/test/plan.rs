@@ -11,9 +11,9 @@ use super::targets::{Kind, Target, selected};
 /// The packages whose suites run on several versions of PostgreSQL.
 const VERSIONED: [&str; 2] = ["outbox-pg", "outbox-relay"];
 
-/// The suites that run next to the others, because they do not use the shared PostgreSQL. The division makes both lanes
-/// equally long.
-const OF_SECOND_LANE: [&str; 5] = ["conformance", "connect", "public_items", "secure_cluster", "security"];
+/// The suites that run next to the others: those that do not use the shared PostgreSQL, and `cli`, which passes on each
+/// version. The division makes both lanes equally long.
+const OF_SECOND_LANE: [&str; 6] = ["cli", "conformance", "connect", "public_items", "secure_cluster", "security"];
 
 /// The arguments of one `cargo test`, without those for the test programs.
 pub(super) type Selection = Vec<OsString>;
