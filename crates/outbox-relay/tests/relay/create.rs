@@ -53,7 +53,8 @@ async fn the_program_creates_both_for_a_partitioned_table_as_an_owner_who_is_no_
 
     let program = Program::start_with(&fixture, &["--create"]);
     eventually("both exist", async || fixture.has().await == (true, true)).await;
-    fixture.slot_becomes("active").await;
+    // A slot that is still being created is active, but has no position, and lacks what is committed until then.
+    fixture.slot_becomes("confirmed_flush_lsn IS NOT NULL").await;
     fixture.enqueue_each(2, 0..10).await;
     fixture.check(&fixture.records(10).await, 10);
     assert!(program.stop().await.success());

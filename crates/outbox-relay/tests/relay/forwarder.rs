@@ -45,11 +45,12 @@ impl Forwarder {
     }
 }
 
-/// A proxy whose connections fail, and are never closed by it.
+/// A proxy whose connections fail. It closes them only when it is told to, and when it is dropped.
 pub(crate) struct FaultyProxy {
     port: u16,
     stage: watch::Sender<Stage>,
     failed: watch::Receiver<usize>,
+    closed: watch::Sender<()>,
 }
 
 /// The fault of a connection.
@@ -84,19 +85,24 @@ impl FaultyProxy {
         let port = listener.local_addr().unwrap().port();
         let (stage, watched) = watch::channel(Stage::None);
         let (count, failed) = watch::channel(0);
+        let (closed, is_closed) = watch::channel(());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (stage, count) = (watched.clone(), count.clone());
+                let (stage, count, mut is_closed) = (watched.clone(), count.clone(), is_closed.clone());
                 tokio::spawn(async move {
                     let server = TcpStream::connect(target).await.unwrap();
                     if let Some(connection) = forward(client, server, stage).await {
+                        is_closed.mark_unchanged();
                         count.send_modify(|failed| *failed += 1);
-                        connection.fail(fault).await;
+                        tokio::select! {
+                            () = connection.fail(fault) => {}
+                            _ = is_closed.changed() => {}
+                        }
                     }
                 });
             }
         });
-        Self { port, stage, failed }
+        Self { port, stage, failed, closed }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -114,6 +120,14 @@ impl FaultyProxy {
     pub(crate) async fn has_failed(&self, before: usize) {
         self.failed.clone().wait_for(|failed| *failed > before).await.unwrap();
         self.fail(Stage::None);
+    }
+
+    /// Closes the connections that have failed.
+    ///
+    /// A backend that waits for its client within the login, or to send, does not answer the other backends. One that
+    /// drops a database waits for all of them, as a transaction for which each new slot waits.
+    pub(crate) fn close_failed(&self) {
+        self.closed.send_replace(());
     }
 }
 

@@ -10,8 +10,9 @@ use crate::forwarder::{Fault, FaultyProxy, Stage};
 
 /// A relay that reaches the shared PostgreSQL through a proxy, and gives it two seconds.
 struct Scene {
-    fixture: RelayEnv,
+    /// It is dropped before the database, which cannot be removed while a login is frozen.
     proxy: FaultyProxy,
+    fixture: RelayEnv,
     /// The number of rows that were written.
     rows: i64,
 }
@@ -23,7 +24,7 @@ impl Scene {
         fixture.config = fixture.config.with("database.port", proxy.port().to_string());
         // The server never gives up a walsender by itself.
         fixture.set("wal_sender_timeout", "0").await;
-        Self { fixture, proxy, rows: 0 }
+        Self { proxy, fixture, rows: 0 }
     }
 
     fn start(&self) -> Running {
@@ -41,6 +42,7 @@ impl Scene {
         self.all_arrives().await;
         assert_eq!(relay.status.liveness(), Ok(()));
         relay.stop().await;
+        self.proxy.close_failed();
     }
 
     /// Lets the open connections of a relay fail that is at work; the relay has to open others, and end its walsender.
@@ -57,6 +59,7 @@ impl Scene {
         assert_eq!(relay.status.liveness(), Ok(()));
         assert_ne!(self.fixture.walsender().await, walsender);
         relay.stop().await;
+        self.proxy.close_failed();
     }
 
     /// Lets the open connections of a relay fail that is about to stop.
