@@ -23,7 +23,10 @@ pub struct CatalogueColumn {
 /// The types of a database that are derived from others: domains, enums, `citext`, and arrays of these; `ltree` and
 /// `hstore`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CustomTypes(HashMap<u32, (u32, i32)>);
+pub struct CustomTypes {
+    bases: HashMap<u32, (u32, i32)>,
+    labels: HashMap<u32, Vec<String>>,
+}
 
 impl CustomTypes {
     /// Returns the built-in type, and its modifier, that a column's type has the values of: a domain's base, `anyenum`
@@ -31,16 +34,22 @@ impl CustomTypes {
     /// is returned as it is.
     #[must_use]
     pub fn base(&self, ty: u32, modifier: i32) -> (u32, i32) {
-        match self.0.get(&ty) {
+        match self.bases.get(&ty) {
             Some((base, own)) => (*base, if modifier >= 0 { modifier } else { *own }),
             None => (ty, modifier),
         }
+    }
+
+    /// Returns the labels of an enum, or of the enum that an array has, in their order.
+    #[must_use]
+    pub fn enum_labels(&self, ty: u32) -> Option<&[String]> {
+        self.labels.get(&ty).map(Vec::as_slice)
     }
 }
 
 impl FromIterator<(u32, (u32, i32))> for CustomTypes {
     fn from_iter<I: IntoIterator<Item = (u32, (u32, i32))>>(types: I) -> Self {
-        Self(types.into_iter().collect())
+        Self { bases: types.into_iter().collect(), labels: HashMap::new() }
     }
 }
 
@@ -99,15 +108,39 @@ const TYPES: &str = "
     LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
     WHERE t.typtype <> 'd'";
 
+/// The labels of the types above that are enums or arrays of one.
+const LABELS: &str = "
+    WITH RECURSIVE chain (declared, oid) AS (
+        SELECT t.oid, t.oid FROM pg_catalog.pg_type t WHERE t.oid > 16383
+        UNION ALL
+        SELECT c.declared, t.typbasetype FROM chain c JOIN pg_catalog.pg_type t ON t.oid = c.oid WHERE t.typtype = 'd')
+    SELECT c.declared, l.enumlabel
+    FROM chain c JOIN pg_catalog.pg_type t ON t.oid = c.oid
+    JOIN pg_catalog.pg_enum l ON l.enumtypid = t.oid OR (t.typcategory = 'A' AND l.enumtypid = t.typelem)
+    ORDER BY c.declared, l.enumsortorder";
+
 pub(super) async fn read_types(session: &mut Session) -> Result<CustomTypes, Error> {
-    let row = |row: Vec<Option<String>>| match <[_; 3]>::try_from(row) {
-        Ok([Some(ty), Some(base), Some(modifier)]) => {
-            Some((ty.parse().ok()?, (base.parse().ok()?, modifier.parse().ok()?)))
-        }
-        _ => None,
-    };
-    let types: Option<_> = session.query(TYPES, Operation::Query).await?.into_iter().map(row).collect();
-    types.ok_or_else(|| Error::protocol("a type of the catalogue"))
+    let unreadable = || Error::protocol("a type of the catalogue");
+    let mut types = CustomTypes::default();
+
+    for row in session.query(TYPES, Operation::Query).await? {
+        let read = match <[_; 3]>::try_from(row) {
+            Ok([Some(ty), Some(base), Some(modifier)]) => ty.parse().ok().zip(base.parse().ok().zip(modifier.parse().ok())),
+            _ => None,
+        };
+        let (ty, base) = read.ok_or_else(unreadable)?;
+        types.bases.insert(ty, base);
+    }
+
+    for row in session.query(LABELS, Operation::Query).await? {
+        let read = match <[_; 2]>::try_from(row) {
+            Ok([Some(ty), Some(label)]) => ty.parse().ok().zip(Some(label)),
+            _ => None,
+        };
+        let (ty, label): (u32, String) = read.ok_or_else(unreadable)?;
+        types.labels.entry(ty).or_default().push(label);
+    }
+    Ok(types)
 }
 
 /// A table's schema and name.

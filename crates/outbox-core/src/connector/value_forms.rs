@@ -47,6 +47,13 @@ pub(crate) enum DecimalForm {
     Number,
 }
 
+impl DecimalForm {
+    /// Returns whether `decimal.handling.mode` is `precise`.
+    pub(crate) fn is_precise(self) -> bool {
+        matches!(self, Self::Precise | Self::Number)
+    }
+}
+
 /// `interval.handling.mode`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum IntervalForm {

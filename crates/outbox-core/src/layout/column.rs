@@ -1,7 +1,11 @@
 //! The columns of a table, and the parts of an event that they hold.
 
+use std::sync::Arc;
+
 use super::default::ColumnDefault;
+use super::text_form::array_elements;
 use super::{ColumnType, ColumnValue, Identifier};
+use crate::connector::ValueForms;
 
 /// The part of an event that a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,6 +112,8 @@ pub struct Column {
     pub(super) default: Option<ColumnDefault>,
     source: Source,
     header: Option<Box<str>>,
+    modifier: Option<i32>,
+    labels: Option<Arc<str>>,
 }
 
 /// The value that enqueue writes to a column that holds no part of the event.
@@ -133,7 +139,17 @@ impl Column {
     /// Creates a column that is none of the event's: enqueue leaves it out, so it needs a default or is nullable.
     #[must_use]
     pub fn foreign(name: Identifier, ty: ColumnType, nullability: Nullability) -> Self {
-        Self { name, ty, nullability, field: None, default: None, source: Source::Nothing, header: None }
+        Self {
+            name,
+            ty,
+            nullability,
+            field: None,
+            default: None,
+            source: Source::Nothing,
+            header: None,
+            modifier: None,
+            labels: None,
+        }
     }
 
     /// Creates a text column that holds the same in every row: enqueue writes it, and it is the column's DEFAULT.
@@ -225,6 +241,21 @@ impl Column {
         self
     }
 
+    /// Gives the modifier of the column's type, as the catalogue reports it (`atttypmod`). The JSON schemas of Debezium
+    /// have the precision of a `numeric(p, s)` and the length of a `bit(n)`.
+    #[must_use]
+    pub fn type_modifier(self, modifier: i32) -> Self {
+        Self { modifier: Some(modifier), ..self }
+    }
+
+    /// Gives the labels of the enum that the column, or an array's element, is of. The JSON schemas of Debezium list
+    /// them.
+    #[must_use]
+    pub fn enum_labels<'a>(self, labels: impl IntoIterator<Item = &'a str>) -> Self {
+        let labels: Vec<&str> = labels.into_iter().collect();
+        Self { labels: Some(labels.join(",").into()), ..self }
+    }
+
     /// Returns its name.
     #[must_use]
     pub fn name(&self) -> &Identifier {
@@ -288,12 +319,59 @@ impl Column {
         self.field.is_some() || self.source != Source::Nothing
     }
 
+    /// Returns the labels of its enum, as the schema lists them.
+    pub(crate) fn labels(&self) -> Option<&str> {
+        self.labels.as_deref()
+    }
+
+    /// Returns the number of digits of a `numeric(p, s)`, or of those in an array.
+    pub(crate) fn precision(&self) -> Option<u32> {
+        // The modifier counts four bytes more. The upper half is the precision.
+        let length = self.modifier?.checked_sub(4)?;
+        u32::try_from(length).ok().map(|length| length >> 16)
+    }
+
+    /// Returns the scale of a `numeric(p, s)`, or of those in an array.
+    pub(crate) fn scale(&self) -> u16 {
+        match (self.ty, self.modifier) {
+            (ColumnType::Decimal(scale), _) => scale,
+            // The type of an array does not have the scale.
+            (ColumnType::Array(ColumnType::Decimal(_)), Some(modifier)) => {
+                match ColumnType::from_oid(ColumnType::Numeric.oid(), modifier) {
+                    ColumnType::Decimal(scale) => scale,
+                    _ => 0,
+                }
+            }
+            _ => 0,
+        }
+    }
+
+    /// Returns the length of a `bit(n)` or a `varbit`, which Debezium gives the largest one if it has none.
+    pub(crate) fn length(&self) -> Option<i32> {
+        self.modifier.map(|length| if length < 0 { i32::MAX } else { length })
+    }
+
     pub(crate) fn header_name(&self) -> Option<&str> {
         self.header.as_deref()
     }
 
     /// Returns the value that Debezium uses as the column's default; `None` if it uses none.
-    pub(crate) fn default(&self) -> Option<&ColumnValue> {
-        self.default.as_ref().map(ColumnDefault::value)
+    pub(crate) fn default(&self, forms: ValueForms) -> Option<&ColumnValue> {
+        // As a struct of scale and digits, a numeric has no default.
+        let is_struct = self.ty == ColumnType::Numeric && forms.decimal.is_precise();
+        self.default.as_ref().filter(|_| !is_struct).map(ColumnDefault::value)
+    }
+
+    /// Returns the value that Debezium's row has for a stored one.
+    pub(crate) fn emitted<'a>(&'a self, stored: &'a ColumnValue, forms: ValueForms) -> Option<&'a ColumnValue> {
+        match stored {
+            ColumnValue::Null => self.default(forms),
+            // An element of an enum's array may not be NULL for Debezium, so it leaves the array out.
+            ColumnValue::Text(text) if self.labels.is_some() && matches!(self.ty, ColumnType::Array(_)) => {
+                let has_null = array_elements(text).is_some_and(|elements| elements.contains(&None));
+                (!has_null).then_some(stored)
+            }
+            value => Some(value),
+        }
     }
 }

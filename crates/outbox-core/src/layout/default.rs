@@ -34,6 +34,7 @@ impl ColumnDefault {
             ColumnType::Decimal(scale) if text_form::is_of(ty, &text) => ColumnValue::Text(at_scale(&text, scale)?),
             ColumnType::Smallint
             | ColumnType::Bigint
+            | ColumnType::Numeric
             | ColumnType::Real
             | ColumnType::Double
             | ColumnType::Date

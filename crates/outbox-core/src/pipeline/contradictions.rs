@@ -1,10 +1,10 @@
 use super::{Found, Loss};
 use crate::connector::keys::KeyTable;
 use crate::connector::{
-    AfterRouter, BinaryForm, DecimalForm, DecodedMessages, HeaderConverter, KeyConverter, NullMembers, Placement,
+    AfterRouter, BinaryForm, DecodedMessages, HeaderConverter, KeyConverter, NullMembers, Placement,
     RouterConfig, Schemas, TimePrecision, ValueConverter, ValueForms, header_converter,
 };
-use crate::record::connect_type;
+use crate::record::{connect_type, has_known_schema};
 use crate::{
     Column, ColumnType, ConnectorConfig, Error, EventField, Identifier, Nullability, RowDisposition, TableLayout,
 };
@@ -51,7 +51,7 @@ pub(super) fn in_headers(
 ) -> Result<(), Error> {
     let class = config.trimmed(header_converter::KEY).unwrap_or_default();
     let is_known = |column: &Column| match converter {
-        Some(HeaderConverter::Json(Schemas::Enabled)) => has_known_schema(column.ty(), forms),
+        Some(HeaderConverter::Json(Schemas::Enabled)) => has_known_schema(column, forms),
         Some(HeaderConverter::Json(Schemas::Disabled)) => true,
         _ => class != header_converter::STRING || column.ty().is_scalar(),
     };
@@ -63,15 +63,6 @@ pub(super) fn in_headers(
             Err(Error::config(header_converter::KEY, class, reason))
         }
         None => Ok(()),
-    }
-}
-
-/// Returns whether the schema is known that the JsonConverter writes for columns of the type.
-fn has_known_schema(ty: ColumnType, forms: ValueForms) -> bool {
-    match ty {
-        // The labels of an enum, the precision of a decimal and the length of a bit string are parts of it.
-        ColumnType::Enum | ColumnType::Bits | ColumnType::Array(_) => false,
-        ty => !ty.is_decimal() || forms.decimal != DecimalForm::Precise,
     }
 }
 
@@ -308,12 +299,13 @@ fn in_json(
     layout: &TableLayout,
 ) -> Result<(), Error> {
     let type_of = |name: &str| layout.column(name).map(Column::ty);
-    let lacks_schema = |name: &str| type_of(name).is_some_and(|ty| !has_known_schema(ty, forms));
+    let lacks_schema = |name: &str| layout.column(name).is_some_and(|column| !has_known_schema(column, forms));
     let refuse = |option: &str, name: &str, reason: &str| {
         let ty = type_of(name).map(ColumnType::sql).unwrap_or_default();
         Err(Error::config(router.key_of(option), name, format!("the column is of the type {ty}: {reason}")))
     };
-    let schemas = "the schema that the JsonConverter writes for it is not modelled; set schemas.enable to false";
+    let schemas = "its precision, length or labels are unknown here, which are part of the schema that the JsonConverter writes; set \
+                   schemas.enable to false";
     if key == KeyConverter::Json(Schemas::Enabled) && lacks_schema(&router.key) {
         return refuse("table.field.event.key", &router.key, schemas);
     }

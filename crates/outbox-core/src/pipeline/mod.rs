@@ -347,11 +347,8 @@ impl Pipeline {
 
     /// Returns a column's value as Connect's `Struct.get` gives it: the schema's default in place of NULL.
     pub(crate) fn emitted<'a>(&'a self, row: &'a crate::Row, index: usize) -> &'a crate::ColumnValue {
-        match row.get(index) {
-            crate::ColumnValue::Null => self.0.layout.columns().get(index).and_then(crate::Column::default),
-            value => Some(value),
-        }
-        .unwrap_or(&crate::ColumnValue::Null)
+        let column = self.0.layout.columns().get(index);
+        column.and_then(|column| column.emitted(row.get(index), self.0.forms)).unwrap_or(&crate::ColumnValue::Null)
     }
 
     pub(crate) fn forms(&self) -> ValueForms {

@@ -9,9 +9,27 @@ use crate::{Column, ColumnType, ColumnValue, Nullability};
 /// A Kafka Connect schema, as far as outbox records have one.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Schema {
-    Scalar { kind: &'static str, optional: bool, name: Option<&'static str>, default: Option<String> },
-    Array { item: Box<Self> },
-    Struct { name: Option<String>, version: Option<i32>, optional: bool, fields: Vec<(String, Self)> },
+    Scalar {
+        kind: &'static str,
+        optional: bool,
+        name: Option<&'static str>,
+        parameters: Vec<(&'static str, String)>,
+        default: Option<String>,
+    },
+    /// `io.debezium.data.VariableScaleDecimal`, a struct of the scale and the digits.
+    VariableScale {
+        optional: bool,
+    },
+    Array {
+        item: Box<Self>,
+        optional: bool,
+    },
+    Struct {
+        name: Option<String>,
+        version: Option<i32>,
+        optional: bool,
+        fields: Vec<(String, Self)>,
+    },
 }
 
 /// Returns Connect's name of the type that Debezium gives to a column.
@@ -19,7 +37,21 @@ pub(crate) fn connect_type(column: &Column, forms: ValueForms) -> &'static str {
     match Schema::of_column(column, forms) {
         Schema::Scalar { kind, .. } => kind,
         Schema::Array { .. } => "array",
-        Schema::Struct { .. } => "struct",
+        Schema::Struct { .. } | Schema::VariableScale { .. } => "struct",
+    }
+}
+
+/// Returns whether the schema of a column is known in full.
+pub(crate) fn has_known_schema(column: &Column, forms: ValueForms) -> bool {
+    let is_known = |ty| match ty {
+        ColumnType::Enum => column.labels().is_some(),
+        ColumnType::Bits => column.length().is_some(),
+        ColumnType::Decimal(_) => forms.decimal != DecimalForm::Precise || column.precision().is_some(),
+        _ => true,
+    };
+    match column.ty() {
+        ColumnType::Array(element) => is_known(*element),
+        ty => is_known(ty),
     }
 }
 
@@ -32,16 +64,38 @@ impl Schema {
     pub(super) const BYTES: Self = Self::optional("bytes");
 
     const fn optional(kind: &'static str) -> Self {
-        Self::Scalar { kind, optional: true, name: None, default: None }
+        Self::Scalar { kind, optional: true, name: None, parameters: Vec::new(), default: None }
     }
 
     /// Creates the schema that Debezium gives to a column.
     pub(super) fn of_column(column: &Column, forms: ValueForms) -> Self {
-        let (kind, name) = match column.ty() {
+        let optional = column.nullability() == Nullability::Nullable;
+        if let ColumnType::Array(element) = column.ty() {
+            let is_enum = column.labels().is_some();
+            return Self::Array { item: Box::new(Self::of_type(*element, column, forms, !is_enum)), optional };
+        }
+        let mut schema = Self::of_type(column.ty(), column, forms, optional);
+        if let Self::Scalar { default, .. } = &mut schema {
+            *default = column.default(forms).map(|value| {
+                let mut json = String::new();
+                push_column(&mut json, value, column.ty(), forms);
+                json
+            });
+        }
+        schema
+    }
+
+    /// Creates the schema of a column's values, or of their elements.
+    fn of_type(ty: ColumnType, column: &Column, forms: ValueForms, optional: bool) -> Self {
+        if ty == ColumnType::Numeric && forms.decimal == DecimalForm::Precise {
+            return Self::VariableScale { optional };
+        }
+
+        let is_enum = ty == ColumnType::Enum || (ty == ColumnType::Text && column.labels().is_some());
+        let (kind, name) = match ty {
+            _ if is_enum => ("string", Some("io.debezium.data.Enum")),
             ColumnType::Uuid => ("string", Some("io.debezium.data.Uuid")),
             ColumnType::Text | ColumnType::Varchar(_) => ("string", None),
-            // Its labels, which are part of the schema, are not known here: see `contradictions::in_forms`.
-            ColumnType::Enum => ("string", Some("io.debezium.data.Enum")),
             ColumnType::Json | ColumnType::Jsonb => ("string", Some("io.debezium.data.Json")),
             ColumnType::Bytea if forms.binary == BinaryForm::Bytes => ("bytes", None),
             ColumnType::Bytea => ("string", None),
@@ -60,21 +114,19 @@ impl Schema {
             ColumnType::Real => ("float", None),
             ColumnType::Double => ("double", None),
             ColumnType::Boolean | ColumnType::Bit => ("boolean", None),
+            ColumnType::Bits => ("bytes", Some("io.debezium.data.Bits")),
             ty if ty.is_decimal() && forms.decimal == DecimalForm::Text => ("string", None),
             ty if ty.is_decimal() && forms.decimal == DecimalForm::Double => ("double", None),
+            ty if ty.is_decimal() => ("bytes", Some("org.apache.kafka.connect.data.Decimal")),
             ColumnType::Timestamptz => ("string", Some("io.debezium.time.ZonedTimestamp")),
-            // The others are in headers only.
+            // Of the others there are no records.
             ty => Temporal::of(ty, forms.time).map_or(("bytes", None), |temporal| {
                 let (kind, name) = temporal.schema(ty);
                 (kind, Some(name))
             }),
         };
-        let default = column.default().map(|value| {
-            let mut json = String::new();
-            push_column(&mut json, value, column.ty(), forms);
-            json
-        });
-        Self::Scalar { kind, optional: column.nullability() == Nullability::Nullable, name, default }
+        let parameters = if name.is_some() { parameters(ty, column) } else { Vec::new() };
+        Self::Scalar { kind, optional, name, parameters, default: None }
     }
 
     /// Returns the schema that is inferred for a member of a message.
@@ -104,23 +156,62 @@ impl Schema {
 
     pub(super) fn is_optional(&self) -> bool {
         match self {
-            Self::Scalar { optional, .. } | Self::Struct { optional, .. } => *optional,
-            Self::Array { .. } => true,
+            Self::Scalar { optional, .. }
+            | Self::VariableScale { optional }
+            | Self::Array { optional, .. }
+            | Self::Struct { optional, .. } => *optional,
         }
     }
 
-    /// Writes the schema as the JsonConverter does: type, fields or items, optional, name, version,
+    /// Writes the schema as the JsonConverter does: type, fields or items, optional, name, version, doc, parameters,
     /// default, field.
     pub(super) fn push_json(&self, out: &mut String, field: Option<&str>) {
-        let (name, version, default) = match self {
-            Self::Scalar { kind, name, default, .. } => {
-                _ = write!(out, "{{\"type\":\"{kind}\"");
-                (*name, name.map(|_| 1), default.as_deref())
+        let (name, version) = self.push_type(out);
+        _ = write!(out, ",\"optional\":{}", self.is_optional());
+        if let Some(name) = name {
+            out.push_str(",\"name\":");
+            push_string(out, name);
+        }
+        if let Some(version) = version {
+            _ = write!(out, ",\"version\":{version}");
+        }
+
+        match self {
+            Self::VariableScale { .. } => out.push_str(",\"doc\":\"Variable scaled decimal\""),
+            Self::Scalar { parameters, default, .. } => {
+                push_parameters(out, parameters);
+                if let Some(default) = default {
+                    _ = write!(out, ",\"default\":{default}");
+                }
             }
-            Self::Array { item } => {
+            Self::Array { .. } | Self::Struct { .. } => {}
+        }
+
+        if let Some(field) = field {
+            out.push_str(",\"field\":");
+            push_string(out, field);
+        }
+        out.push('}');
+    }
+
+    /// Writes the type with its fields or items, and returns the name and the version.
+    fn push_type(&self, out: &mut String) -> (Option<&str>, Option<i32>) {
+        match self {
+            Self::Scalar { kind, name, .. } => {
+                _ = write!(out, "{{\"type\":\"{kind}\"");
+                (*name, name.map(|_| 1))
+            }
+            Self::VariableScale { .. } => {
+                out.push_str(
+                    "{\"type\":\"struct\",\"fields\":[{\"type\":\"int32\",\"optional\":false,\"field\":\"scale\"},\
+                     {\"type\":\"bytes\",\"optional\":false,\"field\":\"value\"}]",
+                );
+                (Some("io.debezium.data.VariableScaleDecimal"), Some(1))
+            }
+            Self::Array { item, .. } => {
                 out.push_str("{\"type\":\"array\",\"items\":");
                 item.push_json(out, None);
-                (None, None, None)
+                (None, None)
             }
             Self::Struct { name, version, fields, .. } => {
                 out.push_str("{\"type\":\"struct\",\"fields\":[");
@@ -131,27 +222,36 @@ impl Schema {
                     schema.push_json(out, Some(name));
                 }
                 out.push(']');
-                (name.as_deref(), *version, None)
+                (name.as_deref(), *version)
             }
-        };
-        _ = write!(out, ",\"optional\":{}", self.is_optional());
-        if let Some(name) = name {
-            out.push_str(",\"name\":");
-            push_string(out, name);
         }
+    }
+}
 
-        if let Some(version) = version {
-            _ = write!(out, ",\"version\":{version}");
+/// Returns the parameters of the schema of a logical type.
+fn parameters(ty: ColumnType, column: &Column) -> Vec<(&'static str, String)> {
+    match ty {
+        ColumnType::Enum | ColumnType::Text => {
+            column.labels().map(|labels| ("allowed", labels.to_owned())).into_iter().collect()
         }
+        ColumnType::Bits => column.length().map(|length| ("length", length.to_string())).into_iter().collect(),
+        ColumnType::Money => vec![("scale", "2".to_owned())],
+        ColumnType::Decimal(_) => {
+            let precision = column.precision().map(|digits| ("connect.decimal.precision", digits.to_string()));
+            [("scale", column.scale().to_string())].into_iter().chain(precision).collect()
+        }
+        _ => Vec::new(),
+    }
+}
 
-        if let Some(default) = default {
-            _ = write!(out, ",\"default\":{default}");
-        }
-
-        if let Some(field) = field {
-            out.push_str(",\"field\":");
-            push_string(out, field);
-        }
+fn push_parameters(out: &mut String, parameters: &[(&'static str, String)]) {
+    for (index, (name, value)) in parameters.iter().enumerate() {
+        out.push_str(if index == 0 { ",\"parameters\":{" } else { "," });
+        push_string(out, name);
+        out.push(':');
+        push_string(out, value);
+    }
+    if !parameters.is_empty() {
         out.push('}');
     }
 }

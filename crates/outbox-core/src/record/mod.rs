@@ -25,7 +25,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-pub(crate) use self::connect_schema::connect_type;
+pub(crate) use self::connect_schema::{connect_type, has_known_schema};
 pub use self::decode_hints::DecodeHints;
 pub use self::decoded_event::{Decoded, DecodedEvent, DecodedPayload, NotAnEvent};
 pub use self::identity::event_identity;

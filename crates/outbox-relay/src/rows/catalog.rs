@@ -17,6 +17,13 @@ pub struct OutboxTables {
     pub gone: HashSet<u32>,
 }
 
+/// The type of a column as it was declared: its OID and its modifier.
+#[derive(Clone, Copy, Debug)]
+struct Declared {
+    ty: u32,
+    modifier: i32,
+}
+
 /// An outbox table as the catalogs have it.
 #[derive(Clone, Debug)]
 pub struct OutboxTable {
@@ -30,7 +37,10 @@ pub struct OutboxTable {
 impl OutboxTables {
     /// Returns the pipeline over a table as the catalogs have it.
     pub fn as_in_catalog(&self, table: &OutboxTable) -> Result<Pipeline, Error> {
-        let columns = table.columns.iter().map(|column| (column.name.as_str(), self.type_of(column)));
+        let columns = table.columns.iter().map(|column| {
+            let declared = Declared { ty: column.ty, modifier: column.modifier };
+            (column.name.as_str(), self.type_of(column), declared)
+        });
         self.over(&table.name, &table.columns, columns)
     }
 
@@ -53,7 +63,7 @@ impl OutboxTables {
                 ColumnType::Varchar(_) => ColumnType::Text,
                 ty => ty,
             };
-            (column.name, ty)
+            (column.name, ty, Declared { ty: column.ty, modifier: column.modifier })
         });
         self.over(name, now, columns)
     }
@@ -62,13 +72,26 @@ impl OutboxTables {
         &self,
         name: &TableName,
         now: &[CatalogueColumn],
-        columns: impl Iterator<Item = (&'a str, ColumnType)>,
+        columns: impl Iterator<Item = (&'a str, ColumnType, Declared)>,
     ) -> Result<Pipeline, Error> {
         let config = self.included.config();
         let (schema, table) = (Identifier::new(&*name.schema)?, Identifier::new(&*name.table)?);
-        let columns = columns.filter_map(|(name, ty)| Some(column(Identifier::new(name).ok()?, ty, known(now, name))));
+        let columns = columns.filter_map(|(name, ty, declared)| {
+            let column = column(Identifier::new(name).ok()?, ty, known(now, name));
+            Some(self.with_details(column, declared))
+        });
         let layout = TableLayout::from_router(config, schema, table, columns)?;
         Pipeline::accepting(&ACCEPTED_LOSSES, config.clone(), layout)
+    }
+
+    /// Adds the parts of a column's type that only the schemas of records have.
+    fn with_details(&self, column: Column, declared: Declared) -> Column {
+        let (_, modifier) = self.types.base(declared.ty, declared.modifier);
+        let column = column.type_modifier(modifier);
+        match self.types.enum_labels(declared.ty) {
+            Some(labels) => column.enum_labels(labels.iter().map(String::as_str)),
+            None => column,
+        }
     }
 
     fn type_of(&self, column: &CatalogueColumn) -> ColumnType {

@@ -41,7 +41,7 @@ pub(super) fn schema(key: Option<&str>, node: &Node, rules: Rules<'_>) -> Result
 }
 
 fn array(item: Schema) -> Option<Schema> {
-    Some(Schema::Array { item: Box::new(item) })
+    Some(Schema::Array { item: Box::new(item), optional: true })
 }
 
 fn leaf_schema(node: &Node, options: Expansion) -> Option<Schema> {

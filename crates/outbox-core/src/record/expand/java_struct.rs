@@ -27,7 +27,7 @@ fn push(out: &mut String, node: &Node, schema: &Schema) {
         (Node::Number(number), _) => {
             out.push_str(&number.parse().map_or(number.clone(), |value: i64| value.to_string()))
         }
-        (Node::Array(elements), Schema::Array { item }) => {
+        (Node::Array(elements), Schema::Array { item, .. }) => {
             out.push('[');
             for (index, element) in elements.iter().enumerate() {
                 if index > 0 {

@@ -27,7 +27,7 @@ pub(super) fn value(out: &mut String, node: &Node, schema: &Schema, limit: usize
             out.push_str(if *value { "true" } else { "false" })
         }
         (Node::Number(text), schema) => number(out, text, schema)?,
-        (Node::Array(elements), Schema::Array { item }) => {
+        (Node::Array(elements), Schema::Array { item, .. }) => {
             out.push('[');
             for (index, element) in elements.iter().enumerate() {
                 if index > 0 {
