@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::error::{Error, Operation};
@@ -26,6 +26,7 @@ pub struct CatalogueColumn {
 pub struct CustomTypes {
     bases: HashMap<u32, (u32, i32)>,
     labels: HashMap<u32, Vec<String>>,
+    enums: HashSet<u32>,
 }
 
 impl CustomTypes {
@@ -40,7 +41,13 @@ impl CustomTypes {
         }
     }
 
-    /// Returns the labels of an enum, or of the enum that an array has, in their order.
+    /// Returns whether the type is an enum, and no domain or array of one.
+    #[must_use]
+    pub fn is_enum(&self, ty: u32) -> bool {
+        self.enums.contains(&ty)
+    }
+
+    /// Returns the labels of an enum, or of the enum of a domain or an array, in their order.
     #[must_use]
     pub fn enum_labels(&self, ty: u32) -> Option<&[String]> {
         self.labels.get(&ty).map(Vec::as_slice)
@@ -49,7 +56,7 @@ impl CustomTypes {
 
 impl FromIterator<(u32, (u32, i32))> for CustomTypes {
     fn from_iter<I: IntoIterator<Item = (u32, (u32, i32))>>(types: I) -> Self {
-        Self { bases: types.into_iter().collect(), labels: HashMap::new() }
+        Self { bases: types.into_iter().collect(), ..Self::default() }
     }
 }
 
@@ -114,7 +121,7 @@ const LABELS: &str = "
         SELECT t.oid, t.oid FROM pg_catalog.pg_type t WHERE t.oid > 16383
         UNION ALL
         SELECT c.declared, t.typbasetype FROM chain c JOIN pg_catalog.pg_type t ON t.oid = c.oid WHERE t.typtype = 'd')
-    SELECT c.declared, l.enumlabel
+    SELECT c.declared, l.enumlabel, c.declared = l.enumtypid
     FROM chain c JOIN pg_catalog.pg_type t ON t.oid = c.oid
     JOIN pg_catalog.pg_enum l ON l.enumtypid = t.oid OR (t.typcategory = 'A' AND l.enumtypid = t.typelem)
     ORDER BY c.declared, l.enumsortorder";
@@ -125,7 +132,9 @@ pub(super) async fn read_types(session: &mut Session) -> Result<CustomTypes, Err
 
     for row in session.query(TYPES, Operation::Query).await? {
         let read = match <[_; 3]>::try_from(row) {
-            Ok([Some(ty), Some(base), Some(modifier)]) => ty.parse().ok().zip(base.parse().ok().zip(modifier.parse().ok())),
+            Ok([Some(ty), Some(base), Some(modifier)]) => {
+                ty.parse().ok().zip(base.parse().ok().zip(modifier.parse().ok()))
+            }
             _ => None,
         };
         let (ty, base) = read.ok_or_else(unreadable)?;
@@ -133,11 +142,14 @@ pub(super) async fn read_types(session: &mut Session) -> Result<CustomTypes, Err
     }
 
     for row in session.query(LABELS, Operation::Query).await? {
-        let read = match <[_; 2]>::try_from(row) {
-            Ok([Some(ty), Some(label)]) => ty.parse().ok().zip(Some(label)),
+        let read = match <[_; 3]>::try_from(row) {
+            Ok([Some(ty), Some(label), Some(is_enum)]) => ty.parse().ok().zip(Some((label, is_enum == "t"))),
             _ => None,
         };
-        let (ty, label): (u32, String) = read.ok_or_else(unreadable)?;
+        let (ty, (label, is_enum)): (u32, (String, bool)) = read.ok_or_else(unreadable)?;
+        if is_enum {
+            types.enums.insert(ty);
+        }
         types.labels.entry(ty).or_default().push(label);
     }
     Ok(types)

@@ -37,7 +37,9 @@ pub(crate) use self::router::{
 };
 pub use self::table_list::IncludedTables;
 pub use self::transforms::RowDisposition;
-pub(crate) use self::transforms::{AfterRouter, DecodedMessages, Passage, RowSource, SchemaMetadata, Transforms};
+pub(crate) use self::transforms::{
+    AfterRouter, DecodedMessages, Passage, RowSource, SchemaMetadata, Transforms, ValueChange,
+};
 pub(crate) use self::value_forms::{BinaryForm, DecimalForm, IntervalForm, JsonForms, TimePrecision, ValueForms};
 
 use crate::Error;

@@ -22,9 +22,12 @@ impl ColumnDefault {
         let text = if is_generated(expression) { placeholder(ty).to_owned() } else { literal(expression)? };
 
         Some(Self(match ty {
-            ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Enum | ColumnType::Json | ColumnType::Jsonb => {
-                ColumnValue::Text(text)
-            }
+            ColumnType::Text
+            | ColumnType::Varchar(_)
+            | ColumnType::Enum
+            | ColumnType::Json
+            | ColumnType::Jsonb
+            | ColumnType::Xml => ColumnValue::Text(text),
             ColumnType::Uuid => ColumnValue::Uuid(text.parse().ok()?),
             ColumnType::Integer => ColumnValue::Integer(text.parse().ok()?),
             ColumnType::Boolean => ColumnValue::Boolean(text.eq_ignore_ascii_case("true")),
@@ -40,6 +43,9 @@ impl ColumnDefault {
             | ColumnType::Date
             | ColumnType::TimeMillis
             | ColumnType::TimeMicros
+            | ColumnType::Interval
+            | ColumnType::Bit
+            | ColumnType::Bits
                 if text_form::is_of(ty, &text) =>
             {
                 ColumnValue::Text(text)
@@ -59,7 +65,7 @@ fn placeholder(ty: ColumnType) -> &'static str {
         ColumnType::Json | ColumnType::Jsonb => "{}",
         ColumnType::Smallint | ColumnType::Integer | ColumnType::Bigint => "0",
         ColumnType::Real | ColumnType::Double | ColumnType::Decimal(_) | ColumnType::Numeric => "0.0",
-        ColumnType::TimeMillis | ColumnType::TimeMicros => "00:00:00",
+        ColumnType::TimeMillis | ColumnType::TimeMicros | ColumnType::Interval => "00:00:00",
         ColumnType::Boolean => "false",
         ColumnType::Date | ColumnType::TimestampMillis | ColumnType::TimestampMicros | ColumnType::Timestamptz => {
             "1970-01-01"
@@ -75,7 +81,6 @@ fn placeholder(ty: ColumnType) -> &'static str {
         | ColumnType::Hstore
         | ColumnType::Bytea
         | ColumnType::Timetz
-        | ColumnType::Interval
         | ColumnType::Money
         | ColumnType::Array(_)
         | ColumnType::Other(_) => "",
@@ -144,6 +149,10 @@ mod tests {
         assert_eq!(default(ColumnType::Integer, "(1 + 1)"), None);
         assert_eq!(default(ColumnType::Boolean, "true"), Some(ColumnValue::Boolean(true)));
         assert_eq!(default(ColumnType::Bytea, "'\\x00'::bytea"), None);
+        assert_eq!(default(ColumnType::Interval, "'1 day'::interval"), text("1 day"));
+        assert_eq!(default(ColumnType::Bit, "B'1'::\"bit\""), text("1"));
+        assert_eq!(default(ColumnType::Bits, "B'1010'::\"bit\""), text("1010"));
+        assert_eq!(default(ColumnType::Xml, "'<a/>'::xml"), text("<a/>"));
 
         let instant = |at| Some(ColumnValue::Instant(at));
         assert_eq!(

@@ -1,8 +1,8 @@
 use super::{Found, Loss};
 use crate::connector::keys::KeyTable;
 use crate::connector::{
-    AfterRouter, BinaryForm, DecodedMessages, HeaderConverter, KeyConverter, NullMembers, Placement,
-    RouterConfig, Schemas, TimePrecision, ValueConverter, ValueForms, header_converter,
+    AfterRouter, BinaryForm, DecodedMessages, HeaderConverter, KeyConverter, NullMembers, Placement, RouterConfig,
+    Schemas, TimePrecision, ValueConverter, ValueForms, header_converter,
 };
 use crate::record::{connect_type, has_known_schema};
 use crate::{
@@ -200,6 +200,22 @@ pub(super) fn in_dropped_id(after: &AfterRouter, losses: &[Loss]) -> Result<(), 
             Err(Error::config(key, "id", reason))
         }
         _ => Ok(()),
+    }
+}
+
+/// Checks that values whose fields a transformation changes are written as JSON.
+pub(super) fn in_changed_values(
+    after: &AfterRouter,
+    converter: Option<ValueConverter>,
+    losses: &[Loss],
+) -> Result<(), Error> {
+    let Some(key) = after.value_changed_by() else { return Ok(()) };
+    match converter {
+        None | Some(ValueConverter::Json(_)) if losses.contains(&Loss::UnreadableRecords) => Ok(()),
+        None | Some(ValueConverter::Json(_)) => {
+            Err(Error::config(key, "", "it changes the fields of values, so that an event cannot be read from them"))
+        }
+        Some(_) => Err(Error::config(key, "", "changes of values are modelled with the JsonConverter only")),
     }
 }
 

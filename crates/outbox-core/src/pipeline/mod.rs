@@ -113,6 +113,7 @@ impl Pipeline {
         }
 
         found.take(contradictions::in_dropped_id(&transforms.after, losses));
+        found.take(contradictions::in_changed_values(&transforms.after, value_converter, losses));
         found.take(
             router.as_ref().map_or(Ok(()), |router| {
                 contradictions::in_headers(&config, router, (header_converter, forms), &layout)

@@ -13,8 +13,8 @@ pub(super) enum Schema {
         kind: &'static str,
         optional: bool,
         name: Option<&'static str>,
-        parameters: Vec<(&'static str, String)>,
-        default: Option<String>,
+        parameters: Option<Box<Parameters>>,
+        default: Option<Box<str>>,
     },
     /// `io.debezium.data.VariableScaleDecimal`, a struct of the scale and the digits.
     VariableScale {
@@ -31,6 +31,11 @@ pub(super) enum Schema {
         fields: Vec<(String, Self)>,
     },
 }
+
+/// The parameters of a logical type. Few schemas have some, so they are boxed: an expansion's limit counts the size of
+/// each schema.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Parameters(Vec<(&'static str, String)>);
 
 /// Returns Connect's name of the type that Debezium gives to a column.
 pub(crate) fn connect_type(column: &Column, forms: ValueForms) -> &'static str {
@@ -64,7 +69,7 @@ impl Schema {
     pub(super) const BYTES: Self = Self::optional("bytes");
 
     const fn optional(kind: &'static str) -> Self {
-        Self::Scalar { kind, optional: true, name: None, parameters: Vec::new(), default: None }
+        Self::Scalar { kind, optional: true, name: None, parameters: None, default: None }
     }
 
     /// Creates the schema that Debezium gives to a column.
@@ -79,7 +84,7 @@ impl Schema {
             *default = column.default(forms).map(|value| {
                 let mut json = String::new();
                 push_column(&mut json, value, column.ty(), forms);
-                json
+                json.into_boxed_str()
             });
         }
         schema
@@ -125,7 +130,7 @@ impl Schema {
                 (kind, Some(name))
             }),
         };
-        let parameters = if name.is_some() { parameters(ty, column) } else { Vec::new() };
+        let parameters = name.and_then(|_| parameters(ty, column));
         Self::Scalar { kind, optional, name, parameters, default: None }
     }
 
@@ -179,7 +184,9 @@ impl Schema {
         match self {
             Self::VariableScale { .. } => out.push_str(",\"doc\":\"Variable scaled decimal\""),
             Self::Scalar { parameters, default, .. } => {
-                push_parameters(out, parameters);
+                if let Some(parameters) = parameters {
+                    push_parameters(out, parameters);
+                }
                 if let Some(default) = default {
                     _ = write!(out, ",\"default\":{default}");
                 }
@@ -228,30 +235,82 @@ impl Schema {
     }
 }
 
-/// Returns the parameters of the schema of a logical type.
-fn parameters(ty: ColumnType, column: &Column) -> Vec<(&'static str, String)> {
-    match ty {
-        ColumnType::Enum | ColumnType::Text => {
-            column.labels().map(|labels| ("allowed", labels.to_owned())).into_iter().collect()
-        }
-        ColumnType::Bits => column.length().map(|length| ("length", length.to_string())).into_iter().collect(),
+/// Returns the parameters of the schema of a logical type, if it has some.
+fn parameters(ty: ColumnType, column: &Column) -> Option<Box<Parameters>> {
+    let parameters = match ty {
+        ColumnType::Enum | ColumnType::Text => vec![("allowed", column.labels()?.to_owned())],
+        ColumnType::Bits => vec![("length", column.length()?.to_string())],
         ColumnType::Money => vec![("scale", "2".to_owned())],
         ColumnType::Decimal(_) => {
             let precision = column.precision().map(|digits| ("connect.decimal.precision", digits.to_string()));
             [("scale", column.scale().to_string())].into_iter().chain(precision).collect()
         }
-        _ => Vec::new(),
-    }
+        _ => return None,
+    };
+    Some(Box::new(Parameters(parameters)))
 }
 
-fn push_parameters(out: &mut String, parameters: &[(&'static str, String)]) {
+fn push_parameters(out: &mut String, Parameters(parameters): &Parameters) {
+    out.push_str(",\"parameters\":{");
     for (index, (name, value)) in parameters.iter().enumerate() {
-        out.push_str(if index == 0 { ",\"parameters\":{" } else { "," });
+        if index > 0 {
+            out.push(',');
+        }
         push_string(out, name);
         out.push(':');
         push_string(out, value);
     }
-    if !parameters.is_empty() {
-        out.push('}');
+    out.push('}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Identifier;
+
+    fn schema(ty: ColumnType, describe: impl FnOnce(Column) -> Column) -> String {
+        let column = Column::foreign(Identifier::new("c").unwrap(), ty, Nullability::NotNull);
+        let mut json = String::new();
+        Schema::of_column(&describe(column), ValueForms::default()).push_json(&mut json, None);
+        json
+    }
+
+    #[test]
+    fn parameters_are_those_of_the_catalog() {
+        // numeric(8, 2)
+        const MODIFIER: i32 = (8 << 16 | 2) + 4;
+        let name = "org.apache.kafka.connect.data.Decimal";
+        let parameters = r#""parameters":{"scale":"2","connect.decimal.precision":"8"}"#;
+
+        assert_eq!(
+            schema(ColumnType::Decimal(2), |column| column.type_modifier(MODIFIER)),
+            format!(r#"{{"type":"bytes","optional":false,"name":"{name}","version":1,{parameters}}}"#)
+        );
+        assert_eq!(
+            schema(ColumnType::Array(&ColumnType::Decimal(0)), |column| column.type_modifier(MODIFIER)),
+            format!(
+                r#"{{"type":"array","items":{{"type":"bytes","optional":true,"name":"{name}","version":1,{parameters}}},"optional":false}}"#
+            )
+        );
+        assert_eq!(
+            schema(ColumnType::Enum, |column| column.enum_labels(["new", "old"])),
+            r#"{"type":"string","optional":false,"name":"io.debezium.data.Enum","version":1,"parameters":{"allowed":"new,old"}}"#
+        );
+        assert_eq!(
+            schema(ColumnType::Bits, |column| column.type_modifier(4)),
+            r#"{"type":"bytes","optional":false,"name":"io.debezium.data.Bits","version":1,"parameters":{"length":"4"}}"#
+        );
+    }
+
+    #[test]
+    fn schemas_without_their_parameters_are_unknown() {
+        let forms = ValueForms::default();
+        for ty in
+            [ColumnType::Enum, ColumnType::Bits, ColumnType::Decimal(2), ColumnType::Array(&ColumnType::Decimal(0))]
+        {
+            let column = Column::foreign(Identifier::new("c").unwrap(), ty, Nullability::NotNull);
+            assert!(!has_known_schema(&column, forms), "{ty:?}");
+            assert!(has_known_schema(&column.type_modifier(10 << 16).enum_labels(["a"]), forms), "{ty:?}");
+        }
     }
 }

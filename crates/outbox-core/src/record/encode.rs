@@ -7,8 +7,7 @@ use super::json_value::{Unexpandable, wrapped};
 use super::struct_text::{into_bytes, java_text};
 use super::{Record, RecordRef};
 use crate::connector::{
-    BinaryForm, EmptyPayload, HeaderConverter, KeyConverter, Passage, SchemaMetadata, Schemas, ValueConverter,
-    ValueForms,
+    BinaryForm, EmptyPayload, HeaderConverter, KeyConverter, Passage, Schemas, ValueChange, ValueConverter, ValueForms,
 };
 use crate::{Column, ColumnType, ColumnValue, Error, Pipeline, Row};
 
@@ -74,12 +73,12 @@ impl Pipeline {
             headers,
             timestamp: self.timestamp(row)?,
         };
-        let metadata = match self.after_router().apply(&mut record, self.has_null_value(row))? {
-            Passage::Passed(metadata) => metadata,
+        let changes = match self.after_router().apply(&mut record, self.has_null_value(row))? {
+            Passage::Passed(changes) => changes,
             Passage::Dropped(by) => return Err(Error::dropped(by)),
         };
 
-        record.value = self.value(row, (route, &metadata), unexpandable)?;
+        record.value = self.value(row, (route, &changes), unexpandable)?;
         record.topic = Self::legal_topic(record.topic)?;
         Ok(record)
     }
@@ -159,7 +158,7 @@ impl Pipeline {
     fn value<'a>(
         &'a self,
         row: &'a Row,
-        (route, metadata): (&str, &SchemaMetadata),
+        (route, changes): (&str, &[ValueChange<'_>]),
         unexpandable: Unexpandable,
     ) -> Result<Option<Cow<'a, [u8]>>, Error> {
         let payload = self.emitted(row, self.plan().payload);
@@ -168,7 +167,7 @@ impl Pipeline {
         }
         match (self.value_converter(), payload) {
             (ValueConverter::Json(schemas), payload) => {
-                self.json_value(row, (route, metadata), payload, schemas, unexpandable).map(|json| Some(json.into()))
+                self.json_value(row, (route, changes), payload, schemas, unexpandable).map(|json| Some(json.into()))
             }
             (ValueConverter::String, payload) if self.router().has_envelope() || self.router().expansion.is_some() => {
                 self.text_value(row, payload, unexpandable)

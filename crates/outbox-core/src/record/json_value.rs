@@ -1,10 +1,11 @@
 //! Values as the JsonConverter writes them.
 
+use super::changed_value::changed;
 use super::connect_schema::Schema;
 use super::expand::{self, Outcome};
 use super::json_column::push_column;
 use super::json_writer::push_string;
-use crate::connector::{SchemaMetadata, Schemas};
+use crate::connector::{Schemas, ValueChange};
 use crate::pipeline::Target;
 use crate::{ColumnType, ColumnValue, Error, Pipeline, Row};
 
@@ -20,14 +21,15 @@ impl Pipeline {
     pub(super) fn json_value(
         &self,
         row: &Row,
-        (route, metadata): (&str, &SchemaMetadata),
+        (route, changes): (&str, &[ValueChange<'_>]),
         payload: &ColumnValue,
         schemas: Schemas,
         unexpandable: Unexpandable,
     ) -> Result<Vec<u8>, Error> {
         let (schema, json) = self.payload(payload, schemas, unexpandable)?;
         if !self.router().has_envelope() {
-            return Ok(wrapped(json, schema.map(|schema| schema.with(metadata)).as_ref(), schemas));
+            let (schema, json) = changed((schema, json), changes, unexpandable)?;
+            return Ok(wrapped(json, schema.as_ref(), schemas));
         }
 
         let mut fields = vec![("payload".to_owned(), schema.unwrap_or(Schema::STRING))];
@@ -55,7 +57,8 @@ impl Pipeline {
             (None, None) => format!("{}.{namespace}.{table}.{route}.Value", self.topic_prefix()),
         };
         let schema = Schema::Struct { name: Some(name), version, optional: false, fields };
-        Ok(wrapped(envelope, Some(&schema.with(metadata)), schemas))
+        let (schema, envelope) = changed((Some(schema), envelope), changes, unexpandable)?;
+        Ok(wrapped(envelope, schema.as_ref(), schemas))
     }
 
     fn payload(

@@ -1,3 +1,4 @@
+mod changed_value;
 mod column_text;
 mod connect_schema;
 mod decode;

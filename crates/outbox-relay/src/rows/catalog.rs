@@ -77,11 +77,27 @@ impl OutboxTables {
         let config = self.included.config();
         let (schema, table) = (Identifier::new(&*name.schema)?, Identifier::new(&*name.table)?);
         let columns = columns.filter_map(|(name, ty, declared)| {
-            let column = column(Identifier::new(name).ok()?, ty, known(now, name));
+            let known = known(now, name).map(|known| CatalogueColumn {
+                default: known.default.clone().filter(|_| self.takes_default(declared)),
+                ..known.clone()
+            });
+            let column = column(Identifier::new(name).ok()?, ty, known.as_ref());
             Some(self.with_details(column, declared))
         });
         let layout = TableLayout::from_router(config, schema, table, columns)?;
         Pipeline::accepting(&ACCEPTED_LOSSES, config.clone(), layout)
+    }
+
+    /// Returns whether Debezium reads the DEFAULT of columns of the type. It leaves out those of domains and of types
+    /// such as `inet`.
+    fn takes_default(&self, declared: Declared) -> bool {
+        // bool, int8, int2, int4, text, json, xml, float4, float8, char(n), varchar, date, time, timestamp, timestamptz,
+        // interval, bit, varbit, numeric, uuid, jsonb
+        const TYPES: [u32; 21] = [
+            16, 20, 21, 23, 25, 114, 142, 700, 701, 1042, 1043, 1082, 1083, 1114, 1184, 1186, 1560, 1562, 1700, 2950,
+            3802,
+        ];
+        TYPES.contains(&declared.ty) || self.types.is_enum(declared.ty)
     }
 
     /// Adds the parts of a column's type that only the schemas of records have.

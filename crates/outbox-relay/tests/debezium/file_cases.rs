@@ -10,7 +10,10 @@ pub(crate) struct Case {
     pub(crate) rows: &'static [&'static str],
 }
 
-pub(crate) const CASES: [Case; 37] = [
+/// The types of the tables' columns, in each database.
+pub(crate) const TYPES: &str = "CREATE TYPE state AS ENUM ('new', 'it''s paid')";
+
+pub(crate) const CASES: [Case; 39] = [
     Case {
         file: "03-bytea-base64-string",
         table: "public.outbox_event",
@@ -347,5 +350,28 @@ pub(crate) const CASES: [Case; 37] = [
         columns: "id uuid PRIMARY KEY, aggregatetype text NOT NULL, aggregateid text NOT NULL, amounts numeric(8, 2)[]",
         topic: "outbox.event.order",
         rows: &["'order', 'k1', '{1.50,NULL}'", "'order', 'k2', '{}'", "'order', 'k3', NULL"],
+    },
+    Case {
+        file: "93-schemas-of-enums-and-amounts",
+        table: "public.outbox",
+        columns: "id uuid PRIMARY KEY, aggregatetype text NOT NULL, aggregateid text NOT NULL, payload jsonb,
+                  state state NOT NULL DEFAULT 'new', states state[], amount numeric(10, 2), total numeric DEFAULT 1.5,
+                  flags bit(4) DEFAULT B'1010', rates numeric(8, 3)[], tags text[] NOT NULL DEFAULT '{}', lifetime interval DEFAULT '1 day',
+                  address inet DEFAULT '10.0.0.1'",
+        topic: "outbox.event.order",
+        rows: &[
+            "'order', 'k1', '{\"a\": 1}', 'it''s paid', '{new}', 12.30, 1.250, '0001', '{1.5,NULL}', '{a,NULL}', '2 days', '::1'",
+            "'order', 'k2', NULL, DEFAULT, '{new,NULL}', NULL, NULL, NULL, NULL, DEFAULT, NULL, NULL",
+        ],
+    },
+    Case {
+        file: "95-fields-of-values",
+        table: "public.outbox",
+        columns: "id uuid PRIMARY KEY, aggregatetype text NOT NULL, aggregateid text NOT NULL, type text NOT NULL, payload jsonb",
+        topic: "shop.order.v1",
+        rows: &[
+            "'order', 'k1', 'Made', '{\"id\": 1, \"amount\": 1.10, \"o\": {\"k,:}\": \"a\\\"b\"}, \"secret\": [1, 2]}'",
+            "'order', 'k2', 'Made', NULL",
+        ],
     },
 ];

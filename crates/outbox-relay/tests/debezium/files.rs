@@ -18,7 +18,7 @@ use crate::batch::Logged;
 use crate::broker::Broker;
 use crate::comparison::compare_relayed;
 use crate::configuration::{JSON, router};
-use crate::file_cases::{CASES, Case};
+use crate::file_cases::{CASES, Case, TYPES};
 use crate::fixture::id;
 use crate::reader::{PARTITIONS, text_of};
 use crate::stand_in::{PREFIX, routed_to};
@@ -53,6 +53,7 @@ fn run(case: &Case) {
     let config = of_file(case, &name, env.url());
     let publication = config.get("publication.name").unwrap_or("dbz_publication");
     let tables: Vec<&str> = case.table.split(' ').collect();
+    client.batch_execute(TYPES).unwrap();
     for table in &tables {
         let (schema, _) = table.split_once('.').unwrap();
         let create = format!("CREATE SCHEMA IF NOT EXISTS {schema}; CREATE TABLE {table} ({})", case.columns);

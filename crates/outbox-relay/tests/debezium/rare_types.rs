@@ -44,7 +44,7 @@ const SCALARS: [Line; 20] = [
     ("c_bit", T::Bit, "bit", ["B'1'", "B'0'", "B'1'"]),
 ];
 
-/// These are in headers only.
+/// The StringConverter has these in headers only.
 const OTHERS: [Line; 19] = [
     ("c_money", T::Money, "money", ["1234.5", "-0.05", "92233720368547758.07"]),
     ("c_bits", T::Bits, "bit(10)", ["B'1000000001'", "B'0000000000'", "B'0000000111'"]),
@@ -88,7 +88,10 @@ fn placed(lines: &[Line], placement: &str) -> String {
 
 fn fixture(name: &str) -> DebeziumEnv {
     let lines = || SCALARS.iter().chain(&OTHERS);
-    let columns = lines().map(|(name, ty, ..)| Column::foreign(identifier(name), *ty, Nullability::Nullable));
+    let columns = lines().map(|(name, ty, sql, _)| {
+        let length = if *sql == "bit(10)" { 10 } else { -1 };
+        Column::foreign(identifier(name), *ty, Nullability::Nullable).type_modifier(length)
+    });
     let fixture = DebeziumEnv::without_table(layout(name, T::Json, columns.collect()));
     let columns: Vec<_> = lines().map(|(name, _, sql, _)| format!("{name} {sql}")).collect();
     let create = format!(
@@ -132,7 +135,7 @@ fn rare_columns_in_headers() {
     let as_json = |config: ConnectorConfig| config.without("extended.headers.enabled").with("header.converter", JSON);
     for schemas in ["false", "true"] {
         fixture.reader(&format!("json_{schemas}"), |config| {
-            as_json(config).with("header.converter.schemas.enable", schemas).with(PLACEMENT, placed(&SCALARS, "header"))
+            as_json(config).with("header.converter.schemas.enable", schemas).with(PLACEMENT, &*all)
         });
     }
 
@@ -144,6 +147,7 @@ fn rare_columns_in_headers() {
 #[test]
 fn rare_columns_in_keys_and_envelopes() {
     let mut fixture = fixture("rare_values");
+    let all = format!("{},{}", placed(&SCALARS, "envelope"), placed(&OTHERS, "envelope"));
     for (name, schemas, interval) in
         [("plain", "false", "numeric"), ("schemas", "true", "string"), ("numbers", "true", "numeric")]
     {
@@ -152,7 +156,7 @@ fn rare_columns_in_keys_and_envelopes() {
                 .with("interval.handling.mode", interval)
                 .json_values(schemas)
                 .json_keys(schemas)
-                .with(PLACEMENT, placed(&SCALARS, "envelope"))
+                .with(PLACEMENT, &*all)
                 .option("table.field.event.key", "c_inet")
                 .option("route.by.field", "aggregate_type")
         });

@@ -2,8 +2,8 @@ use std::borrow::Cow;
 
 use super::inserted_header::InsertedHeader;
 use super::predicate::{Changes, Predicate, Source};
-use super::schema_metadata::SchemaMetadata;
 use super::timestamp_router::TimestampedTopic;
+use super::value_step::{ValueChange, ValueStep};
 use crate::connector::TopicRoute;
 use crate::{DroppedBy, Error, RecordRef};
 
@@ -16,6 +16,8 @@ pub(crate) struct AfterRouter {
     pub(super) schemas_of: Option<String>,
     /// The key of the transformation that drops the header `id`, if one may.
     pub(super) id_dropped_by: Option<String>,
+    /// The key of the transformation that changes the fields of values, if one may.
+    pub(super) value_changed_by: Option<String>,
     steps: Vec<(Predicate, Step)>,
     /// The connector's own headers, which a pipeline does not write.
     context: Vec<String>,
@@ -26,7 +28,7 @@ pub(crate) struct AfterRouter {
 pub(super) enum Step {
     Topic(TopicRoute),
     TimestampedTopic(TimestampedTopic),
-    SetSchema(SchemaMetadata),
+    Value(ValueStep),
     Insert(InsertedHeader),
     DropHeaders(Vec<String>),
     DropNullValue,
@@ -35,9 +37,9 @@ pub(super) enum Step {
 
 /// Whether a record passes all transformations.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Passage {
-    /// It passes, and the schema of its value has this name and version.
-    Passed(SchemaMetadata),
+pub(crate) enum Passage<'a> {
+    /// It passes, and its value is changed so.
+    Passed(Vec<ValueChange<'a>>),
     Dropped(DroppedBy),
 }
 
@@ -68,6 +70,11 @@ impl AfterRouter {
         self.id_dropped_by.as_deref()
     }
 
+    /// Returns the key of the transformation that changes the fields of values, if one may.
+    pub(crate) fn value_changed_by(&self) -> Option<&str> {
+        self.value_changed_by.as_deref()
+    }
+
     /// Returns the headers that come before the router's own.
     pub(crate) fn leading(&self) -> &[InsertedHeader] {
         &self.leading
@@ -83,8 +90,8 @@ impl AfterRouter {
     ///
     /// # Errors
     /// A regular expression takes too long at the record's topic, or a topic has the time and the record has none.
-    pub(crate) fn apply<'a>(&'a self, record: &mut RecordRef<'a>, is_null: bool) -> Result<Passage, Error> {
-        let mut metadata = SchemaMetadata::default();
+    pub(crate) fn apply<'a>(&'a self, record: &mut RecordRef<'a>, is_null: bool) -> Result<Passage<'a>, Error> {
+        let mut changes = Vec::new();
         for (predicate, step) in &self.steps {
             let has_header = |name: &str| {
                 record.headers.iter().any(|(header, _)| *header == name)
@@ -100,7 +107,9 @@ impl AfterRouter {
                     let reason = "it is NULL or after the year 9999, and a TimestampRouter needs it for the topic";
                     record.topic = topic.ok_or_else(|| Error::encode("timestamp", reason))?;
                 }
-                Step::SetSchema(later) => metadata.replace(later),
+                // Without a value, it stays as it is.
+                Step::Value(_) if is_null => {}
+                Step::Value(value) => changes.push(value.change(&record.topic)),
                 Step::Insert(header) => record.headers.push((&header.name, Some(Cow::Borrowed(&header.value)))),
                 Step::DropHeaders(names) => {
                     record.headers.retain(|(header, _)| names.iter().all(|name| name != header))
@@ -110,6 +119,6 @@ impl AfterRouter {
                 Step::DropRecord => return Ok(Passage::Dropped(DroppedBy::Filter)),
             }
         }
-        Ok(Passage::Passed(metadata))
+        Ok(Passage::Passed(changes))
     }
 }

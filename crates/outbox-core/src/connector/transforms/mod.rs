@@ -11,6 +11,7 @@ mod options;
 mod predicate;
 mod schema_metadata;
 mod timestamp_router;
+mod value_step;
 
 use std::collections::BTreeSet;
 
@@ -21,12 +22,14 @@ pub(crate) use self::decode_message::DecodedMessages;
 use self::inserted_header::InsertedHeader;
 use self::logical_topic::{LogicalTopic, is_logical_topic_router};
 pub(crate) use self::of_heartbeat::OfHeartbeat;
-use self::options::{class, listed, regex_router};
+use self::options::{class, is_struct, listed, regex_router};
 pub(crate) use self::predicate::RowSource;
 use self::predicate::{Predicate, Source};
 pub(crate) use self::schema_metadata::SchemaMetadata;
 use self::timestamp_router::TimestampedTopic;
-use super::{ConnectorConfig, HeaderConverter, Placed, Placement, RouterConfig};
+pub(crate) use self::value_step::ValueChange;
+use self::value_step::{InsertedField, ReplacedFields, ValueStep};
+use super::{ConnectorConfig, HeaderConverter, RouterConfig};
 use crate::Error;
 use crate::pipeline::Found;
 
@@ -156,7 +159,11 @@ impl<'a> Transforms<'a> {
             Transformation::Tracing | Transformation::TimescaleDb => {}
             // The EventRouter makes another key.
             Transformation::SetSchemaMetadata if class(config, name).ends_with("$Key") => {}
-            Transformation::SetSchemaMetadata | Transformation::ExtractNewRecordState | Transformation::Other => {
+            Transformation::SetSchemaMetadata
+            | Transformation::ReplaceField
+            | Transformation::InsertField
+            | Transformation::ExtractNewRecordState
+            | Transformation::Other => {
                 let reason = "it changes rows before the EventRouter sees them, which is not modelled: restrict it to \
                               other tables by a predicate";
                 return Err(Error::config(format!("transforms.{name}.type"), class(config, name), reason));
@@ -193,7 +200,20 @@ impl<'a> Transforms<'a> {
                 }
                 Step::TimestampedTopic(timestamped_topic(config, name)?)
             }
-            Transformation::SetSchemaMetadata => Step::SetSchema(schema_metadata(config, router, name)?),
+            Transformation::SetSchemaMetadata => {
+                Step::Value(ValueStep::SetSchema(schema_metadata(config, router, name)?))
+            }
+            Transformation::ReplaceField => {
+                self.after.value_changed_by.get_or_insert_with(|| format!("transforms.{name}.type"));
+                Step::Value(ValueStep::Replace(ReplacedFields::of(config, router, name)?))
+            }
+            Transformation::InsertField => {
+                self.after.value_changed_by.get_or_insert_with(|| format!("transforms.{name}.type"));
+                for field in InsertedField::of(config, router, name)? {
+                    self.after.push(predicate.clone(), Step::Value(ValueStep::Insert(field)), source);
+                }
+                return Ok(());
+            }
             Transformation::LogicalTopic => {
                 LogicalTopic::of(config, name)?;
                 let pattern = config.trimmed(&format!("transforms.{name}.topic.regex")).unwrap_or_default();
@@ -246,6 +266,8 @@ enum Transformation {
     InsertHeader,
     DropHeaders,
     SetSchemaMetadata,
+    ReplaceField,
+    InsertField,
     ExtractNewRecordState,
     /// It does something only if OpenTelemetry is on the class path of Kafka Connect.
     Tracing,
@@ -269,6 +291,8 @@ impl Transformation {
             (_, Some("TimestampRouter")) => Self::TimestampRouter,
             (_, Some("InsertHeader")) => Self::InsertHeader,
             (_, Some("DropHeaders")) => Self::DropHeaders,
+            (_, Some("ReplaceField$Key" | "ReplaceField$Value")) => Self::ReplaceField,
+            (_, Some("InsertField$Key" | "InsertField$Value")) => Self::InsertField,
             (_, Some("SetSchemaMetadata$Key" | "SetSchemaMetadata$Value")) => Self::SetSchemaMetadata,
             _ => Self::Other,
         }
@@ -393,11 +417,4 @@ fn schema_metadata(config: &ConnectorConfig, router: &str, name: &str) -> Result
         return Err(Error::config(key("type"), class(config, name), reason));
     }
     Ok(metadata)
-}
-
-/// Returns whether the router makes values structs.
-fn is_struct(config: &ConnectorConfig, router: &str) -> bool {
-    let expands = config.boolean(&format!("transforms.{router}.table.expand.json.payload"), false).unwrap_or(false);
-    let placed = Placed::list(config, &format!("transforms.{router}.table.fields.additional.placement"));
-    expands || placed.iter().flatten().any(|placed| placed.placement == Placement::Envelope)
 }

@@ -52,7 +52,10 @@ impl OfHeartbeat {
                 | Transformation::Tracing
                 | Transformation::TimescaleDb => {}
                 Transformation::SetSchemaMetadata if !has_schemas(config, name) => {}
-                Transformation::SetSchemaMetadata | Transformation::Other => {
+                Transformation::SetSchemaMetadata
+                | Transformation::ReplaceField
+                | Transformation::InsertField
+                | Transformation::Other => {
                     let reason = "it may change heartbeats in a way that is not modelled: restrict it to other topics by a \
                                   predicate";
                     return Err(Error::config(format!("transforms.{name}.type"), class(config, name), reason));

@@ -1,7 +1,7 @@
 //! Options that several transformations read.
 
 use crate::Error;
-use crate::connector::{ConnectorConfig, TopicRoute};
+use crate::connector::{ConnectorConfig, Placed, Placement, TopicRoute};
 
 /// Returns the class of a transformation; empty if the configuration has none.
 pub(super) fn class<'a>(config: &'a ConnectorConfig, name: &str) -> &'a str {
@@ -32,4 +32,11 @@ pub(super) fn regex_router_of(
         config.trimmed(key).ok_or_else(missing)
     };
     TopicRoute::new((&regex, &replacement), option(&regex)?, option(&replacement)?)
+}
+
+/// Returns whether the router makes values structs.
+pub(super) fn is_struct(config: &ConnectorConfig, router: &str) -> bool {
+    let expands = config.boolean(&format!("transforms.{router}.table.expand.json.payload"), false).unwrap_or(false);
+    let placed = Placed::list(config, &format!("transforms.{router}.table.fields.additional.placement"));
+    expands || placed.iter().flatten().any(|placed| placed.placement == Placement::Envelope)
 }
