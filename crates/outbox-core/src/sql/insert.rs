@@ -56,10 +56,12 @@ impl InsertSql {
 
     fn of_messages(layout: TableLayout, prefix: &str) -> Self {
         let emit = format!("pg_catalog.pg_logical_emit_message(true, {}, ", literal(prefix));
-        let one = format!("SELECT {emit}$1)");
+        // A result of type `pg_lsn` would end unnamed statements of sqlx: it asks the catalogs for each type that it does
+        // not know, by a simple query between Parse and Bind.
+        let one = format!("SELECT {emit}$1)::text");
 
         // A volatile function is called after the sort.
-        let many = format!("SELECT {emit}content) FROM unnest($1) WITH ORDINALITY AS event (content, n) ORDER BY n");
+        let many = format!("SELECT {emit}content)::text FROM unnest($1) WITH ORDINALITY AS event (content, n) ORDER BY n");
         Self {
             one_if_new: one.clone(),
             many_if_new: many.clone(),
@@ -172,7 +174,7 @@ mod tests {
         let layout =
             TableLayout::messages().named(Identifier::new("it's").unwrap(), Identifier::new("Outbox").unwrap());
         let insert = InsertSql::into_table(&layout);
-        assert_eq!(insert.one, "SELECT pg_catalog.pg_logical_emit_message(true, 'it''s.Outbox', $1)");
+        assert_eq!(insert.one, "SELECT pg_catalog.pg_logical_emit_message(true, 'it''s.Outbox', $1)::text");
         assert_eq!(insert.columns().collect::<Vec<_>>(), [ColumnType::Text]);
     }
 
