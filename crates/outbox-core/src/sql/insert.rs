@@ -61,7 +61,8 @@ impl InsertSql {
         let one = format!("SELECT {emit}$1)::text");
 
         // A volatile function is called after the sort.
-        let many = format!("SELECT {emit}content)::text FROM unnest($1) WITH ORDINALITY AS event (content, n) ORDER BY n");
+        let many =
+            format!("SELECT {emit}content)::text FROM unnest($1) WITH ORDINALITY AS event (content, n) ORDER BY n");
         Self {
             one_if_new: one.clone(),
             many_if_new: many.clone(),

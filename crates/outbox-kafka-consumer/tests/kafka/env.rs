@@ -103,6 +103,8 @@ impl ConsumerEnv {
     }
 
     async fn of(builder: TestEnvBuilder) -> Self {
+        // A test that fails shows the consumer's log.
+        _ = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_test_writer().try_init();
         let env = builder.build().await;
         set_up(env.url()).await;
         Self(env)
@@ -209,9 +211,19 @@ impl ConsumerEnv {
                    WHERE topic = $1 AND partition = $2 AND stopped_because IS NOT NULL";
         eventually("a reason to stand still".to_owned(), async || {
             let row = client.query_opt(sql, &[&self.topic(), &partition]).await.unwrap();
-            row.map(|row| row.get(0)).ok_or(())
+            match row {
+                Some(row) => Ok(row.get(0)),
+                None => Err(self.positions().await),
+            }
         })
         .await
+    }
+
+    /// Describes the positions and leases of all partitions.
+    async fn positions(&self) -> Vec<String> {
+        let sql = "SELECT p::text || coalesce(l::text, '') FROM outbox.consumer_position p
+                   LEFT JOIN outbox.consumer_lease l ON l.topic = p.topic AND l.partition = p.partition";
+        self.client().await.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
     }
 
     pub(crate) async fn next_offset(&self, partition: i32) -> Option<i64> {
@@ -224,7 +236,7 @@ impl ConsumerEnv {
     pub(crate) async fn position(&self, partition: i32, next_offset: i64) {
         eventually(format!("the position {next_offset}"), async || {
             let found = self.next_offset(partition).await;
-            if found == Some(next_offset) { Ok(()) } else { Err(found) }
+            if found == Some(next_offset) { Ok(()) } else { Err((found, self.positions().await)) }
         })
         .await;
     }

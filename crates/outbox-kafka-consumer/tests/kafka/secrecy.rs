@@ -51,7 +51,9 @@ async fn refused(tx: &Transaction<'_>, event: Received<OrderCreated>) -> Handler
 async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
     let log = Log::default();
     let writer = log.clone();
-    tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(move || writer.clone()).init();
+    // All tasks run on the thread of this test.
+    let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(move || writer.clone());
+    let _lines = tracing::subscriber::set_default(lines.finish());
     let env = ConsumerEnv::with_partitions(1).await;
     let client = env.client().await;
     client.batch_execute("CREATE TABLE card (number bigint UNIQUE CHECK (number > 0))").await.unwrap();
