@@ -174,14 +174,25 @@ impl TestEnv {
     /// # Errors
     /// Fails with the row if the condition does not hold.
     pub async fn slot_is(&self, condition: &str) -> Result<(), String> {
+        self.slot_is_on(&self.client().await, condition).await
+    }
+
+    async fn slot_is_on(&self, client: &Client, condition: &str) -> Result<(), String> {
         let sql = format!("SELECT s::text, {condition} FROM pg_replication_slots s WHERE slot_name = $1");
-        let row = self.client().await.query_one(&sql, &[&self.pipeline.slot().as_str()]).await.unwrap();
+        let row = client.query_one(&sql, &[&self.pipeline.slot().as_str()]).await.unwrap();
         if row.get(1) { Ok(()) } else { Err(row.get(0)) }
     }
 
     /// Waits until an SQL condition holds for the slot's row in `pg_replication_slots`.
     pub async fn slot_becomes(&self, condition: &str) {
-        eventually(format!("the slot is {condition}"), async || self.slot_is(condition).await).await;
+        let mut client = self.client().await;
+        eventually(format!("the slot is {condition}"), async || {
+            if client.is_closed() {
+                client = self.client().await;
+            }
+            self.slot_is_on(&client, condition).await
+        })
+        .await;
     }
 
     /// Waits until all transactions that write now have ended, in all databases of the server.

@@ -14,7 +14,7 @@ use sqlx::{Acquire as _, Executor as _, PgPool, Postgres, Row as _, Transaction}
 use xtask::stack::OwnPgBouncer;
 
 use crate::driver::sqlx_options;
-use crate::env::{ConsumerEnv, LEASE, OrderCreated, Running, produce_to};
+use crate::env::{ConsumerEnv, LONG_LEASE, OrderCreated, Running, produce_to};
 use crate::faults::shared;
 
 async fn store(tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreated>) -> HandlerResult {
@@ -44,7 +44,7 @@ async fn a_service_with_one_pool_of_sqlx_creates_its_tables_and_handles_each_eve
                 .group("test")
                 .pool(pool.clone())
                 .statement_caching(statements)
-                .lease_ttl(LEASE)
+                .lease_ttl(LONG_LEASE)
                 .on(store)
                 .build()
                 .unwrap()
