@@ -138,12 +138,13 @@ fn shortened(line: &str) -> String {
     format!("{begin} […] {end}")
 }
 
-/// Removes the sequences of colors, which begin with ESC and end with `m`.
+/// Removes the sequences of colors, which begin with ESC and end with `m`, and that of the character set.
 fn without_colors(line: &str) -> String {
     let mut parts = line.split('\u{1b}');
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        plain.push_str(part.split_once('m').map_or(part, |(_, rest)| rest));
+        let rest = part.strip_prefix("(B").or_else(|| part.split_once('m').map(|(_, rest)| rest));
+        plain.push_str(rest.unwrap_or(part));
     }
     plain
 }

@@ -89,8 +89,9 @@ fn failed_tests_are_found_with_the_panic_that_ended_them() {
 #[test]
 fn the_output_of_a_terminal_has_colors() {
     let green = OUTPUT.replace("     Running", "\u{1b}[1m\u{1b}[92m     Running\u{1b}[0m");
-    let colored =
-        green.replace("error:", "\u{1b}[1m\u{1b}[91merror\u{1b}[0m:").replace("FAILED", "\u{1b}[31mFAILED\u{1b}[m");
+    let colored = green
+        .replace("error:", "\u{1b}[1m\u{1b}[91merror\u{1b}[0m:")
+        .replace("FAILED", "\u{1b}[31mFAILED\u{1b}(B\u{1b}[m");
     assert_eq!(of(&colored), expected());
 }
 
