@@ -94,6 +94,8 @@ struct Selection {
 }
 
 impl ReplayCommand {
+    /// Counts the rows and asks for consent before it publishes them, because consumers without an inbox handle them
+    /// again.
     pub(crate) async fn run(
         self,
         database: &DatabaseOptions,

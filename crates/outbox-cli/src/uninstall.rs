@@ -60,6 +60,8 @@ struct Installed {
 }
 
 impl Uninstall {
+    /// Removes the outbox after consent. Refuses to do so if events are unpublished, unless the options accept their
+    /// loss.
     pub(crate) async fn run(self, output: Output, limit: Duration) -> Result<Exit, Failure> {
         let pipeline = self.model.pipeline()?;
         let script = uninstall_sql(&pipeline);

@@ -32,6 +32,8 @@ fn without_states(line: &str) -> String {
     shown + rest
 }
 
+/// Returns the class without its package and the message of the innermost cause in a Java stack trace. The outer causes
+/// are wrappers, which say only that the task failed.
 fn innermost_cause(trace: &str) -> Option<String> {
     let causes = trace.lines().filter(|line| !line.starts_with(char::is_whitespace));
     let causes = causes.map(|line| line.strip_prefix("Caused by: ").unwrap_or(line).trim());

@@ -24,6 +24,8 @@ pub(crate) struct Apply {
 }
 
 impl Apply {
+    /// Validates the file before anything is changed, then creates or changes the connector and waits until it runs. A
+    /// connector that is unchanged and has not failed is left alone.
     pub(super) async fn run(self, rest: &Rest, output: Output, limit: Duration) -> Result<Exit, Failure> {
         let Self { name, file, dry_run } = self;
         let config = read_config(&file)?;

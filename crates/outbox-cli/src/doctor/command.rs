@@ -69,6 +69,8 @@ pub(crate) struct Doctor {
 }
 
 impl Doctor {
+    /// Runs every check that the options give access to. A server that is unreachable is a failed check, and the checks
+    /// of the others still run.
     pub(crate) async fn run(self, output: Output, limit: Duration) -> Result<Exit, Failure> {
         let mut checks = Checks::default();
         let of_connect = match &self.connector {

@@ -133,6 +133,8 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
+    /// Adds the event of a message of pgoutput, or remembers the transaction and the columns that the later messages
+    /// refer to.
     fn take(&mut self, message: &Message<'_>) {
         match message {
             Message::Begin { commit, micros, .. } => self.commit = Some((*commit, *micros)),

@@ -57,6 +57,8 @@ enum Source {
 }
 
 impl Tail {
+    /// Rejects the options that the chosen source cannot satisfy, then prints events until the limit or the end is
+    /// reached.
     pub(crate) async fn run(
         self,
         store: &StoreOptions,

@@ -125,6 +125,8 @@ struct TemporarySlot<'a> {
 }
 
 impl<'a> TemporarySlot<'a> {
+    /// Creates a slot that PostgreSQL drops when the connection ends, so that an aborted command retains no WAL. The
+    /// creation waits for open transactions, at most for `limit`.
     async fn create(client: &'a Client, pipeline: &Pipeline, limit: Duration) -> Result<Self, Failure> {
         let refused = "no temporary slot can be created, which needs REPLICATION and a free replication slot";
         bound_server(client, limit).await.map_err(|e| Failure::server(refused).caused_by(&e))?;
@@ -184,6 +186,8 @@ struct Decoder<'a> {
 }
 
 impl Decoder<'_> {
+    /// Returns the event of a message of pgoutput, if it is an insert into the outbox or a logical message of it.
+    /// Remembers the transactions and columns that the later messages refer to.
     fn event(&mut self, message: &Message<'_>) -> Option<TailedEvent> {
         match message {
             Message::Begin { commit, micros, .. } => self.commit = Some((*commit, *micros)),

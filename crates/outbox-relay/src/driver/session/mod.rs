@@ -97,6 +97,8 @@ impl Session {
         self.run_to_end(stop).instrument(span).await
     }
 
+    /// Relays, then writes the rest if the next session reads in another way, and releases the slot if this one still
+    /// holds it.
     async fn run_to_end(mut self, stop: impl Future<Output = ()> + Send) -> Result<(SessionEnd, Lsn), Error> {
         let ended = self.relay(stop).await;
         // However the session ended, the row is still in the WAL.
@@ -260,6 +262,8 @@ impl Session {
         })
     }
 
+    /// Writes the rest of the transaction that has begun and awaits its acknowledgements, then the confirmation of
+    /// their position.
     async fn write_rest(&mut self) -> Result<(), Error> {
         let mut is_settling = false;
         loop {
