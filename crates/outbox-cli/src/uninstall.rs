@@ -6,11 +6,11 @@ use outbox_pg::uninstall_sql;
 use serde::Serialize;
 use tokio_postgres::Client;
 
-use crate::confirm::Confirmation;
 use crate::exit::{Exit, Failure};
 use crate::model::ModelOptions;
 use crate::output::{Output, Part, Report, write};
 use crate::postgres::DatabaseOptions;
+use crate::prompt::Confirmation;
 use crate::slot::{EventSource, Range, SlotState, Unpublished};
 
 const EXAMPLES: &str = "Examples:

@@ -6,11 +6,11 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::state::{exists, is_stopped};
-use crate::confirm::Confirmation;
 use crate::connect::Rest;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Part, Report, or_dash};
 use crate::postgres::DatabaseOptions;
+use crate::prompt::Confirmation;
 use crate::slot::{Change, Consent, EventSource, SlotState, change};
 
 /// The number of listed events that a dropped slot would lose.

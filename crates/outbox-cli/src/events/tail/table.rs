@@ -10,8 +10,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 
 use super::super::rows;
-use super::event::{Place, TailedEvent};
-use super::printer::Printer;
+use super::event::{Place, Printer, TailedEvent};
 use crate::exit::Failure;
 use crate::postgres::end_with_program;
 use crate::slot::commit_time;
