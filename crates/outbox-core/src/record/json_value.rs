@@ -61,6 +61,8 @@ impl Pipeline {
         Ok(wrapped(envelope, schema.as_ref(), schemas))
     }
 
+    /// Returns the JSON of the payload and its schema. `unexpandable` decides on a document that the router's JSON
+    /// expansion cannot write.
     fn payload(
         &self,
         payload: &ColumnValue,

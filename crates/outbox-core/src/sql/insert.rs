@@ -55,11 +55,16 @@ impl InsertSql {
     }
 
     fn of_messages(layout: TableLayout, prefix: &str) -> Self {
-        let emit = format!("pg_catalog.pg_logical_emit_message(true, {}, ", literal(prefix));
-        let one = format!("SELECT {emit}$1)");
+        // As text, because sqlx asks the server about a type that it does not know, such as pg_lsn, and loses the unnamed
+        // statement by that.
+        let emit = |content| {
+            format!("pg_catalog.pg_logical_emit_message(true, {}, {content})::pg_catalog.text", literal(prefix))
+        };
+        let one = format!("SELECT {}", emit("$1"));
 
         // A volatile function is called after the sort.
-        let many = format!("SELECT {emit}content) FROM unnest($1) WITH ORDINALITY AS event (content, n) ORDER BY n");
+        let content = emit("content");
+        let many = format!("SELECT {content} FROM unnest($1) WITH ORDINALITY AS event (content, n) ORDER BY n");
         Self {
             one_if_new: one.clone(),
             many_if_new: many.clone(),
@@ -172,7 +177,7 @@ mod tests {
         let layout =
             TableLayout::messages().named(Identifier::new("it's").unwrap(), Identifier::new("Outbox").unwrap());
         let insert = InsertSql::into_table(&layout);
-        assert_eq!(insert.one, "SELECT pg_catalog.pg_logical_emit_message(true, 'it''s.Outbox', $1)");
+        assert_eq!(insert.one, "SELECT pg_catalog.pg_logical_emit_message(true, 'it''s.Outbox', $1)::pg_catalog.text");
         assert_eq!(insert.columns().collect::<Vec<_>>(), [ColumnType::Text]);
     }
 

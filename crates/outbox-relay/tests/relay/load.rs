@@ -21,7 +21,7 @@ pub(crate) struct Load {
 
 /// Between two transactions: the tests' servers share a small machine.
 const PAUSE: Duration = Duration::from_millis(2);
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Load {
     pub(crate) fn start(fixture: &RelayEnv, aggregates: i64) -> Self {

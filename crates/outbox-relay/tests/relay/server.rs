@@ -30,7 +30,7 @@ async fn end(postgres: &Postgres, signal: Signal) -> Duration {
 
     // It stays as a zombie until it is started again.
     while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
-        assert!(began.elapsed() < Duration::from_secs(30), "PostgreSQL does not end");
+        assert!(began.elapsed() < Duration::from_secs(120), "PostgreSQL does not end");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     began.elapsed()

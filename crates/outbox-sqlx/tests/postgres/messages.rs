@@ -14,6 +14,8 @@ async fn an_event_without_a_table_is_a_message_of_its_transaction() {
     sqlx::query(create).bind(env.name()).execute(&pool).await.unwrap();
 
     for caching in [StatementCaching::Cached, StatementCaching::Unnamed] {
+        // A new connection knows no types of earlier statements.
+        let pool = crate::pool(&env).await;
         let outbox = SqlxOutbox::new(env.pipeline().clone()).statement_caching(caching);
         let mut tx = pool.begin().await.unwrap();
         outbox.enqueue(&mut tx, &event(1)).await.unwrap();

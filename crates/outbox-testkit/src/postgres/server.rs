@@ -26,7 +26,7 @@ use super::random;
 pub(super) const SUPERUSER: &str = "postgres";
 
 /// The time that a server may take until it answers, including recovery after a crash.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(180);
 /// The time that one attempt to connect may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(10);
@@ -101,6 +101,8 @@ impl fmt::Debug for Server {
     }
 }
 
+/// Starts PostgreSQL and waits until it accepts connections. If it ends or does not answer in time, the error contains
+/// the end of its log.
 async fn launch(cluster: &Cluster, settings: &BTreeMap<String, String>, port: u16) -> Result<Guarded, PostgresError> {
     let mut args = vec!["-D".to_owned(), cluster.home.data().display().to_string()];
     for (name, value) in settings {

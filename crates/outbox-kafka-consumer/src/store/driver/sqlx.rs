@@ -269,3 +269,53 @@ fn fetch_all<'s>(
 ) -> BoxFuture<'s, Result<Vec<PgRow>, sqlx::Error>> {
     connection.fetch_all(sqlx::query_with::<Postgres, _>(AssertSqlSafe(text), arguments).persistent(is_cached))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as StdError;
+
+    use deadpool_postgres::tokio_postgres::types::private::BytesMut;
+    use deadpool_postgres::tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+    use outbox_core::Identifier;
+    use outbox_test_support::TestEnv;
+
+    use super::*;
+    use crate::store::migrations;
+    use crate::store::statements::Statements;
+
+    /// NULL of any type.
+    #[derive(Debug)]
+    struct Null;
+
+    impl ToSql for Null {
+        fn to_sql(&self, _: &Type, _: &mut BytesMut) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
+            Ok(IsNull::Yes)
+        }
+
+        fn accepts(_: &Type) -> bool {
+            true
+        }
+
+        to_sql_checked!();
+    }
+
+    /// sqlx asks the server about a type that it does not know, between the two messages that prepare and execute a
+    /// statement without a name, and the server forgets the statement then.
+    #[tokio::test]
+    async fn no_statement_has_a_type_that_sqlx_does_not_know() {
+        let env = TestEnv::builder().database().build().await;
+        let schema = Identifier::new("outbox").unwrap();
+        migrations(&schema).apply(&mut env.client().await).await.unwrap();
+
+        for (name, sql) in Statements::new(&schema).all() {
+            let mut connection = PgConnection::connect(env.url()).await.unwrap();
+            let nulls: Vec<&(dyn ToSql + Sync)> = vec![&Null; sql.types.len()];
+            if let Err(error) = query(&mut connection, sql, &nulls, Sending::Unnamed).await {
+                // NULL may not be what the statement can do without.
+                let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
+                assert_ne!(code, "26000", "{name}: {error}");
+            }
+            connection.close().await.unwrap();
+        }
+    }
+}
