@@ -1,7 +1,7 @@
 //! The changes that transformations make to a value that is a struct.
 
 use super::connect_schema::Schema;
-use super::json_value::Unexpandable;
+use super::expand::Unexpandable;
 use super::json_writer::push_string;
 use crate::Error;
 use crate::connector::ValueChange;

@@ -1,9 +1,10 @@
 use std::borrow::Cow;
 
 use super::column_text::{text, text_bytes};
+use super::expand::Unexpandable;
 use super::instant;
 use super::json_column::push_column;
-use super::json_value::{Unexpandable, wrapped};
+use super::json_value::wrapped;
 use super::struct_text::{into_bytes, java_text};
 use super::{Record, RecordRef};
 use crate::connector::{

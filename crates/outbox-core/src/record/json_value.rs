@@ -2,19 +2,12 @@
 
 use super::changed_value::changed;
 use super::connect_schema::Schema;
-use super::expand::{self, Outcome};
+use super::expand::{self, Outcome, Unexpandable};
 use super::json_column::push_column;
 use super::json_writer::push_string;
 use crate::connector::{Schemas, ValueChange};
 use crate::pipeline::Target;
 use crate::{ColumnType, ColumnValue, Error, Pipeline, Row};
-
-/// The treatment of a payload at which Debezium's expansion fails the task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unexpandable {
-    Fails,
-    Verbatim,
-}
 
 impl Pipeline {
     /// Returns a record's value as the JsonConverter writes it.

@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 
 use super::column_text::text;
-use super::expand::{self, Outcome};
+use super::expand::{self, Outcome, Unexpandable};
 use super::java::push_struct;
-use super::json_value::Unexpandable;
 use crate::connector::{BinaryForm, ValueForms};
 use crate::pipeline::Target;
 use crate::{ColumnType, ColumnValue, Error, Pipeline, Row};

@@ -28,6 +28,13 @@ pub(super) enum Outcome {
     Fatal(String),
 }
 
+/// The treatment of a payload at which Debezium's expansion fails the task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unexpandable {
+    Fails,
+    Verbatim,
+}
+
 /// The depth to which Jackson reads.
 const MAX_DEPTH: usize = 1_000;
 
