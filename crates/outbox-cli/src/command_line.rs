@@ -3,14 +3,13 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
-use outbox_relay::cli::seconds;
+use outbox_relay::cli::{CheckArguments, CommandOutcome, ReportForm, RunArguments, check, run, seconds};
 
 use crate::connect::ConnectOptions;
 use crate::connector::ConnectorCommand;
 use crate::consumer::{ConsumerCommand, DeadLettersCommand, StoreOptions};
 use crate::doctor::Doctor;
 use crate::events::EventsCommand;
-use crate::examples;
 use crate::exit::{Exit, Failure};
 use crate::generate::{ConfigCommand, Roles};
 use crate::kafka::KafkaOptions;
@@ -18,7 +17,6 @@ use crate::migrate::MigrateCommand;
 use crate::model::ModelOptions;
 use crate::output::{Output, write};
 use crate::postgres::DatabaseOptions;
-use crate::relay::RelayCommand;
 use crate::replay::ReplayCommand;
 use crate::slot::SlotCommand;
 use crate::uninstall::Uninstall;
@@ -173,7 +171,7 @@ enum Command {
 impl CommandLine {
     /// Reads the command line of the process. A mistake in it, or a question for help, ends the process.
     pub(crate) fn read() -> Self {
-        let matches = examples::on_each_command(Self::command()).get_matches();
+        let matches = with_examples(Self::command()).get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 
@@ -205,7 +203,7 @@ impl CommandLine {
                 Ok(Exit::Success)
             }
             Command::Man { directory: Some(directory) } => {
-                let written = clap_mangen::generate_to(examples::on_each_command(Self::command()), &directory);
+                let written = clap_mangen::generate_to(with_examples(Self::command()), &directory);
                 written.map_err(|e| {
                     let message = format!("the manual pages cannot be written to {}", directory.display());
                     Failure::usage(message).caused_by(&e)
@@ -223,6 +221,66 @@ impl CommandLine {
     }
 }
 
+const EXAMPLES: &str = "Examples:
+  outbox relay check connector.json
+  outbox relay check connector.json --connect --brokers kafka:9092
+  outbox relay run --connector connector.json --brokers kafka:9092 --listen 0.0.0.0:9404";
+
+#[derive(Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub(crate) enum RelayCommand {
+    /// Reports what the relay makes of a connector's configuration, and with --connect of its servers
+    ///
+    /// Exit code: 1 if the relay rejects it or a check of a server fails, 2 if it cannot be read.
+    Check(Box<CheckArguments>),
+    /// Relays the events of the outbox to Kafka, in Debezium's place, until SIGTERM or SIGINT
+    ///
+    /// It takes the very configuration that Kafka Connect takes, reads the same slot and publication, and holds the
+    /// slot as long as it runs: a second relay waits and takes over. Exit code: 1 if it stops because of an error, 2 if
+    /// the configuration or the command line cannot be used.
+    Run(Box<RunArguments>),
+}
+
+impl RelayCommand {
+    pub(crate) async fn run(self, output: Output) -> Exit {
+        let ended = match self {
+            Self::Check(arguments) => {
+                let form = if output == Output::Json { ReportForm::Json } else { ReportForm::Text };
+                check(*arguments, form).await
+            }
+            Self::Run(arguments) => run(*arguments).await,
+        };
+        match ended {
+            CommandOutcome::Success => Exit::Success,
+            CommandOutcome::Unusable => Exit::Usage,
+            _ => Exit::Finding,
+        }
+    }
+}
+
+const TITLE: &str = "Examples:";
+
+/// Shows the examples that a command has for its subcommands in their help as well.
+fn with_examples(command: clap::Command) -> clap::Command {
+    let name = command.get_name().to_owned();
+    below(command, &name)
+}
+
+fn below(command: clap::Command, path: &str) -> clap::Command {
+    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let examples = help.split_once(TITLE).map(|(_, rest)| rest.to_owned()).unwrap_or_default();
+    command.mut_subcommands(|inner| {
+        let path = format!("{path} {}", inner.get_name());
+        let names_inner = |line: &&str| format!("{} ", line.trim()).starts_with(&format!("{path} "));
+        let of_inner: String = examples.lines().filter(names_inner).map(|line| format!("\n{line}")).collect();
+        let inner = match inner.get_after_help() {
+            None if !of_inner.is_empty() => inner.after_help(format!("{TITLE}{of_inner}")),
+            _ => inner,
+        };
+        below(inner, &path)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,7 +293,7 @@ mod tests {
     #[test]
     fn every_command_has_an_example_and_is_in_the_document() {
         let document = include_str!("../../../docs/cli.md");
-        let mut waiting = vec![("outbox".to_owned(), examples::on_each_command(CommandLine::command()))];
+        let mut waiting = vec![("outbox".to_owned(), with_examples(CommandLine::command()))];
         while let Some((path, command)) = waiting.pop() {
             let inner: Vec<_> = command.get_subcommands().filter(|inner| inner.get_name() != "help").cloned().collect();
             if inner.is_empty() {
@@ -247,5 +305,17 @@ mod tests {
             }
             waiting.extend(inner.into_iter().map(|inner| (format!("{path} {}", inner.get_name()), inner)));
         }
+    }
+
+    #[test]
+    fn subcommands_have_the_examples_that_name_them() {
+        let slot = clap::Command::new("slot").subcommands([clap::Command::new("drop"), clap::Command::new("drop-all")]);
+        let help = "Codes\n\nExamples:\n  it slot drop\n  it slot drop a\n  it slot drop-all";
+        let command = with_examples(clap::Command::new("it").after_help(help).subcommand(slot));
+        let after = |command: &clap::Command| command.get_after_help().unwrap().to_string();
+        let slot = command.find_subcommand("slot").unwrap();
+        assert_eq!(after(slot), "Examples:\n  it slot drop\n  it slot drop a\n  it slot drop-all");
+        let drop = slot.find_subcommand("drop").unwrap();
+        assert_eq!(after(drop), "Examples:\n  it slot drop\n  it slot drop a");
     }
 }

@@ -1,23 +1,19 @@
 //! `outbox`: finds out why events of an outbox do not arrive, and fixes it.
 
 mod command_line;
-mod confirm;
 mod connect;
 mod connector;
 mod consumer;
 mod doctor;
 mod events;
-mod examples;
-mod existing_table;
 mod exit;
 mod generate;
 mod kafka;
 mod migrate;
 mod model;
 mod output;
-mod password;
 mod postgres;
-mod relay;
+mod prompt;
 mod replay;
 mod slot;
 mod uninstall;

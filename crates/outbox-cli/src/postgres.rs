@@ -10,7 +10,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config};
 
 use crate::exit::Failure;
-use crate::password::PasswordPlaces;
+use crate::prompt::PasswordPlaces;
 
 const VARIABLE: &str = "DATABASE_URL";
 /// The shortest time after which the kernel probes a silent server.

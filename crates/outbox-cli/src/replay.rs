@@ -11,11 +11,11 @@ use outbox_pg::{Replay, ReplayProgress, Republish};
 use serde::Serialize;
 use tokio_postgres::Client;
 
-use crate::confirm::Confirmation;
 use crate::exit::{Exit, Failure};
 use crate::model::ModelOptions;
 use crate::output::{Output, Part, Report, notice, or_dash};
 use crate::postgres::DatabaseOptions;
+use crate::prompt::Confirmation;
 
 /// The time between two lines of the progress.
 const PROGRESS: Duration = Duration::from_secs(1);
@@ -94,6 +94,8 @@ struct Selection {
 }
 
 impl ReplayCommand {
+    /// Counts the rows and asks for consent before it publishes them, because consumers without an inbox handle them
+    /// again.
     pub(crate) async fn run(
         self,
         database: &DatabaseOptions,

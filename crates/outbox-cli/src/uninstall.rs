@@ -6,11 +6,11 @@ use outbox_pg::uninstall_sql;
 use serde::Serialize;
 use tokio_postgres::Client;
 
-use crate::confirm::Confirmation;
 use crate::exit::{Exit, Failure};
 use crate::model::ModelOptions;
 use crate::output::{Output, Part, Report, write};
 use crate::postgres::DatabaseOptions;
+use crate::prompt::Confirmation;
 use crate::slot::{EventSource, Range, SlotState, Unpublished};
 
 const EXAMPLES: &str = "Examples:
@@ -60,6 +60,8 @@ struct Installed {
 }
 
 impl Uninstall {
+    /// Removes the outbox after consent. Refuses to do so if events are unpublished, unless the options accept their
+    /// loss.
     pub(crate) async fn run(self, output: Output, limit: Duration) -> Result<Exit, Failure> {
         let pipeline = self.model.pipeline()?;
         let script = uninstall_sql(&pipeline);

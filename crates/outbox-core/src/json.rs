@@ -62,6 +62,8 @@ pub(crate) fn jsonb_refusal(text: &str) -> Option<(&'static str, usize)> {
     None
 }
 
+/// Returns the rest after the closing quote of a string, or the reason why `jsonb` refuses it. The caller has checked
+/// the syntax.
 fn string_refusal(mut rest: &[u8]) -> Result<&[u8], &'static str> {
     let mut high_surrogate = false;
     loop {
@@ -192,6 +194,8 @@ impl<'a> Numeric<'a> {
         usize::try_from(self.digits_before()).unwrap_or(0).max(1) + self.digits_after() + 2
     }
 
+    /// Writes the number as `numeric` of PostgreSQL prints it: without an exponent, and with the trailing zeros of its
+    /// scale.
     fn print(&self, out: &mut String) {
         let is_zero = self.digits().all(|digit| digit == b'0');
         if self.is_negative && !is_zero {

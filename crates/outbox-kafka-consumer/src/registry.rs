@@ -62,6 +62,8 @@ impl Registry {
         typed.chain(others).collect()
     }
 
+    /// Creates a registry with one entry for each type of event. Handlers of the same type share the entry and its
+    /// transaction.
     pub fn new(
         pipeline: &Pipeline,
         registrations: Vec<Registration>,

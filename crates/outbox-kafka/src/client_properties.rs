@@ -97,6 +97,8 @@ impl<'a> Reader<'a> {
         self.0.get(name).map(str::trim).filter(|value| !value.is_empty())
     }
 
+    /// Reads the trust store and the key store, which may be PEM in a file or in the property itself, and the check of
+    /// the host name.
     fn tls(&self) -> Result<Tls, Error> {
         let mut tls = Tls::new();
         if let Some(pem) =
@@ -188,6 +190,8 @@ impl<'a> Reader<'a> {
         Ok(Sasl::password(mechanism, user, SecretSource::from(password)))
     }
 
+    /// Reads the source of tokens and the extensions of the login. Java's callback handlers are rejected, unless a
+    /// command replaces them.
     fn oauth_bearer(&self) -> Result<Sasl, Error> {
         if self.get("sasl.jaas.config").is_none() && self.get(TOKEN_COMMAND).is_none() {
             return Err(jaas("it is missing, and there is no command for tokens either"));
@@ -212,6 +216,7 @@ impl<'a> Reader<'a> {
         Ok(sasl)
     }
 
+    /// Returns the source of tokens: the command, or the file of the endpoint's URL.
     fn tokens(&self) -> Result<TokenSource, Error> {
         if let Some(command) = self.get(TOKEN_COMMAND) {
             return Ok(TokenSource::command(command));

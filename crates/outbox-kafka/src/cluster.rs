@@ -204,6 +204,8 @@ impl Cluster {
         described.into_iter().next().unwrap_or(Ok(None))
     }
 
+    /// Asks a broker for topics, in the order of the names, and updates those that are known. A topic that does not
+    /// exist is `None`.
     async fn describe(&self, names: &[&str]) -> Result<Vec<Description>, Error> {
         let topics = names.iter().map(|name| MetadataRequestTopic::default().with_name(Some(topic_name(name))));
         let answer = self.metadata(Some(topics.collect())).await?;
@@ -371,6 +373,8 @@ impl Cluster {
         self.connection(&address.ok_or_else(|| Error::code_of(ErrorCode::NOT_CONTROLLER, None))?).await
     }
 
+    /// Returns the connection to a broker, and opens one if it has none, or if its login is about to expire. Callers of
+    /// the same broker wait for the same attempt.
     pub(super) async fn connection(&self, address: &Arc<str>) -> Result<Connection, Error> {
         let slot = Arc::clone(self.lock().connections.entry(Arc::clone(address)).or_default());
         let wait = self.settings.connect_timeout;

@@ -45,6 +45,8 @@ impl Drop for Inner {
 }
 
 impl Connection {
+    /// Creates a connection over a stream. One task carries its frames until an error, which then ends all requests
+    /// that are pending.
     pub(super) fn over(
         reader: impl AsyncRead + Send + Unpin + 'static,
         writer: impl AsyncWrite + Send + Unpin + 'static,

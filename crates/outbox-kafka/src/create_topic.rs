@@ -72,6 +72,7 @@ impl Cluster {
         self.try_create(topic, Creation::Checked).await.map_err(|e| e.of_topic(&topic.name))
     }
 
+    /// Sends one request to the controller. A topic that exists already is a success.
     async fn try_create(&self, topic: &NewTopic, creation: Creation) -> Result<(), Error> {
         let string = |text: &String| StrBytes::from_string(text.clone());
         let configs = topic.configs.iter().map(|(name, value)| {

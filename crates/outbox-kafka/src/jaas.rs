@@ -57,6 +57,7 @@ enum Token {
 struct Tokens<'a>(Peekable<Chars<'a>>);
 
 impl Tokens<'_> {
+    /// Returns the next token by the rules of Java's `StreamTokenizer`, with which Kafka reads the property.
     fn next(&mut self) -> Result<Option<Token>, &'static str> {
         loop {
             let Some(c) = self.0.next() else { return Ok(None) };
@@ -112,6 +113,8 @@ impl Tokens<'_> {
         }
     }
 
+    /// Returns the character of an escape, after its backslash. As in Java, an unknown escape stands for its own
+    /// character.
     fn escaped(&mut self) -> Result<char, &'static str> {
         Ok(match self.0.next().ok_or("a quote is not closed")? {
             'a' => '\u{7}',

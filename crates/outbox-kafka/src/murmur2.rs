@@ -6,6 +6,8 @@ pub fn partition(key: &[u8], partitions: i32) -> i32 {
     (murmur2(key) & i32::MAX).checked_rem(partitions).unwrap_or_default()
 }
 
+/// Computes the hash of Java's client, which chooses the partition of a key. Every producer of a topic must agree on
+/// it.
 fn murmur2(bytes: &[u8]) -> i32 {
     const SEED: u32 = 0x9747_b28c;
     const M: u32 = 0x5bd1_e995;

@@ -105,6 +105,8 @@ impl Cluster {
         }
     }
 
+    /// Sends the batches of a request without awaiting the answer, so that several can be in flight. Topics are named
+    /// by their ids if all have one.
     fn send(&self, request: &Request<'_>) -> Result<Sent<ProduceRequest>, Error> {
         let by_id = request.batches.iter().all(|(_, batch)| !batch.topic.id().is_nil());
         let newest = if by_id { BY_TOPIC_ID } else { BY_TOPIC_ID - 1 };

@@ -102,6 +102,7 @@ impl Meaning {
 }
 
 impl Produced {
+    /// Converts a partition's part of an answer into the outcome that decides what the producer does next.
     pub(super) fn of_answer(answer: &PartitionProduceResponse, topic: &Topic, broker: &str) -> Self {
         let Some(code) = ErrorCode::from_code(answer.error_code) else {
             let time = (answer.log_append_time_ms >= 0).then_some(answer.log_append_time_ms);

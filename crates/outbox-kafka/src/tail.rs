@@ -131,6 +131,8 @@ impl Cluster {
 const TOO_LARGE: Malformed = Malformed("one batch is larger than an answer may be");
 
 impl Tail {
+    /// Shows the batches and records of a fetch that lie between the start and the end, and moves the position behind
+    /// each batch that was shown in full.
     fn show(
         &mut self,
         fetched: &[u8],

@@ -190,6 +190,8 @@ impl Republish {
         self.remaining_on(&client.into(), name).await
     }
 
+    /// Counts the rows that this replay would still publish, whether it was begun or not. Fails if the name belongs to
+    /// a replay of other rows.
     pub(crate) async fn remaining_on(&self, client: &Session<'_>, name: &str) -> Result<u64, Error> {
         let condition = self.condition(client, name).await?;
         let table = companion(self.pipeline.layout(), "_replays");

@@ -226,6 +226,8 @@ impl RetriedTransaction {
         })
     }
 
+    /// Runs the work again while its error or that of the commit is a conflict, at most as often as was set. An error
+    /// after which the transaction may be committed is never retried.
     async fn run_while<'e, T, E, F>(
         &self,
         client: &mut impl PgClient,
@@ -258,6 +260,8 @@ impl RetriedTransaction {
         }
     }
 
+    /// Runs the work once in a transaction. A statement before the commit shows a transaction that is aborted, because
+    /// PostgreSQL answers its COMMIT with a rollback and no error.
     async fn attempt<'e, T, E, F>(
         &self,
         client: &mut Client,

@@ -93,6 +93,8 @@ impl Session {
         timeout(limit, self.answer(sql, doing, row)).await.unwrap_or_else(|_| Err(Error::silent(limit)))
     }
 
+    /// Sends a query, and passes each row to `row` until the server is ready again. The error of the server is returned
+    /// only then, so that the session stays usable.
     async fn answer(
         &mut self,
         sql: &str,

@@ -24,6 +24,7 @@ pub enum Socket {
 }
 
 impl Socket {
+    /// Connects to the chosen server, and negotiates TLS if the options want it.
     pub async fn open(options: &ConnectOptions) -> Result<Self, Error> {
         // `choose_server` has chosen one of several servers.
         let server = options.servers.first().ok_or_else(|| Error::protocol("options without a server"))?;

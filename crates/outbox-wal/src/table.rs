@@ -44,6 +44,7 @@ impl FromIterator<(u32, (u32, i32))> for CustomTypes {
     }
 }
 
+/// Reads the columns of a table from the catalogs, in their order. A domain that is NOT NULL makes its column so.
 pub(super) async fn read_columns(
     session: &mut Session,
     schema: &str,

@@ -183,6 +183,8 @@ struct Copies<'a> {
 }
 
 impl<'a> Copies<'a> {
+    /// Opens a session and copies the slot twice: `test_decoding` reads one copy, and pgoutput with the publication
+    /// reads the other. After an error, neither copy is left.
     async fn open(options: &ConnectOptions, source: &'a Source) -> Result<Self, Error> {
         let mut session = Session::open(options, Purpose::Sql).await?;
         session.timeouts.statement = STATEMENT;

@@ -5,10 +5,9 @@ use clap::Args;
 use outbox_net::{Pem, Tls};
 
 use super::Rest;
-use super::address::Address;
-use super::http::Http;
+use super::http::{Address, Http};
 use crate::exit::Failure;
-use crate::password::PasswordPlaces;
+use crate::prompt::PasswordPlaces;
 
 /// The address of Kafka Connect, and how to log in.
 #[derive(Args, Clone, Debug)]

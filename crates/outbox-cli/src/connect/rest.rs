@@ -206,6 +206,7 @@ impl Rest {
         }
     }
 
+    /// Returns the JSON of an answer, or the failure that its status means to the operator.
     fn body(&self, answer: Answer) -> Result<Value, Failure> {
         let Answer { status, text, body } = answer;
         if status.is_success() {

@@ -6,11 +6,11 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::state::{exists, is_stopped};
-use crate::confirm::Confirmation;
 use crate::connect::Rest;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Part, Report, or_dash};
 use crate::postgres::DatabaseOptions;
+use crate::prompt::Confirmation;
 use crate::slot::{Change, Consent, EventSource, SlotState, change};
 
 /// The number of listed events that a dropped slot would lose.
@@ -37,6 +37,8 @@ pub(crate) struct Delete {
 }
 
 impl Delete {
+    /// Stops the connector, removes the parts that the options name, and deletes the connector last. After a failure,
+    /// the connector still names the parts that are left, so the command can be repeated.
     pub(super) async fn run(
         self,
         rest: &Rest,
@@ -127,6 +129,8 @@ impl Remains {
         }
     }
 
+    /// Drops the slot when its reader has left it. Refuses to do so if it holds unpublished events, unless the options
+    /// accept their loss.
     async fn drop_slot(
         &mut self,
         delete: &Delete,

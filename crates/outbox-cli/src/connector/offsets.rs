@@ -3,10 +3,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::state::exists;
-use crate::confirm::Confirmation;
 use crate::connect::Rest;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Part, Report, or_dash};
+use crate::prompt::Confirmation;
 
 #[derive(Args)]
 pub(crate) struct Offsets {

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::StoreOptions;
 use super::partitions::{exists, failure};
-use crate::confirm::Confirmation;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Part, Report, or_dash};
+use crate::prompt::Confirmation;
 
 const EXAMPLES: &str = "Examples:
   outbox dead-letters list stock

@@ -22,7 +22,7 @@ pub(super) struct Check {
     pub(super) name: String,
     pub(super) status: Status,
     pub(super) found: String,
-    pub(super) remedy: Option<String>,
+    remedy: Option<String>,
 }
 
 impl Check {

@@ -25,6 +25,7 @@ pub(super) async fn check(options: &ConnectOptions, name: &str, file: Option<&Pa
     found
 }
 
+/// Adds the checks of Kafka Connect to `found` one by one, so that those before an error are kept.
 async fn look(
     options: &ConnectOptions,
     name: &str,

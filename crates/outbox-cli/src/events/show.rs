@@ -5,9 +5,9 @@ use outbox_kafka_consumer::outbox_kafka::Cluster;
 use serde::Serialize;
 use tokio_postgres::{Client, Row};
 
+use super::rows;
 use super::rows::OutboxRow;
-use super::topics::no_topics;
-use super::{log, rows};
+use super::topics::{RecordPlace, no_topics, read_records};
 use crate::exit::Failure;
 use crate::output::{Part, Report, or_dash};
 
@@ -81,14 +81,14 @@ impl Shown {
 
         let mut records = Vec::new();
         for topic in &topics {
-            let visit = |found: Uuid, place: log::Place| {
+            let visit = |found: Uuid, place: RecordPlace| {
                 if event_identity(topic, id.as_bytes()) == Some(found) {
                     let timestamp = place.time();
-                    let log::Place { partition, offset, wal_position, .. } = place;
+                    let RecordPlace { partition, offset, wal_position, .. } = place;
                     records.push(ShownRecord { topic: topic.clone(), partition, offset, timestamp, wal_position });
                 }
             };
-            log::read(cluster, topic, visit).await?;
+            read_records(cluster, topic, visit).await?;
         }
 
         let identities = topics.iter().filter_map(|topic| event_identity(topic, id.as_bytes()));

@@ -6,9 +6,8 @@ use outbox_kafka_consumer::outbox_kafka::Cluster;
 use serde::Serialize;
 use tokio_postgres::Client;
 
-use super::log;
 use super::rows::{self, OutboxRow, Period};
-use super::topics::no_topics;
+use super::topics::{RecordPlace, no_topics, read_records};
 use crate::exit::Failure;
 use crate::output::{Part, Report, or_dash};
 
@@ -94,7 +93,7 @@ impl Verified {
         let mut order = 0;
         let names: BTreeSet<_> = topics.0.keys().filter(|name| !name.is_empty()).collect();
         for topic in names {
-            let visit = |id: Uuid, _: log::Place| {
+            let visit = |id: Uuid, _: RecordPlace| {
                 order += 1;
                 if let Some(row) = index.get(&id).and_then(|index| rows.get_mut(*index)) {
                     if row.records == 0 {
@@ -103,7 +102,7 @@ impl Verified {
                     row.records = row.records.saturating_add(1);
                 }
             };
-            log::read(cluster, topic, visit).await?;
+            read_records(cluster, topic, visit).await?;
         }
 
         let mut verified = Self {
@@ -187,14 +186,14 @@ impl Verified {
 
         let (mut records, mut duplicated) = (0, Found::default());
         for topic in topics {
-            let mut seen: HashMap<Uuid, (log::Place, usize)> = HashMap::new();
-            let visit = |id: Uuid, place: log::Place| {
+            let mut seen: HashMap<Uuid, (RecordPlace, usize)> = HashMap::new();
+            let visit = |id: Uuid, place: RecordPlace| {
                 if period.contains(place.timestamp) {
                     records += 1;
                     seen.entry(id).or_insert((place, 0)).1 += 1;
                 }
             };
-            log::read(cluster, topic, visit).await?;
+            read_records(cluster, topic, visit).await?;
 
             let mut repeated: Vec<_> = seen.into_iter().filter(|(_, (_, count))| *count > 1).collect();
             repeated.sort_by_key(|(_, (first, _))| (first.partition, first.offset));

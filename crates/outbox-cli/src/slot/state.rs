@@ -13,10 +13,10 @@ pub(crate) struct SlotState {
     pub(crate) database: String,
     pub(crate) is_in_this_database: bool,
     pub(crate) active: bool,
-    pub(crate) reader: Option<Reader>,
+    reader: Option<Reader>,
     /// `reserved`, `extended`, `unreserved` or `lost`.
-    pub(crate) wal_status: String,
-    pub(crate) invalidation_reason: Option<String>,
+    wal_status: String,
+    invalidation_reason: Option<String>,
     pub(crate) restart_lsn: Option<String>,
     pub(crate) confirmed_flush_lsn: Option<String>,
     /// The WAL that PostgreSQL keeps for the slot.
@@ -34,10 +34,10 @@ pub(crate) struct SlotState {
 /// The process that reads a slot.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Reader {
-    pub(crate) pid: i32,
-    pub(crate) application: String,
-    pub(crate) user: String,
-    pub(crate) address: Option<String>,
+    pid: i32,
+    application: String,
+    user: String,
+    address: Option<String>,
 }
 
 /// Columns that some versions do not have are read through JSON.

@@ -23,18 +23,18 @@ pub(crate) struct Unpublished {
     /// The time at which the first of them was committed.
     pub(crate) oldest_committed_at: Option<String>,
     /// The first of them, up to the limit.
-    pub(crate) first: Vec<UnpublishedEvent>,
+    first: Vec<UnpublishedEvent>,
 }
 
 /// An event in the WAL. A part that the table does not have is empty.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct UnpublishedEvent {
-    pub(crate) id: String,
-    pub(crate) aggregate_type: String,
-    pub(crate) aggregate_id: String,
-    pub(crate) event_type: String,
-    pub(crate) committed_at: String,
-    pub(crate) commit_lsn: String,
+    id: String,
+    aggregate_type: String,
+    aggregate_id: String,
+    event_type: String,
+    committed_at: String,
+    commit_lsn: String,
 }
 
 /// The changes that the reader of a slot treats as events: the rows of its publication, and logical decoding messages.
@@ -133,6 +133,8 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
+    /// Adds the event of a message of pgoutput, or remembers the transaction and the columns that the later messages
+    /// refer to.
     fn take(&mut self, message: &Message<'_>) {
         match message {
             Message::Begin { commit, micros, .. } => self.commit = Some((*commit, *micros)),

@@ -32,6 +32,7 @@ impl fmt::Display for Traceparent {
     }
 }
 
+/// Checks a header by the W3C's rules. As they demand, a later version may have more parts.
 fn check(text: &str) -> Result<(), &'static str> {
     let hex =
         |part: &str, len: usize| part.len() == len && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));

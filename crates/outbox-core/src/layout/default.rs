@@ -16,6 +16,8 @@ impl ColumnDefault {
         Self(ColumnValue::Text(text.to_owned()))
     }
 
+    /// Parses the expression of the catalog. Returns `None` if the value of the default is not known, or not of the
+    /// type.
     pub(super) fn parse(ty: ColumnType, expression: &str) -> Option<Self> {
         let is_trimmed = !(ty.is_text() || ty.is_json());
         let expression = if is_trimmed { expression.trim() } else { expression };
@@ -52,6 +54,7 @@ impl ColumnDefault {
     }
 }
 
+/// Returns the value that Debezium takes as the default of a column whose default is computed.
 fn placeholder(ty: ColumnType) -> &'static str {
     match ty {
         ColumnType::Uuid => "00000000-0000-0000-0000-000000000000",

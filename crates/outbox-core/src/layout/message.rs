@@ -106,6 +106,7 @@ fn push_string(content: &mut String, text: &str) {
     content.push('"');
 }
 
+/// Appends text to a JSON string, and escapes the characters whose first byte `is_escaped` selects.
 fn push_escaped(content: &mut String, text: &str, is_escaped: impl Fn(u8) -> bool) {
     let mut rest = text;
     while let Some((plain, escaped)) = rest.bytes().position(&is_escaped).and_then(|at| rest.split_at_checked(at)) {

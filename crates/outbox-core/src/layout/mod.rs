@@ -100,6 +100,8 @@ impl TableLayout {
         Self::holding(&[EventField::Id, EventField::Payload], EventField::fits, schema, table, columns)
     }
 
+    /// Checks that each part of an event has at most one column, that the columns fit, and that none of the `required`
+    /// parts is missing.
     fn holding(
         required: &[EventField],
         fits: fn(EventField, ColumnType) -> bool,

@@ -162,6 +162,7 @@ impl Pipeline {
         event.set(field, &scalar_text("key", scalar)?.unwrap_or_default())
     }
 
+    /// Sets the payload, and the fields of the envelope if there is one. A tombstone sets neither.
     fn read_value(&self, event: &mut DecodedEvent, value: Option<Bytes>) -> Result<(), Error> {
         let Some(value) = value else { return Ok(()) };
         match self.value_converter() {
@@ -267,6 +268,7 @@ impl DecodedEvent {
         Ok(())
     }
 
+    /// Sets the part of the event that a value belongs to: a field, a header, or an additional value under its alias.
     fn place(&mut self, target: &Target, text: &str, forms: ValueForms) -> Result<(), Error> {
         match target.field {
             Some(EventField::CreatedAt) if !text.is_empty() && self.created_at.is_none() => {

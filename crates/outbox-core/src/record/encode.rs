@@ -53,6 +53,8 @@ impl Pipeline {
         self.router().expansion.is_some() || self.messages().is_some()
     }
 
+    /// Returns the record of a row after the transformations that follow the router. The value is encoded last, because
+    /// their outcome decides on its schema.
     fn record<'a>(&'a self, row: &'a Row, unexpandable: Unexpandable) -> Result<RecordRef<'a>, Error> {
         let plan = self.plan();
         let route = &*self.route(row)?;
@@ -156,6 +158,7 @@ impl Pipeline {
         }
     }
 
+    /// Returns the value of the record as the value converter writes it, or `None` for a tombstone.
     fn value<'a>(
         &'a self,
         row: &'a Row,

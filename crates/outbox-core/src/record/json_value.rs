@@ -58,6 +58,8 @@ impl Pipeline {
         Ok(wrapped(envelope, Some(&schema.with(metadata)), schemas))
     }
 
+    /// Returns the JSON of the payload and its schema. `unexpandable` decides on a document that the router's JSON
+    /// expansion cannot write.
     fn payload(
         &self,
         payload: &ColumnValue,

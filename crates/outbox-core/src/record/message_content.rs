@@ -159,6 +159,7 @@ impl fmt::Debug for MessageContent {
 }
 
 impl Member {
+    /// Converts a member of the content to the type that Debezium gives it.
     fn read(name: &Arc<str>, json: &str) -> Result<Self, Error> {
         let of = |ty, value| Ok(Self { name: Arc::clone(name), ty, value });
         let text = |text: &str| ColumnValue::Text(text.to_owned());

@@ -54,6 +54,8 @@ impl Pipeline {
         Ok(Some(envelope.into_bytes().into()))
     }
 
+    /// Returns the payload as the StringConverter writes it, which is a struct in Java's notation if the router expands
+    /// it.
     fn payload_text<'a>(
         &'a self,
         payload: &'a ColumnValue,

@@ -83,6 +83,7 @@ async fn builder(broker: &str, security: &Security) -> Result<ClientBuilder, out
     Ok(builder)
 }
 
+/// Converts credentials for rskafka. A token is asked for again at each login, because it expires.
 fn sasl_config(credentials: outbox_kafka::Credentials, security: &Security) -> SaslConfig {
     let password = Credentials::new(credentials.user, credentials.secret.expose().to_owned());
     match credentials.mechanism {

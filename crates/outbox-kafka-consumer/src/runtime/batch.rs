@@ -137,6 +137,8 @@ impl Lane {
         Ok(remained)
     }
 
+    /// Checks the lease again, commits, and resets the settings that handlers changed. Returns the names of those that
+    /// would have outlived the transaction.
     async fn commit(
         &self,
         mut tx: Transaction<'_>,

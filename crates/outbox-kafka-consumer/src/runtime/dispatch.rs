@@ -162,6 +162,8 @@ impl Dispatcher {
         if self.is_next_alone() { self.deal_alone().await } else { self.deal().await }
     }
 
+    /// Hands items to their lanes until there is none, or one must be handled alone. Waits for memory and for room in
+    /// the lane only if there is none at once.
     async fn deal(&mut self) -> Result<(), Error> {
         loop {
             if !self.sort_next()? || self.is_next_alone() || self.is_paused() {

@@ -65,6 +65,8 @@ impl Lane {
         self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)
     }
 
+    /// Discards a held event at the request of an operator. If it is no longer held, the request is done without
+    /// effect.
     async fn discard(&self, held: i64, request: i64) -> Result<(), Error> {
         let store = &self.shared.store;
         let doing = |e| Error::store("carry out a discard", e);
@@ -210,6 +212,8 @@ impl Lane {
         }
     }
 
+    /// Handles a held event in the transaction that releases it. Returns the next held event of its key, if there is
+    /// one.
     async fn attempt_held_on(
         &self,
         client: &mut Connection,
@@ -281,6 +285,8 @@ impl Lane {
         released.map(|(next, _)| next).map_err(Fault::into_error)
     }
 
+    /// Stores the failed attempt of a held event, and the time of the next one or its end as a dead letter. Returns no
+    /// next event of the key, because this one is not released.
     async fn hold_again(
         &self,
         held: i64,

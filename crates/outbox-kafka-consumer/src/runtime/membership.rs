@@ -60,6 +60,7 @@ impl Membership {
         }
     }
 
+    /// Renews the leases and starts and stops the workers of partitions until `stop`, then releases all of them.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let pause = (self.shared.store.lease / 8).min(Duration::from_millis(500));
         tokio::select! {

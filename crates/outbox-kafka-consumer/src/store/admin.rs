@@ -42,6 +42,8 @@ impl Store {
         rows.first().map_or(Ok(0), |row| row.try_get(0).map(i64::unsigned_abs)).map_err(unread)
     }
 
+    /// Requests an action for all held events that the filter selects and returns their number. Skips those with an
+    /// open request.
     pub async fn request_all(&self, filter: &FailedEventFilter, action: RequestAction) -> Result<u64, Error> {
         let mut condition = Condition::new(&self.group);
         filter.narrow(&mut condition);
@@ -137,6 +139,8 @@ impl Store {
         row.try_get(0).map_err(unread)
     }
 
+    /// Moves a position. Unless forced, refuses one before the horizon: the inbox has forgotten the events there, so
+    /// they would be handled again.
     pub async fn move_position(&self, topic: &str, partition: i32, to: i64, is_forced: bool) -> Result<(), Error> {
         let place = format!("the position of topic {topic}, partition {partition}");
         let mut client = self.connection().await?;

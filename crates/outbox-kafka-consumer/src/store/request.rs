@@ -79,6 +79,7 @@ impl Store {
 }
 
 impl Due {
+    /// Adds a row: a lost fence, a pause, a request of an operator, or a held event whose retry is due.
     fn add(&mut self, row: &Row) -> Result<(), PgError> {
         let (position, kind, request): (i64, &str, i64) =
             (row.try_get("id")?, row.try_get("kind")?, row.try_get("request")?);

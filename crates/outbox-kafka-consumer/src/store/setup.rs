@@ -180,6 +180,7 @@ impl Findings {
         Ok(())
     }
 
+    /// Returns the problems, each with the command that solves it.
     fn problems(&self, schema: &str) -> Vec<String> {
         let (role, mut problems) = (&self.role, Vec::new());
         if self.is_read_only {

@@ -145,6 +145,8 @@ impl<'a, D: Driver> Trial<'a, D> {
         self.call(std::slice::from_ref(event), "ROLLBACK TO SAVEPOINT outbox_trial").await
     }
 
+    /// Calls the handler with the events that it has not handled, under a savepoint: `end` decides whether their
+    /// effects are kept.
     async fn call(&mut self, events: &[OutboxEvent], end: &str) -> Result<Delivered, DeliveryFailed> {
         let mut new = Vec::new();
         for event in events.iter().filter(|event| !self.handled.contains(&event.id().as_uuid())) {

@@ -182,6 +182,8 @@ impl Decoder {
         opened.map_err(|cause| self.unreadable(&extent, cause))
     }
 
+    /// Opens a batch for reading its records. Skips a batch of an aborted transaction, a marker and an empty batch, and
+    /// moves the position behind them.
     fn open(&mut self, batch: &Bytes) -> Result<(), Malformed> {
         match batch.get(MAGIC) {
             Some(2) => {}

@@ -65,6 +65,8 @@ impl Inbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Stores an answer of the current round for the reader. Returns what it brought, because an answer without a whole
+    /// batch must be asked for differently.
     pub(super) fn deliver(&self, answer: Answer, round: u64) -> Delivered {
         let mut state = self.lock();
         if state.round != round || state.is_closed {

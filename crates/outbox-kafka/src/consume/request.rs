@@ -95,6 +95,8 @@ impl Request {
         }
     }
 
+    /// Builds the request with the partitions of each topic in one group. From a certain version on, topics are named
+    /// by their ids.
     fn encode(&self, version: i16) -> FetchRequest {
         let mut topics: Vec<FetchTopic> = Vec::new();
         let mut places: HashMap<Key, usize> = HashMap::new();
@@ -128,6 +130,8 @@ impl Request {
             .with_topics(topics)
     }
 
+    /// Assigns the parts of the response to the partitions that were asked for, and reports those without an answer as
+    /// missing.
     fn split(self, version: i16, response: FetchResponse) -> Response {
         let mut found = HashMap::new();
         for topic in response.responses {

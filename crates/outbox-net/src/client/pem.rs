@@ -88,6 +88,7 @@ impl Pem {
         Err(self.unusable("there is no private key in PEM"))
     }
 
+    /// Reads the PEM. Rejects the stores of Java with the command that converts them.
     fn bytes(&self) -> Result<Arc<[u8]>, Error> {
         let bytes = match &self.0 {
             Kind::Text(text) => Arc::clone(text),

@@ -86,6 +86,7 @@ fn entry(line: &str) -> (String, String) {
     (unescaped(key), unescaped(value))
 }
 
+/// Replaces the escapes of a properties file as Java does, where a backslash before any other character has no effect.
 fn unescaped(text: &str) -> String {
     // Escapes are UTF-16: a pair of them may be one character.
     let mut units: Vec<u16> = Vec::new();

@@ -85,6 +85,7 @@ impl SecretSource {
     }
 }
 
+/// Runs a command and returns its output as a secret. The errors contain nothing of the output.
 async fn run(line: &str) -> Result<Secret, Error> {
     let failed = |e: std::io::Error| Error::command("it cannot be run").because(e);
     let mut child = Command::new("sh")

@@ -50,6 +50,7 @@ impl TlsFault {
         None
     }
 
+    /// Classifies an error of TLS by what an operator must change.
     fn new(error: &Error) -> Self {
         match error {
             Error::InvalidCertificate(fault) => match fault {

@@ -58,6 +58,7 @@ pub(super) async fn oldest_unconfirmed(
     Ok(indicator.remedy(remedy))
 }
 
+/// Adds the indicators of the publication and the table that the kind of table calls for.
 pub(super) async fn indicators(
     client: &Session<'_>,
     pipeline: &Pipeline,

@@ -11,6 +11,8 @@ use crate::session::Session;
 use crate::sql_text::companion;
 
 impl Maintenance {
+    /// Deletes the rows older than the retention that the slot has confirmed, in batches. Those that are not confirmed
+    /// stay, and the report names the reason.
     pub(super) async fn delete(
         &self,
         client: &Session<'_>,

@@ -6,6 +6,8 @@ use crate::session::Session;
 use crate::sql_text::{companion, quoted};
 
 impl Maintenance {
+    /// Detaches the partitions that are older than the retention, and finishes a detachment that an earlier run began.
+    /// Keeps those with rows that no slot has published.
     pub(super) async fn detach(
         &self,
         client: &Session<'_>,
@@ -59,6 +61,7 @@ impl Maintenance {
         Ok(())
     }
 
+    /// Drops the detached partitions whose rows are all confirmed. The others stay for a later run.
     pub(super) async fn drop_detached(
         &self,
         client: &Session<'_>,

@@ -100,6 +100,8 @@ impl Maintenance {
         self.run_on(&client.into()).await
     }
 
+    /// Runs the maintenance while it holds the lease. Restores the timeouts of the session and releases the lease, also
+    /// after an error.
     pub(crate) async fn run_on(&self, client: &Session<'_>) -> Result<MaintenanceOutcome, Error> {
         if !self.pipeline.layout().row_life().has_table() {
             return Ok(MaintenanceOutcome::Done(MaintenanceReport::default()));

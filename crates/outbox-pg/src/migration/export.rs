@@ -40,6 +40,8 @@ impl Migrations {
         self.export_as(Naming::Numbered, directory)
     }
 
+    /// Writes the files that the directory lacks, and returns all paths in order. A file with other SQL is an error,
+    /// because it may have been applied.
     fn export_as(&self, naming: Naming, directory: &Path) -> Result<Vec<PathBuf>, Error> {
         let failed = |path: &Path| {
             let path = path.display().to_string();
@@ -66,6 +68,7 @@ impl Migrations {
         Ok(paths)
     }
 
+    /// Returns a file for each step, and one that switches the triggers if rows are deleted on insert.
     fn files(&self) -> Vec<File> {
         let legal = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
         let name = |name: &str| format!("{}_{name}", self.component).chars().map(legal).collect::<String>();

@@ -263,6 +263,8 @@ impl Migrations {
         format!("DO {}", literal(&body))
     }
 
+    /// Reads the versions that the database records. Fails if a step was applied with other SQL, or is newer than this
+    /// library and newer ones are refused.
     async fn applied(&self, client: &Session<'_>) -> Result<Vec<i32>, Error> {
         let doing = || format!("read the applied migrations of {}", self.component);
         let sql = format!(

@@ -85,6 +85,7 @@ impl Migrations {
         self.plan_on(&client.into()).await
     }
 
+    /// Returns the statements that [`apply`](Self::apply) would run now, and runs none of them.
     pub(crate) async fn plan_on(&self, client: &Session<'_>) -> Result<MigrationPlan, Error> {
         if self.publication.is_some() {
             return Ok(MigrationPlan::unrecorded(self.unapplied(client).await?));
@@ -221,6 +222,8 @@ impl Migrations {
         format!("DO {}", literal(&body))
     }
 
+    /// Returns a block that applies a step once, so that the script can be run again. A step that was applied with
+    /// other SQL is an error.
     fn apply_if_missing(&self, step: &Migration) -> String {
         let body = format!(
             "DECLARE known text;

@@ -61,6 +61,7 @@ struct Wanted {
     settings: Vec<String>,
 }
 
+/// Returns the triggers that the layout's kind of table needs, as the catalog would show them.
 fn wanted(layout: &TableLayout) -> Vec<Wanted> {
     let path = || SEARCH_PATH.replacen(" = ", "=", 1);
     let remember = || Wanted {

@@ -49,6 +49,8 @@ impl Privileges {
         Self::check_on(&client.into(), pipeline, roles).await
     }
 
+    /// Asks PostgreSQL for each privilege that a role must have, and for those that it must not have, with one query
+    /// for each role.
     pub(crate) async fn check_on(client: &Session<'_>, pipeline: &Pipeline, roles: &Roles) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let probes = [

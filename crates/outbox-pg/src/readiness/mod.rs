@@ -84,6 +84,7 @@ impl Readiness {
     }
 }
 
+/// Returns the first reason why the slot cannot carry the outbox's events.
 pub(crate) async fn slot_problem(client: &Session<'_>, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
     let slot = pipeline.slot();
     let sql = "SELECT coalesce(plugin, ''), coalesce(database, ''), database = current_database(), wal_status = 'lost'

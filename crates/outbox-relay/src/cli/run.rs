@@ -51,6 +51,7 @@ async fn relay(arguments: RunArguments) -> Result<Relay, Box<dyn Error>> {
     })
 }
 
+/// Runs the relay until SIGTERM or SIGINT. It serves the status and exports metrics meanwhile, if that was configured.
 async fn run_until_signal(relay: Relay, listen: Option<SocketAddr>, otlp: Option<&Otlp>) -> Result<(), Box<dyn Error>> {
     if let Some(address) = listen {
         let served = relay.status().serve(address).await;

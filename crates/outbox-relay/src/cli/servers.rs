@@ -234,6 +234,8 @@ impl Servers {
         Some(tls)
     }
 
+    /// Returns the login that the options describe. Tokens come before a user, and a password is never sent without
+    /// TLS.
     fn sasl(&self) -> Result<Option<Sasl>, Box<dyn Error>> {
         let tokens = match (&self.kafka_token_file, &self.kafka_token_command) {
             (Some(file), _) => Some(TokenSource::file(file)),

@@ -124,6 +124,7 @@ impl RelayStatus {
         self.0.metrics.render(mode, behind, age)
     }
 
+    /// Returns the readiness. The reasons are in the order of their weight, because only one is shown.
     fn readiness_at(&self, now: Instant) -> Readiness {
         let state = self.lock();
         let stalled = state.movement.stalled(now);

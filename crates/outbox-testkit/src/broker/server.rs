@@ -43,6 +43,8 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let _ = requests(stream, &shared).await;
 }
 
+/// Answers the requests of a connection in order, as Kafka does. A request is handled only while the broker is not
+/// frozen.
 async fn requests(mut stream: TcpStream, shared: &Arc<Shared>) -> Result<(), Malformed> {
     stream.set_nodelay(true)?;
     let (reader, mut writer) = stream.split();

@@ -101,6 +101,8 @@ impl fmt::Debug for Server {
     }
 }
 
+/// Starts PostgreSQL and waits until it accepts connections. If it ends or does not answer in time, the error contains
+/// the end of its log.
 async fn launch(cluster: &Cluster, settings: &BTreeMap<String, String>, port: u16) -> Result<Guarded, PostgresError> {
     let mut args = vec!["-D".to_owned(), cluster.home.data().display().to_string()];
     for (name, value) in settings {

@@ -10,8 +10,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 
 use super::super::rows;
-use super::event::{Place, TailedEvent};
-use super::printer::Printer;
+use super::event::{Place, Printer, TailedEvent};
 use crate::exit::Failure;
 use crate::postgres::end_with_program;
 use crate::slot::commit_time;
@@ -125,6 +124,8 @@ struct TemporarySlot<'a> {
 }
 
 impl<'a> TemporarySlot<'a> {
+    /// Creates a slot that PostgreSQL drops when the connection ends, so that an aborted command retains no WAL. The
+    /// creation waits for open transactions, at most for `limit`.
     async fn create(client: &'a Client, pipeline: &Pipeline, limit: Duration) -> Result<Self, Failure> {
         let refused = "no temporary slot can be created, which needs REPLICATION and a free replication slot";
         bound_server(client, limit).await.map_err(|e| Failure::server(refused).caused_by(&e))?;
@@ -184,6 +185,8 @@ struct Decoder<'a> {
 }
 
 impl Decoder<'_> {
+    /// Returns the event of a message of pgoutput, if it is an insert into the outbox or a logical message of it.
+    /// Remembers the transactions and columns that the later messages refer to.
     fn event(&mut self, message: &Message<'_>) -> Option<TailedEvent> {
         match message {
             Message::Begin { commit, micros, .. } => self.commit = Some((*commit, *micros)),

@@ -5,14 +5,14 @@ use outbox_core::Pipeline;
 use outbox_core::record::{Decoded, DecodedEvent, DecodedPayload, RecordParts, ShortText};
 use outbox_core::time::OffsetDateTime;
 use outbox_core::time::format_description::well_known::Rfc3339;
+
 use outbox_kafka_consumer::outbox_kafka::{
     Cluster, FetchLimits, Fetched, Fetcher, OffsetAt, PartitionStream, Record, Topic,
 };
 use outbox_net::ErrorChain;
 use tokio::sync::mpsc;
 
-use super::event::{Place, TailedEvent};
-use super::printer::{Begin, Printer};
+use super::event::{Begin, Place, Printer, TailedEvent};
 use crate::exit::Failure;
 use crate::output::notice;
 

@@ -122,6 +122,8 @@ fn is_alike(sample: &Node, element: &Node) -> bool {
     }
 }
 
+/// Returns the schema of an array's elements, with the fields of all of them if they are objects. Elements that are
+/// equal or ignored do not count against the limit.
 fn merged_schema(key: Option<&str>, elements: &[Node], rules: Rules<'_>) -> Result<Schema, Unfit> {
     let objects = elements.iter().filter(|element| **element != Node::Null);
     let mut schemas = objects.filter_map(|node| schema(key, node, rules).transpose());

@@ -45,6 +45,8 @@ pub(super) fn expand_as_text(text: &str, payload_column: &str, options: Expansio
 /// A writer of documents by their schema, with the largest number of bytes.
 type Write = fn(&mut String, &Node, &Schema, usize) -> Result<(), Unwritable>;
 
+/// Expands a document as the router does, which keeps the text if it is no document or no schema fits it. The schemas
+/// of one document may take four times the space of its result.
 fn expanded(text: &str, payload_column: &str, options: Expansion, limit: usize, write: Write) -> Outcome {
     let first = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>().next();
     if !text.starts_with(['{', '[']) || !matches!(first, Some(Ok(_))) || json::depth(text) > MAX_DEPTH {

@@ -55,6 +55,7 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Parses an object. The caller has checked the syntax, so `None` means a name that is not Unicode.
     fn object(&mut self) -> Option<Node> {
         let mut members: Vec<(String, Node)> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();

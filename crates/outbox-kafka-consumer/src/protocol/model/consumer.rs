@@ -113,6 +113,8 @@ impl World {
         true
     }
 
+    /// Begins the transaction of a lane's next batch, and returns whether it could. Depending on the isolation, what it
+    /// sees is the state of now or of an earlier snapshot.
     pub fn begin(&mut self, place: Place, rules: &Consumers) -> bool {
         // An event that another open transaction has taken is waited for.
         let busy: Vec<u8> = self.txs().flat_map(|tx| tx.taken.iter().map(|record| record.event)).collect();
@@ -199,6 +201,8 @@ impl World {
         true
     }
 
+    /// Commits the transaction of a lane, and returns whether it had one. A serialization failure also counts as a
+    /// step.
     pub fn commit(&mut self, place: Place, rules: &Consumers) -> bool {
         let version = self.store.positions[place.partition].version;
         let Some(session) = &mut self.sessions[place.partition][place.consumer] else { return false };

@@ -10,6 +10,8 @@ use super::{Consumers, World};
 pub const NEVER: [&str; 4] =
     ["no effect is duplicated", "no effect is out of order", "no event is lost", "no healthy event is parked"];
 
+/// Returns the properties that hold in every state, and the states that must be reachable, or else the model would
+/// prove nothing.
 pub fn all(scenario: &Scenario) -> Vec<Property<Consumers>> {
     let never = [
         Property::always(NEVER[0], |rules: &Consumers, world: &World| {

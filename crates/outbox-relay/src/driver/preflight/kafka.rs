@@ -13,6 +13,7 @@ use outbox_wal::RowSample;
 /// The bytes of a record besides its row's text: names and headers.
 const OVERHEAD: u64 = 1_024;
 
+/// Checks the brokers, the producer and the topics in this order. If no broker answers, the rest is skipped.
 pub(super) async fn check(relay: &Relay, topics: &[String], sample: &RowSample) -> Vec<ServerCheck> {
     let mut settings = Settings::new(relay.settings.brokers());
     settings.security = relay.security.clone();
@@ -96,6 +97,8 @@ async fn missing(relay: &Relay, cluster: &Cluster, name: &str, label: String) ->
     }
 }
 
+/// Checks that the user may read and write the topic. The relay reads its own records before it writes, so it needs
+/// both.
 async fn access(cluster: &Cluster, name: &str, label: String, rights: TopicRights) -> ServerCheck {
     // A fetch shows the right to read with every broker.
     let read = match cluster.topic(name).await {

@@ -127,6 +127,8 @@ fn columns(relay: &Relay, tables: &OutboxTables) -> ServerCheck {
     }
 }
 
+/// Checks the slot and its synchronization to standbys. A slot that another process holds is no fault, because a
+/// standby waits for it.
 async fn slot(relay: &Relay, options: &ConnectOptions, source: &Source, inspection: &Inspection) -> Vec<ServerCheck> {
     let name = source.slot();
     if let Err(error) = outbox_wal::check_slot(options, source).await {

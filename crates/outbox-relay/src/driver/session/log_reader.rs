@@ -57,6 +57,8 @@ impl LogReader {
 }
 
 impl Scope {
+    /// Reads the end of a partition or the records behind an offset, and retries until it succeeds or the topic was
+    /// created again. The permit is held during an attempt only, so that a failing partition does not block the others.
     async fn read(
         self,
         id: PartitionId,

@@ -114,6 +114,8 @@ fn outcome(ended: Result<Result<(), outbox_wal::Error>, JoinError>) -> Result<()
     })
 }
 
+/// Reads until the feed ends or the session stops it. After the last run it still confirms positions, because rows of
+/// it may be in flight.
 async fn read(
     mut feed: ChangeFeed,
     runs: Sender<Run>,

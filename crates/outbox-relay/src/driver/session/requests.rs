@@ -132,6 +132,7 @@ async fn reach(cluster: Arc<Cluster>, status: RelayStatus, gaps: Arc<Gaps>) -> O
     }
 }
 
+/// Looks a topic up after a pause, and creates it if it is missing.
 async fn topic(
     cluster: Arc<Cluster>,
     name: Box<str>,
@@ -208,6 +209,8 @@ async fn prove_held(options: ConnectOptions, source: Source) -> Report {
     }
 }
 
+/// Waits before batches are sent again, and looks their topics up meanwhile: a topic that was created again or has more
+/// partitions ends the session.
 async fn pause_before(retry: Retry, cluster: Arc<Cluster>) -> Report {
     let Retry { batches, topics, pause } = retry;
     tokio::time::sleep(pause).await;

@@ -74,6 +74,8 @@ impl<R> PartitionWriter<R> {
         self.state = State::Idle;
     }
 
+    /// Returns the rows of the batch in flight that the broker rejects. If it does not name them, the batch is halved
+    /// until a single row is left.
     fn reject(&mut self, indices: &[usize], ledger: &mut Ledger) -> Vec<Row<R>> {
         let Some(flight) = self.in_flight.take() else { return Vec::new() };
         self.state = State::Idle;

@@ -141,6 +141,8 @@ pub(super) fn fetch_offsets(shared: &Shared, request: OffsetFetchRequest, versio
 
 type Found = (String, Vec<(i32, Committed)>);
 
+/// Returns the positions of a group, of all its topics if none are named. A partition without a position has the answer
+/// of Kafka: -1.
 fn find(shared: &Shared, group: &str, wanted: Option<Vec<(String, Vec<i32>)>>) -> Vec<Found> {
     shared.read(|cluster| {
         let none = Offsets::new();

@@ -84,6 +84,7 @@ enum Connection {
     Closed,
 }
 
+/// Appends the batch of a partition, and returns its part of the answer. Counts the refusals for the caller.
 fn partition(
     shared: &Arc<Shared>,
     produce: &ProduceRequest,

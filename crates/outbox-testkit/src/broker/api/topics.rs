@@ -23,6 +23,7 @@ use crate::broker::shared::Shared;
 use crate::broker::topic::TopicConfig;
 use crate::broker::wire::Api;
 
+/// Creates the topics of a request. As in Kafka, a name that occurs twice in it is refused.
 pub(super) fn create_topics(shared: &Shared, request: CreateTopicsRequest, version: i16) -> CreateTopicsResponse {
     let mut topics = BTreeMap::new();
     for topic in request.topics {
@@ -72,6 +73,7 @@ fn create(shared: &Shared, topic: &CreatableTopic, validate_only: bool) -> Resul
     Ok((id, partitions))
 }
 
+/// Returns the number of partitions. Manual assignments are accepted if they name this broker alone.
 fn partitions(topic: &CreatableTopic, default: i32) -> Result<i32, Refusal> {
     if topic.assignments.is_empty() {
         return match (topic.num_partitions, topic.replication_factor) {

@@ -100,6 +100,7 @@ pub(in crate::broker) enum Outcome {
     Abort,
 }
 
+/// Encodes a record batch. Offsets in it are relative, so the log sets the first one.
 fn encode(records: &[Record], codec: Option<Codec>, producer: Producing, now: i64) -> Vec<u8> {
     let base_timestamp = records.first().map_or(now, |record| record.timestamp.unwrap_or(now));
     let mut payload = Vec::new();
