@@ -116,7 +116,7 @@ fn message(name: &str, output: &[String]) -> Vec<String> {
     let is_panic = |line: &&String| line.starts_with("thread '") && line.contains(" panicked at ");
     // Handlers may panic in the same thread before, on purpose.
     let panics = || output.iter().enumerate().filter(|(_, line)| is_panic(line));
-    let last = panics().filter(|(_, line)| line.starts_with(&own)).last().or_else(|| panics().last());
+    let last = panics().rfind(|(_, line)| line.starts_with(&own)).or_else(|| panics().next_back());
     let begin = last.map_or(0, |(at, _)| at);
 
     let lines = output.iter().skip(begin).take_while(|line| !is_end_of_message(line));

@@ -68,7 +68,7 @@ impl TestTask {
             Some(version) => options.postgres_version(version),
             None => options,
         };
-        run_lanes(&lane, &plan, &messages, options)
+        run_lanes(&lane, &plan, &messages, &options)
     }
 
     fn plan(&self, arguments: &Arguments) -> Result<Plan> {
@@ -89,26 +89,26 @@ impl TestTask {
 }
 
 /// Runs the tests of both lanes, and prints the tests that failed at the very end.
-fn run_lanes(lane: &Lane<'_>, plan: &Plan, messages: &str, options: StackOptions) -> Outcome {
+fn run_lanes(lane: &Lane<'_>, plan: &Plan, messages: &str, options: &StackOptions) -> Outcome {
     let versions = || plan.second.iter().map(|of| of.version);
     lane::remove_outputs(versions().map(StackOptions::test_on).chain([options.clone()]));
-    let outcome = run_both(lane, plan, messages, options.clone());
+    let outcome = run_both(lane, plan, messages, options);
     if !lane.interrupt.is_raised() {
-        lane::show_failures(&options, versions());
+        lane::show_failures(options, versions());
     }
     outcome
 }
 
 /// Runs the tests of both lanes at the same time. The output of the first lane is shown as it is written. When that lane
 /// has ended, the output of the second one follows as a whole.
-fn run_both(lane: &Lane<'_>, plan: &Plan, messages: &str, options: StackOptions) -> Outcome {
+fn run_both(lane: &Lane<'_>, plan: &Plan, messages: &str, options: &StackOptions) -> Outcome {
     thread::scope(|scope| {
         let mut second = None;
         let first = lane.on_stack(options.clone(), |servers| {
             // The second lane starts only now, because two stacks that start at the same time might choose the same
             // ports.
             second = (!plan.second.is_empty()).then(|| scope.spawn(|| run_second(lane, &plan.second, messages)));
-            let (output, _follower) = Output::shown(&options)?;
+            let (output, _follower) = Output::shown(options)?;
             lane.test(&plan.first, servers, &output)
         });
 
