@@ -45,7 +45,7 @@ impl Forwarder {
     }
 }
 
-/// A proxy whose connections fail. It closes them only when it is told to, and when it is dropped.
+/// A proxy whose connections fail. It closes them on request only, and when it is dropped.
 pub(crate) struct FaultyProxy {
     port: u16,
     stage: watch::Sender<Stage>,
@@ -89,6 +89,7 @@ impl FaultyProxy {
         let (count, failed) = watch::channel(0);
         let (forwarding, open) = watch::channel(0);
         let (closed, is_closed) = watch::channel(());
+
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (stage, count, forwarding) = (watched.clone(), count.clone(), forwarding.clone());
@@ -98,6 +99,7 @@ impl FaultyProxy {
                     forwarding.send_modify(|open| *open += 1);
                     let connection = forward(client, server, stage).await;
                     forwarding.send_modify(|open| *open -= 1);
+
                     if let Some(connection) = connection {
                         is_closed.mark_unchanged();
                         count.send_modify(|failed| *failed += 1);
