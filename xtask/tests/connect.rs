@@ -9,7 +9,7 @@ use xtask::stack::{KafkaCluster, NewTopic, Stack, TestDatabase};
 
 const CONNECTOR: &str = "exactly-once";
 const TOPIC: &str = "events";
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_secs(300);
 /// Rows before the kill, while the worker is down, and after it.
 const ROWS: i32 = 3000;
 

@@ -7,7 +7,7 @@ use xtask::stack::{ConnectRest, StackError};
 
 use crate::stack;
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A connector of the shared Kafka Connect. Dropping the value deletes the connector.
 #[derive(Debug)]

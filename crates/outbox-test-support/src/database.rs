@@ -4,7 +4,7 @@ use deadpool_postgres::{Manager, Pool, Runtime};
 use tokio_postgres::{Client, Error, NoTls};
 
 /// The time that a pool waits for a connection.
-const POOL_WAIT: Duration = Duration::from_secs(60);
+const POOL_WAIT: Duration = Duration::from_secs(300);
 
 /// A database and the superuser's connection to its server.
 #[derive(Clone, Debug)]

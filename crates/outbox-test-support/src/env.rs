@@ -11,11 +11,14 @@ use tokio_postgres::Client;
 use xtask::stack::{Service, Stack, log_tail_with};
 
 use crate::database::Database;
+use crate::eventually::{PATIENCE, in_time};
 use crate::topics::{self, StoredRecord};
 use crate::{Connector, connect, connect_kafka, eventually, pool, to_rskafka};
 
 /// The longest wait for the removal of a database.
-const PATIENCE: Duration = Duration::from_secs(120);
+const REMOVAL: Duration = Duration::from_secs(120);
+/// The time that a broker may take for the creation or deletion of a topic, in milliseconds.
+const TOPIC_MILLISECONDS: i32 = 120_000;
 /// The aggregate type of [`TestEnv::topic`].
 const AGGREGATE_TYPE: &str = "order";
 
@@ -171,14 +174,25 @@ impl TestEnv {
     /// # Errors
     /// Fails with the row if the condition does not hold.
     pub async fn slot_is(&self, condition: &str) -> Result<(), String> {
+        self.slot_is_on(&self.client().await, condition).await
+    }
+
+    async fn slot_is_on(&self, client: &Client, condition: &str) -> Result<(), String> {
         let sql = format!("SELECT s::text, {condition} FROM pg_replication_slots s WHERE slot_name = $1");
-        let row = self.client().await.query_one(&sql, &[&self.pipeline.slot().as_str()]).await.unwrap();
+        let row = client.query_one(&sql, &[&self.pipeline.slot().as_str()]).await.unwrap();
         if row.get(1) { Ok(()) } else { Err(row.get(0)) }
     }
 
     /// Waits until an SQL condition holds for the slot's row in `pg_replication_slots`.
     pub async fn slot_becomes(&self, condition: &str) {
-        eventually(format!("the slot is {condition}"), async || self.slot_is(condition).await).await;
+        let mut client = self.client().await;
+        eventually(format!("the slot is {condition}"), async || {
+            if client.is_closed() {
+                client = self.client().await;
+            }
+            self.slot_is_on(&client, condition).await
+        })
+        .await;
     }
 
     /// Waits until all transactions that write now have ended, in all databases of the server.
@@ -245,7 +259,7 @@ impl TestEnv {
 
     /// Creates a topic and waits until each partition has a leader.
     pub async fn create_topic(&self, topic: &str, partitions: i32) {
-        self.kafka().controller_client().unwrap().create_topic(topic, partitions, 1, 10_000).await.unwrap();
+        self.kafka().controller_client().unwrap().create_topic(topic, partitions, 1, TOPIC_MILLISECONDS).await.unwrap();
         self.await_topic(topic).await;
     }
 
@@ -254,18 +268,16 @@ impl TestEnv {
         eventually(format!("the topic {topic} exists"), async || {
             let partitions = topics::partitions(self.kafka(), topic).await;
             for partition in &partitions {
-                if partition.get_offset(OffsetAt::Latest).await.is_err() {
-                    return false;
-                }
+                partition.get_offset(OffsetAt::Latest).await.map_err(|error| error.to_string())?;
             }
-            !partitions.is_empty()
+            if partitions.is_empty() { Err("the broker does not know it".to_owned()) } else { Ok(()) }
         })
         .await;
     }
 
     /// Deletes a topic and waits until the broker does not know it.
     pub async fn delete_topic(&self, topic: &str) {
-        self.kafka().controller_client().unwrap().delete_topic(topic, 10_000).await.unwrap();
+        self.kafka().controller_client().unwrap().delete_topic(topic, TOPIC_MILLISECONDS).await.unwrap();
         eventually(format!("the topic {topic} is deleted"), async || {
             !self.kafka().list_topics().await.unwrap().iter().any(|found| found.name == topic)
         })
@@ -290,14 +302,41 @@ impl TestEnv {
 
     /// Waits until a topic has at least `count` records and returns all of them, by partition and offset.
     pub async fn records(&self, topic: &str, count: usize) -> Vec<StoredRecord> {
-        eventually(format!("{count} records are in {topic}"), async || {
-            if self.ends(topic).await.iter().sum::<i64>() < i64::try_from(count).unwrap() {
-                return Err("fewer".to_owned());
+        let found = in_time(async || {
+            let ends = self.ends(topic).await;
+            if ends.iter().sum::<i64>() < i64::try_from(count).unwrap() {
+                return Err(format!("the partitions end at {ends:?}"));
             }
             let records = self.read(topic).await;
-            if records.len() >= count { Ok(records) } else { Err(format!("{}", records.len())) }
+            let number = records.len();
+            if number >= count {
+                Ok(records)
+            } else {
+                Err(format!("{number} records, and the partitions end at {ends:?}"))
+            }
         })
-        .await
+        .await;
+
+        match found {
+            Ok(records) => records,
+            Err(seen) => {
+                // A server that is frozen would never answer.
+                let source = tokio::time::timeout(PATIENCE, self.source()).await;
+                panic!("not within {} s: {count} records are in {topic}{seen}\n{source:?}", PATIENCE.as_secs());
+            }
+        }
+    }
+
+    /// Describes the slots and the sessions of the database, from which records come.
+    async fn source(&self) -> Result<Vec<String>, tokio_postgres::Error> {
+        let Some(database) = &self.database else { return Ok(Vec::new()) };
+        let (client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+        tokio::spawn(connection);
+        let sql = "SELECT 'WAL end ' || pg_current_wal_insert_lsn()
+             UNION ALL SELECT 'slot ' || s::text FROM pg_replication_slots s WHERE database = current_database()
+             UNION ALL SELECT format('session %s %s %s %s %s: %s', pid, application_name, state, wait_event, xact_start, query)
+                 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        Ok(client.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
     }
 
     /// Returns the end offset of each partition of a topic, in the order of the partitions.
@@ -327,7 +366,7 @@ impl Drop for TestEnv {
             runtime.block_on(async {
                 if let Some(database) = database {
                     // A server that is frozen would never answer.
-                    let removed = tokio::time::timeout(PATIENCE, database.remove()).await;
+                    let removed = tokio::time::timeout(REMOVAL, database.remove()).await;
                     if !matches!(removed, Ok(Ok(()))) {
                         eprintln!("the database {name} is not removed: {removed:?}");
                     }

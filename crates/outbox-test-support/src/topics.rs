@@ -9,7 +9,7 @@ use rskafka::client::{Client, ClientBuilder};
 use rskafka::record::RecordAndOffset;
 
 /// The limit of retries. By default, the client retries without end.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(300);
 /// The fetch size, which is above the largest record that brokers accept.
 const FETCH: std::ops::Range<i32> = 1..8 << 20;
 
@@ -81,7 +81,7 @@ fn now() -> i64 {
     i64::try_from(SystemTime::UNIX_EPOCH.elapsed().expect("a time after 1970").as_millis()).expect("a timestamp")
 }
 
-/// Connects to Kafka. A request fails after two minutes of retries.
+/// Connects to Kafka. A request fails after five minutes of retries.
 ///
 /// # Panics
 /// Panics if no broker answers.

@@ -41,7 +41,7 @@ async fn the_programs_of_the_readme_work_as_printed() {
 
     produce::place_order(&mut client, &PgOutbox::new(Pipeline::recommended())).await.unwrap();
     let brokers = [broker.address()];
-    let deadline = Instant::now() + Duration::from_secs(120);
+    let deadline = Instant::now() + Duration::from_secs(300);
     let reserved = async {
         while client.query_one("SELECT count(*) FROM reservation", &[]).await.unwrap().get::<_, i64>(0) == 0 {
             assert!(Instant::now() < deadline, "the order is not reserved");

@@ -7,7 +7,7 @@ use super::http::{Answer, JsonHttp};
 
 const POLL: Duration = Duration::from_millis(100);
 /// The time that a worker may answer 409 because it is sharing out its work again.
-const REBALANCE: Duration = Duration::from_secs(30);
+const REBALANCE: Duration = Duration::from_secs(120);
 
 /// A small client for Kafka Connect's REST API.
 ///

@@ -17,7 +17,7 @@ use super::readiness::{Probed, wait_until};
 /// Ends the server when the process that started it ends, in whatever way. The end of the pipe is the signal.
 const WATCHDOG: &str = r#"exec 3<&0; "$@" </dev/null & server=$!; read -r _ <&3; kill -KILL "$server"; wait"#;
 const FORK: Duration = Duration::from_secs(30);
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_secs(300);
 /// The time that an orderly end may take.
 const STOP: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);

@@ -57,7 +57,7 @@ pub use self::test_database::TestDatabase;
 pub const STACK_VARIABLE: &str = "OUTBOX_STACK";
 
 /// The time that a server that is started again may take to answer.
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_secs(300);
 
 /// A stack that was brought up.
 ///

@@ -60,7 +60,7 @@ impl StackOptions {
             ports,
             postgres: None,
             brokers: 1,
-            timeout: Duration::from_secs(120),
+            timeout: Duration::from_secs(300),
             interrupt: Interrupt::default(),
             report: |_| {},
         }

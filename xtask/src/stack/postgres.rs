@@ -25,7 +25,7 @@ pub(crate) const DATABASE: &str = "outbox_db";
 /// The timeout of a server that is running.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The time that the copying of a whole database may take.
-const COPYING: Duration = Duration::from_secs(60);
+const COPYING: Duration = Duration::from_secs(300);
 
 /// Creates the cluster unless there is one.
 pub(crate) fn prepare(

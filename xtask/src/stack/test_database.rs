@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::{Stack, StackError, sql};
 
 /// The timeout of a removal, which waits for a slot's reader and for a checkpoint.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A database for one test. Dropping the value drops the database with its replication slots.
 #[derive(Debug)]

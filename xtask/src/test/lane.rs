@@ -1,7 +1,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -9,6 +9,8 @@ use xtask::FULL_VARIABLE;
 use xtask::stack::{Data, Interrupt, PostgresVersion, STACK_VARIABLE, Stack, StackOptions, workspace};
 
 use super::arguments::Arguments;
+use super::failures;
+use super::follow::Follower;
 use super::plan::{Extent, Selection};
 use super::targets::Target;
 
@@ -27,35 +29,46 @@ pub(super) struct Lane<'a> {
     pub(super) extent: Extent,
 }
 
-/// The place that cargo and the tests write to.
+/// The file that cargo and the tests write to.
 #[derive(Debug)]
-pub(super) enum Destination {
-    Terminal,
-    File(PathBuf),
+pub(super) struct Output {
+    path: PathBuf,
+    colors: Colors,
 }
 
-impl Destination {
+/// Whether cargo and the tests write colors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Colors {
+    Never,
+    Always,
+}
+
+impl Output {
+    /// Creates the file of the first lane, which is shown as it is written.
+    pub(super) fn shown(options: &StackOptions) -> Result<(Self, Follower)> {
+        let colors = if io::stdout().is_terminal() { Colors::Always } else { Colors::Never };
+        let output = Self { path: path(options), colors };
+        File::create(&output.path)?;
+        let follower = Follower::start(&output.path)?;
+        Ok((output, follower))
+    }
+
     /// Creates the file of the tests on a stack, and reports where it is.
     pub(super) fn file(options: &StackOptions) -> Result<Self> {
-        let path = output(options);
+        let output = Self { path: path(options), colors: Colors::Never };
         fs::create_dir_all(options.directory())?;
-        File::create(&path)?;
-        report(&format!("more tests run at the same time; their output follows, and is in {}", path.display()));
-        Ok(Self::File(path))
+        File::create(&output.path)?;
+        report(&format!("more tests run at the same time; their output follows, and is in {}", output.path.display()));
+        Ok(output)
     }
 
     fn line(&self, text: &str) -> io::Result<()> {
-        match self {
-            Self::Terminal => writeln!(io::stdout(), "{text}"),
-            Self::File(path) => writeln!(File::options().append(true).open(path)?, "{text}"),
-        }
+        writeln!(File::options().append(true).open(&self.path)?, "{text}")
     }
 
     fn redirect(&self, command: &mut Command) -> io::Result<()> {
-        if let Self::File(path) = self {
-            let file = File::options().append(true).open(path)?;
-            command.stdout(Stdio::from(file.try_clone()?)).stderr(Stdio::from(file));
-        }
+        let file = File::options().append(true).open(&self.path)?;
+        command.stdout(Stdio::from(file.try_clone()?)).stderr(Stdio::from(file));
         Ok(())
     }
 }
@@ -107,7 +120,7 @@ impl Lane<'_> {
 
     /// Runs the selected tests until a run fails. A run continues after a suite that fails, so that it shows all that
     /// do.
-    pub(super) fn test(&self, runs: &[Selection], servers: &Servers, output: &Destination) -> Outcome {
+    pub(super) fn test(&self, runs: &[Selection], servers: &Servers, output: &Output) -> Outcome {
         let keep_going: &[&str] = if self.arguments.has("--no-fail-fast") { &[] } else { &["--no-fail-fast"] };
         for selection in runs {
             let passed = self.cargo(selection, keep_going, servers, output)?;
@@ -134,9 +147,12 @@ impl Lane<'_> {
     }
 
     /// Runs `cargo test`.
-    fn cargo(&self, selection: &[OsString], more: &[&str], servers: &Servers, output: &Destination) -> Outcome {
+    fn cargo(&self, selection: &[OsString], more: &[&str], servers: &Servers, output: &Output) -> Outcome {
         let mut command = self.command(selection, more);
         output.redirect(&mut command)?;
+        if output.colors == Colors::Always {
+            self.color(&mut command);
+        }
         servers.choose(&mut command)?;
         self.ended(&mut command)
     }
@@ -151,9 +167,21 @@ impl Lane<'_> {
         command
     }
 
+    /// Lets cargo and the test programs write colors, as they do to a terminal.
+    fn color(&self, command: &mut Command) {
+        command.env("CARGO_TERM_COLOR", "always");
+        let programs = self.arguments.programs();
+        if programs.is_empty() {
+            command.arg("--");
+        }
+        if !programs.iter().any(|argument| argument.as_encoded_bytes().starts_with(b"--color")) {
+            command.arg("--color=always");
+        }
+    }
+
     /// Runs the program of a suite as cargo does. Cargo would build it again: it leaves out the features that only
     /// packages need that have no target in the selection.
-    pub(super) fn suite(&self, suite: &Target, program: &Path, servers: &Servers, output: &Destination) -> Outcome {
+    pub(super) fn suite(&self, suite: &Target, program: &Path, servers: &Servers, output: &Output) -> Outcome {
         output.line(&format!("     Running {} --test {} ({})", suite.package, suite.name, program.display()))?;
         let mut command = Command::new(program);
         command.args(self.arguments.of_program()).env("CARGO_PKG_NAME", &suite.package);
@@ -182,7 +210,7 @@ impl Lane<'_> {
 
 /// Prints the output of the tests that ran in the second lane.
 pub(super) fn show(version: PostgresVersion) {
-    let path = output(&StackOptions::test_on(version));
+    let path = path(&StackOptions::test_on(version));
     report(&format!("the tests that ran at the same time, on PostgreSQL {version}:"));
     let printed = File::open(&path).and_then(|mut file| {
         let mut terminal = io::stdout().lock();
@@ -194,6 +222,26 @@ pub(super) fn show(version: PostgresVersion) {
     }
 }
 
-fn output(options: &StackOptions) -> PathBuf {
+/// Prints the tests that failed in the first lane, which has these options, and on the versions of the second one.
+pub(super) fn show_failures(first: &StackOptions, second: impl Iterator<Item = PostgresVersion>) {
+    let of_second = second.map(|version| {
+        let failures = failures::of_file(&path(&StackOptions::test_on(version)));
+        (format!(", PostgreSQL {version}"), failures)
+    });
+    let all: Vec<_> = [(String::new(), failures::of_file(&path(first)))].into_iter().chain(of_second).collect();
+    if let Some(summary) = failures::summary(&all) {
+        let mut terminal = io::stdout().lock();
+        let _ = terminal.write_all(summary.as_bytes()).and_then(|()| terminal.flush());
+    }
+}
+
+/// Removes the outputs of an earlier run, whose failures are not those of this one.
+pub(super) fn remove_outputs(of: impl Iterator<Item = StackOptions>) {
+    for options in of {
+        let _ = fs::remove_file(path(&options));
+    }
+}
+
+fn path(options: &StackOptions) -> PathBuf {
     options.directory().join("tests.log")
 }

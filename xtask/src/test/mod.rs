@@ -1,6 +1,8 @@
 //! `cargo xtask test`.
 
 mod arguments;
+mod failures;
+mod follow;
 mod lane;
 mod plan;
 mod targets;
@@ -16,7 +18,7 @@ use xtask::stack::{
 };
 
 use self::arguments::Arguments;
-use self::lane::{Destination, Lane, Servers};
+use self::lane::{Lane, Output, Servers};
 use self::plan::{Extent, OtherVersion, Plan};
 use crate::outcome::{Outcome, Result, report};
 
@@ -66,7 +68,7 @@ impl TestTask {
             Some(version) => options.postgres_version(version),
             None => options,
         };
-        run_lanes(&lane, &plan, &messages, options)
+        run_lanes(&lane, &plan, &messages, &options)
     }
 
     fn plan(&self, arguments: &Arguments) -> Result<Plan> {
@@ -86,16 +88,28 @@ impl TestTask {
     }
 }
 
-/// Runs the tests of both lanes at the same time. The first lane writes to the terminal, and when it has ended, the
-/// output of the second one follows as a whole.
-fn run_lanes(lane: &Lane<'_>, plan: &Plan, messages: &str, options: StackOptions) -> Outcome {
+/// Runs the tests of both lanes, and prints the tests that failed at the very end.
+fn run_lanes(lane: &Lane<'_>, plan: &Plan, messages: &str, options: &StackOptions) -> Outcome {
+    let versions = || plan.second.iter().map(|of| of.version);
+    lane::remove_outputs(versions().map(StackOptions::test_on).chain([options.clone()]));
+    let outcome = run_both(lane, plan, messages, options);
+    if !lane.interrupt.is_raised() {
+        lane::show_failures(options, versions());
+    }
+    outcome
+}
+
+/// Runs the tests of both lanes at the same time. The output of the first lane is shown as it is written. When that lane
+/// has ended, the output of the second one follows as a whole.
+fn run_both(lane: &Lane<'_>, plan: &Plan, messages: &str, options: &StackOptions) -> Outcome {
     thread::scope(|scope| {
         let mut second = None;
-        let first = lane.on_stack(options, |servers| {
+        let first = lane.on_stack(options.clone(), |servers| {
             // The second lane starts only now, because two stacks that start at the same time might choose the same
             // ports.
             second = (!plan.second.is_empty()).then(|| scope.spawn(|| run_second(lane, &plan.second, messages)));
-            lane.test(&plan.first, servers, &Destination::Terminal)
+            let (output, _follower) = Output::shown(options)?;
+            lane.test(&plan.first, servers, &output)
         });
 
         let second = second.map_or(Ok(ExitCode::SUCCESS), |second| {
@@ -124,7 +138,7 @@ fn run_second(lane: &Lane<'_>, plan: &[OtherVersion], messages: &str) -> Outcome
 
     for of in plan {
         let options = StackOptions::test_on(of.version).interrupt(lane.interrupt.clone());
-        let output = Destination::file(&options)?;
+        let output = Output::file(&options)?;
         let tested = lane.on_stack(options, |servers| test_version(&lane, of, messages, servers, &output));
         // The first lane may run for half an hour more.
         let tested = tested.inspect_err(|error| report(&format!("no tests on PostgreSQL {}: {error}", of.version)))?;
@@ -135,13 +149,7 @@ fn run_second(lane: &Lane<'_>, plan: &[OtherVersion], messages: &str) -> Outcome
     Ok(outcome)
 }
 
-fn test_version(
-    lane: &Lane<'_>,
-    of: &OtherVersion,
-    messages: &str,
-    servers: &Servers,
-    output: &Destination,
-) -> Outcome {
+fn test_version(lane: &Lane<'_>, of: &OtherVersion, messages: &str, servers: &Servers, output: &Output) -> Outcome {
     let mut outcome = ExitCode::SUCCESS;
     for suite in &of.suites {
         let program = suite.executable(messages);

@@ -52,7 +52,7 @@ impl Stock {
             .pipeline(self.env.pipeline().clone())
             .group("stock")
             .pool(self.env.pool())
-            .lease_ttl(Duration::from_secs(5))
+            .lease_ttl(Duration::from_secs(30))
             .retry(RetryPolicy::never())
             .on_failure(DeadLetterMode::ContinueKey)
             .on(count)

@@ -11,6 +11,9 @@ use tokio::process::{Child, Command};
 use crate::consumer::Stock;
 use crate::fixture::{program, run, run_at};
 
+/// The longest wait for the end of a program. Only a test that fails takes that long.
+const END: Duration = Duration::from_secs(300);
+
 /// Starts a server that accepts connections, and never answers.
 async fn silent() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -22,7 +25,7 @@ async fn silent() -> (TcpListener, String) {
 async fn signalled(mut child: Child, signal: &str) -> Option<i32> {
     let pid = child.id().unwrap().to_string();
     assert!(Command::new("kill").args([signal, &pid]).status().await.unwrap().success());
-    tokio::time::timeout(Duration::from_secs(20), child.wait()).await.expect("it ends").unwrap().code()
+    tokio::time::timeout(END, child.wait()).await.expect("it ends").unwrap().code()
 }
 
 #[tokio::test]
@@ -46,7 +49,7 @@ async fn a_server_that_accepts_and_does_not_answer_is_given_up_by_every_command(
     for command in commands {
         let arguments = [command, &["--timeout", "0.3"]].concat();
         let variables = [("DATABASE_URL", &*url)];
-        let ran = tokio::time::timeout(Duration::from_secs(60), run(&arguments, &variables)).await;
+        let ran = tokio::time::timeout(END, run(&arguments, &variables)).await;
         let ran = ran.unwrap_or_else(|_| panic!("{command:?} does not end"));
         assert!(ran.code == 4 && ran.stderr.starts_with("error: "), "{command:?}: {ran:?}");
         assert!(!ran.stderr.contains("secret"), "{ran:?}");
@@ -59,7 +62,7 @@ async fn a_lock_is_waited_for_as_long_as_for_a_server() {
     let holder = stock.env.client().await;
     holder.batch_execute("BEGIN; LOCK TABLE outbox.outbox_message, outbox.consumer_position").await.unwrap();
 
-    let run = async |command: &[&str]| run_at(&stock.env, &[command, &["--timeout", "2"]].concat()).await;
+    let run = async |command: &[&str]| run_at(&stock.env, &[command, &["--timeout", "5"]].concat()).await;
     let (event, status, letters, doctor) = tokio::join!(
         run(&["events", "show", "01890a5d-ac96-774b-bcce-b302099a8057"]),
         run(&["consumer", "status", "stock"]),

@@ -55,8 +55,11 @@ pub(crate) async fn ran(command: &mut Command) -> Ran {
     }
 }
 
-/// Runs the program at an environment's database and the shared Kafka Connect.
+/// Runs the program at an environment's database and the shared Kafka Connect. On a busy machine, servers may take
+/// longer for an answer than the default.
 pub(crate) async fn run_at(env: &TestEnv, arguments: &[&str]) -> Ran {
+    let patience: &[&str] = if arguments.contains(&"--timeout") { &[] } else { &["--timeout", "300"] };
+    let arguments = &[arguments, patience].concat();
     let url = outbox_test_support::stack().connect_url();
     let brokers = outbox_test_support::stack().kafka_bootstrap();
     run(arguments, &[("DATABASE_URL", env.url()), ("CONNECT_URL", &url), ("KAFKA_BROKERS", &brokers)]).await

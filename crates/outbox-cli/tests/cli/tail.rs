@@ -26,7 +26,7 @@ impl Tail {
     }
 
     pub(crate) async fn next(&mut self) -> Value {
-        let line = tokio::time::timeout(std::time::Duration::from_secs(120), self.lines.next_line()).await;
+        let line = tokio::time::timeout(std::time::Duration::from_secs(300), self.lines.next_line()).await;
         let line = line.expect("an event arrives").unwrap();
         serde_json::from_str(&line.unwrap_or_else(|| panic!("{:?} has ended", self.program))).unwrap()
     }

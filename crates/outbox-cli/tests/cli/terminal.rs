@@ -43,7 +43,7 @@ impl Terminal {
     async fn shows(&mut self, question: &str) {
         while !self.shown.contains(question) {
             let mut bytes = [0; 4096];
-            let read = tokio::time::timeout(Duration::from_secs(120), self.screen.read(&mut bytes)).await;
+            let read = tokio::time::timeout(Duration::from_secs(300), self.screen.read(&mut bytes)).await;
             let read = read.expect("a question").unwrap();
             assert!(read > 0, "the program has ended without {question:?}: {}", self.shown);
             self.shown.push_str(&String::from_utf8_lossy(&bytes[..read]));

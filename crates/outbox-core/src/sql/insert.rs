@@ -57,8 +57,9 @@ impl InsertSql {
     fn of_messages(layout: TableLayout, prefix: &str) -> Self {
         // As text, because sqlx asks the server about a type that it does not know, such as pg_lsn, and loses the unnamed
         // statement by that.
-        let emit =
-            |content| format!("pg_catalog.pg_logical_emit_message(true, {}, {content})::pg_catalog.text", literal(prefix));
+        let emit = |content| {
+            format!("pg_catalog.pg_logical_emit_message(true, {}, {content})::pg_catalog.text", literal(prefix))
+        };
         let one = format!("SELECT {}", emit("$1"));
 
         // A volatile function is called after the sort.

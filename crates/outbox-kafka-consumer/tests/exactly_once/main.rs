@@ -19,7 +19,7 @@ const AGGREGATES: i64 = 40;
 const PARTITIONS: i32 = 2;
 /// Events of each aggregate around each kill, and after the last one.
 const STEPS: i64 = 40;
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_secs(300);
 
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Step {

@@ -148,8 +148,7 @@ async fn workers_that_update_shared_rows_adapt_their_batches_and_never_deadlock(
         env.client().await.batch_execute(stock).await.unwrap();
         produce_orders(&env, 0..4 * PRODUCTS).await;
 
-        // On a busy machine a statement may wait longer than half of the usual lease of these tests.
-        let consumer = env.consumer().lease_ttl(Duration::from_secs(15));
+        let consumer = env.consumer();
         let consumer = if is_batch { consumer.on_batch(reserve_all) } else { consumer.on(reserve) };
         let running = Running::start(consumer.build().unwrap());
         env.position(0, 4 * PRODUCTS).await;

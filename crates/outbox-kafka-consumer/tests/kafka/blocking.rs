@@ -29,7 +29,7 @@ async fn a_handler_that_blocks_its_thread_for_longer_than_the_lease_repeats_and_
         let has_blocked = shared(AtomicBool::new(false));
         let consumer = || {
             let handler = each(move |tx, event| Box::pin(blocks(has_blocked, tx, event)));
-            consumer!(driver.pool(env.url(), 16), env, on(handler))
+            consumer!(driver.pool(env.url(), 16), env, on(handler), lease_ttl(LEASE))
         };
         let (one, other) = (Running::start(consumer()), Running::start(consumer()));
         assert_eq!(env.effects(20).await, (0..20).collect::<Vec<_>>(), "{driver:?}");

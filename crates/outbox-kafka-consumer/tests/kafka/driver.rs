@@ -24,6 +24,12 @@ pub(crate) const DRIVERS: &[Driver] = &[
     Driver::Sqlx,
 ];
 
+/// Returns options of a pool that waits for its connections longer than sqlx's 30 s, as on a busy machine.
+#[cfg(feature = "sqlx")]
+pub(crate) fn sqlx_options(size: u32) -> sqlx::postgres::PgPoolOptions {
+    sqlx::postgres::PgPoolOptions::new().max_connections(size).acquire_timeout(std::time::Duration::from_secs(300))
+}
+
 /// A pool of either driver.
 #[derive(Clone)]
 pub(crate) enum Pool {
@@ -37,10 +43,7 @@ impl Driver {
         match self {
             Self::TokioPostgres => Pool::TokioPostgres(outbox_test_support::pool(url, size)),
             #[cfg(feature = "sqlx")]
-            Self::Sqlx => {
-                let options = sqlx::postgres::PgPoolOptions::new().max_connections(u32::try_from(size).unwrap());
-                Pool::Sqlx(options.connect_lazy(url).unwrap())
-            }
+            Self::Sqlx => Pool::Sqlx(sqlx_options(u32::try_from(size).unwrap()).connect_lazy(url).unwrap()),
         }
     }
 }

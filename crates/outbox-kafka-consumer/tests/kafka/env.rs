@@ -10,8 +10,11 @@ use rskafka::client::partition::{Compression, UnknownTopicHandling};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// The time that a partition stays with a consumer that is gone.
+/// The time that a partition stays with a consumer that is gone, in tests of that.
 pub(crate) const LEASE: Duration = Duration::from_secs(3);
+/// The lease of all other tests. Statements, handlers and renewals have parts of a lease, and on a busy machine, those of
+/// a short one are too short for them.
+pub(crate) const LONG_LEASE: Duration = Duration::from_secs(20);
 
 /// A [`TestEnv`] with the tables of the consumer.
 pub(crate) struct ConsumerEnv(TestEnv);
@@ -103,6 +106,8 @@ impl ConsumerEnv {
     }
 
     async fn of(builder: TestEnvBuilder) -> Self {
+        // A test that fails shows the consumer's log.
+        _ = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_test_writer().try_init();
         let env = builder.build().await;
         set_up(env.url()).await;
         Self(env)
@@ -125,7 +130,7 @@ impl ConsumerEnv {
             .pipeline(self.pipeline().clone())
             .group("test")
             .pool(self.pool())
-            .lease_ttl(LEASE)
+            .lease_ttl(LONG_LEASE)
             .retry(patient())
     }
 
@@ -135,7 +140,7 @@ impl ConsumerEnv {
         Consumer::sqlx_builder(self.brokers().split(','))
             .pipeline(self.pipeline().clone())
             .group("test")
-            .lease_ttl(LEASE)
+            .lease_ttl(LONG_LEASE)
             .retry(patient())
     }
 
@@ -209,7 +214,10 @@ impl ConsumerEnv {
                    WHERE topic = $1 AND partition = $2 AND stopped_because IS NOT NULL";
         eventually("a reason to stand still".to_owned(), async || {
             let row = client.query_opt(sql, &[&self.topic(), &partition]).await.unwrap();
-            row.map(|row| row.get(0)).ok_or(())
+            match row {
+                Some(row) => Ok(row.get(0)),
+                None => Err(positions(&client).await),
+            }
         })
         .await
     }
@@ -222,10 +230,19 @@ impl ConsumerEnv {
 
     /// Waits for a position.
     pub(crate) async fn position(&self, partition: i32, next_offset: i64) {
-        eventually(format!("the position {next_offset}"), async || {
-            let found = self.next_offset(partition).await;
-            if found == Some(next_offset) { Ok(()) } else { Err(found) }
+        let client = self.client().await;
+        let sql = "SELECT next_offset = $3 FROM outbox.consumer_position WHERE topic = $1 AND partition = $2";
+        eventually(format!("the position {next_offset} of partition {partition}"), async || {
+            let row = client.query_opt(sql, &[&self.topic(), &partition, &next_offset]).await.unwrap();
+            if row.is_some_and(|row| row.get(0)) { Ok(()) } else { Err(positions(&client).await) }
         })
         .await;
     }
+}
+
+/// Describes the positions and leases of all partitions.
+async fn positions(client: &PgClient) -> Vec<String> {
+    let sql = "SELECT p::text || coalesce(l::text, '') FROM outbox.consumer_position p
+               LEFT JOIN outbox.consumer_lease l ON l.topic = p.topic AND l.partition = p.partition";
+    client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }

@@ -79,7 +79,7 @@ async fn connections_that_are_half_open_are_replaced_and_no_event_is_lost_or_bla
         let proxy = Proxy::start(env.url());
         let pool = driver.pool(&proxy.url, 8);
         let handler = each(|tx, event| Box::pin(store(tx, event)));
-        let running = Running::start(consumer!(pool, env, on(handler)));
+        let running = Running::start(consumer!(pool, env, on(handler), lease_ttl(LEASE)));
 
         for round in 0..3 {
             for order in 0..4 {
@@ -130,11 +130,13 @@ impl Cut {
         })
     }
 
-    /// Checks that the event took effect in its second call, which was the same attempt.
+    /// Checks that the event took effect in a later call, which was the same attempt.
     async fn check(&self, env: &ConsumerEnv) {
         assert_eq!(env.effects(1).await, [7]);
         env.held(EventState::Parked, 0).await;
-        assert_eq!(*self.calls.lock().unwrap(), [(1, false), (1, true)]);
+        let calls = self.calls.lock().unwrap();
+        assert_eq!(calls[..2], [(1, false), (1, true)]);
+        assert!(calls[2..].iter().all(|call| *call == (1, true)), "{calls:?}");
     }
 }
 
@@ -145,7 +147,7 @@ async fn a_handler_whose_statement_is_never_answered_blames_no_event() {
         let cut = Cut::new(env.url());
         let pool = driver.pool(&cut.proxy.url, 8);
         let handler = cut.handler("SELECT 1".to_owned());
-        let running = Running::start(consumer!(pool, env, on(handler), handler_timeout(Duration::from_secs(1))));
+        let running = Running::start(consumer!(pool, env, on(handler), handler_timeout(LEASE), lease_ttl(LEASE)));
         env.produce_order(0, 7).await;
         cut.check(&env).await;
         running.stop().await.unwrap();
@@ -163,7 +165,7 @@ async fn tcp_deadlines_end_a_statement_of_a_handler_whose_server_is_gone() {
     let pool = driver::Pool::TokioPostgres(pool);
     let handler = cut.handler(format!("SELECT '{}'", "x".repeat(16 << 20)));
     let an_hour = Duration::from_secs(3_600);
-    let running = Running::start(consumer!(pool, env, on(handler), handler_timeout(an_hour)));
+    let running = Running::start(consumer!(pool, env, on(handler), handler_timeout(an_hour), lease_ttl(LEASE)));
     env.produce_order(0, 7).await;
     assert_eq!(env.effects(1).await, [7]);
     assert!(cut.calls.lock().unwrap().len() > 1);

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
@@ -65,6 +65,7 @@ async fn transactions_do_not_write_the_position() {
          CREATE TRIGGER note AFTER UPDATE ON outbox.consumer_position FOR EACH ROW EXECUTE FUNCTION note()";
     client.batch_execute(count).await.unwrap();
     fill(&env, 1, 400).await;
+    let since = Instant::now();
     let running = Running::start(env.consumer().max_batch_size(NonZeroUsize::MIN).on(store).build().unwrap());
     assert_eq!(env.effects(400).await.len(), 400);
     running.stop().await.unwrap();
@@ -73,5 +74,8 @@ async fn transactions_do_not_write_the_position() {
     let row = client.query_one(sql, &[]).await.unwrap();
     let (moves, transactions): (i64, i64) = (row.get(0), row.get(1));
     assert_eq!(transactions, 400);
-    assert!(moves < transactions / 4, "{moves} writes of the position for {transactions} transactions");
+    // On a busy machine, a transaction may take a second.
+    let seconds = i64::try_from(since.elapsed().as_secs()).unwrap();
+    let most = (transactions / 4).max(seconds);
+    assert!(moves < most, "{moves} writes of the position for {transactions} transactions in {seconds} s");
 }

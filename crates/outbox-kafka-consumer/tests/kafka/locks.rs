@@ -12,7 +12,7 @@ use outbox_test_support::{eventually, pool};
 
 use crate::batches::produce_orders;
 use crate::driver::{self, DRIVERS, consumer, each};
-use crate::env::{ConsumerEnv, OrderCreated, Running};
+use crate::env::{ConsumerEnv, LEASE, OrderCreated, Running};
 use crate::positions::store;
 
 /// A migration locks the handlers' table for longer than all attempts of the policy take.
@@ -30,7 +30,8 @@ async fn a_table_that_is_locked_for_long_makes_no_dead_letter_and_keeps_the_orde
         }
         let handler = each(|tx, event| Box::pin(driver::store(tx, event)));
         let (never, mode) = (RetryPolicy::never(), DeadLetterMode::ContinueKey);
-        let running = Running::start(consumer!(pool, env, on(handler), retry(never), on_failure(mode)));
+        let running =
+            Running::start(consumer!(pool, env, on(handler), retry(never), on_failure(mode), lease_ttl(LEASE)));
 
         let locked = FailedEventFilter::from(EventState::Parked).kind(FailureKind::Locked);
         let group = env.group();

@@ -18,6 +18,7 @@ use xtask::stack::Stack;
 
 use crate::env::{ConsumerEnv, OrderCreated, Running};
 use crate::positions::store;
+use crate::secrecy::Log;
 use crate::wire::{Wire, topic_name};
 
 /// Fails while it is set.
@@ -67,6 +68,8 @@ async fn status_tells_owner_position_and_lag_also_while_no_consumer_runs() {
 
 #[tokio::test]
 async fn a_group_a_topic_and_an_event_type_are_paused_and_resumed() {
+    let (log, _collecting) = Log::collect(tracing::Level::INFO);
+    let changes = || log.text().matches("pauses changed").count();
     let env = ConsumerEnv::with_partitions(1).await;
     let running = Running::start(env.consumer().on(store).build().unwrap());
 
@@ -82,14 +85,15 @@ async fn a_group_a_topic_and_an_event_type_are_paused_and_resumed() {
     ];
 
     for (order, target) in (1..).zip(targets) {
+        let before = changes();
         group.pause(&target, "maintenance").await.unwrap();
         let pauses = group.pauses().await.unwrap();
         assert_eq!((&pauses[0].target, &*pauses[0].reason, pauses[0].until), (&target, "maintenance", None));
         let is_all = !matches!(target, PauseTarget::EventType { .. });
         assert_eq!(group.status().await.unwrap()[0].is_paused, is_all);
-        // The consumer learns of it by a poll, of which nothing is to be seen. Then it sees that an event has come, and
-        // does not handle it.
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        // The consumer learns of it by a poll. Then it sees that an event has come, and does not handle it.
+        eventually("the consumer knows the pause", async || if changes() > before { Ok(()) } else { Err(log.text()) })
+            .await;
         env.produce_order(0, order).await;
         sees_end(&group, order + 1).await;
         assert_eq!(env.effects(0).await.len(), usize::try_from(order).unwrap(), "{target:?}");

@@ -7,12 +7,20 @@ use outbox_kafka_consumer::{EventState, HandlerResult, Received, RecordPolicy, R
 
 use crate::env::{ConsumerEnv, OrderCreated, Running};
 
-/// The log, also that of other tests.
+/// The log of the tasks on the thread of a test.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn text(&self) -> String {
+    /// Collects lines of a level, and of those above it, until the guard is dropped.
+    pub(crate) fn collect(level: tracing::Level) -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(move || writer.clone());
+        (log, tracing::subscriber::set_default(lines.finish()))
+    }
+
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
@@ -49,9 +57,7 @@ async fn refused(tx: &Transaction<'_>, event: Received<OrderCreated>) -> Handler
 
 #[tokio::test]
 async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
-    let log = Log::default();
-    let writer = log.clone();
-    tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(move || writer.clone()).init();
+    let (log, _collecting) = Log::collect(tracing::Level::DEBUG);
     let env = ConsumerEnv::with_partitions(1).await;
     let client = env.client().await;
     client.batch_execute("CREATE TABLE card (number bigint UNIQUE CHECK (number > 0))").await.unwrap();

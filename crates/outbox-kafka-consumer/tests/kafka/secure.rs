@@ -9,7 +9,7 @@ use xtask::stack::{ListenerSecurity, Stack, unsecured_token};
 
 use outbox_test_support::eventually;
 
-use crate::env::{ConsumerEnv, LEASE, Running, patient};
+use crate::env::{ConsumerEnv, LONG_LEASE, Running, patient};
 use crate::positions::store;
 
 const USER: &str = "consumer";
@@ -66,7 +66,7 @@ async fn each_kind_of_security_is_read_with_both_readers_and_what_is_wrong_is_re
             .security(security)
             .pipeline(env.pipeline().clone())
             .pool(env.pool())
-            .lease_ttl(LEASE)
+            .lease_ttl(LONG_LEASE)
             .retry(patient())
             .on(store)
     };

@@ -9,11 +9,12 @@ use outbox_kafka_consumer::{
     Consumer, EventState, FailureKind, Group, HandlerPolicy, HandlerResult, Received, StatementCaching, with,
 };
 use outbox_test_support::{TestEnv, eventually};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Acquire as _, Executor as _, PgPool, Postgres, Row as _, Transaction};
 use xtask::stack::OwnPgBouncer;
 
-use crate::env::{ConsumerEnv, LEASE, OrderCreated, Running, produce_to};
+use crate::driver::sqlx_options;
+use crate::env::{ConsumerEnv, LONG_LEASE, OrderCreated, Running, produce_to};
 use crate::faults::shared;
 
 async fn store(tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreated>) -> HandlerResult {
@@ -24,7 +25,7 @@ async fn store(tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreated>
 }
 
 fn pool(url: &str) -> PgPool {
-    PgPoolOptions::new().max_connections(6).connect_lazy(url).unwrap()
+    sqlx_options(6).connect_lazy(url).unwrap()
 }
 
 async fn effects(pool: &PgPool) -> Vec<i64> {
@@ -43,7 +44,7 @@ async fn a_service_with_one_pool_of_sqlx_creates_its_tables_and_handles_each_eve
                 .group("test")
                 .pool(pool.clone())
                 .statement_caching(statements)
-                .lease_ttl(LEASE)
+                .lease_ttl(LONG_LEASE)
                 .on(store)
                 .build()
                 .unwrap()
@@ -105,7 +106,7 @@ async fn nested(tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreated
 #[tokio::test]
 async fn savepoints_of_a_handler_roll_back_alone_and_one_that_is_left_open_or_refused_fails_the_event() {
     let env = ConsumerEnv::with_partitions(1).await;
-    let pool = PgPoolOptions::new().max_connections(1).connect_lazy(env.url()).unwrap();
+    let pool = sqlx_options(1).connect_lazy(env.url()).unwrap();
     let consumer = env.sqlx_consumer().pool(pool.clone()).retry(outbox_kafka_consumer::RetryPolicy::never());
     for order in [1, 13, 14, 2] {
         env.produce_order(0, order).await;
@@ -139,7 +140,7 @@ async fn two_server_connections_of_a_pooler_carry_consumers_on_sqlx() {
     let options: PgConnectOptions = pgbouncer.url().parse().unwrap();
     let options = options.extra_float_digits(None);
     let consumer = || {
-        let pool = PgPoolOptions::new().max_connections(6).connect_lazy_with(options.clone());
+        let pool = sqlx_options(6).connect_lazy_with(options.clone());
         let consumer = env.sqlx_consumer().pool(pool).statement_caching(StatementCaching::Unnamed);
         Running::start(consumer.on(store_unprepared).build().unwrap())
     };

@@ -1,9 +1,7 @@
-use std::time::{Duration, Instant};
-
 use outbox_kafka_consumer::{EventState, FailureKind};
 use outbox_test_support::eventually;
 
-use crate::env::{ConsumerEnv, LEASE, Running};
+use crate::env::{ConsumerEnv, Running};
 use crate::positions::store;
 use crate::process::{AtOrder13, Process};
 
@@ -69,11 +67,9 @@ async fn an_owner_that_stands_still_before_its_commit_is_overtaken_and_its_effec
     env.produce_order(0, 13).await;
     env.produce_order(0, 2).await;
     eventually("stopped".to_owned(), async || if stopped.is_stopped() { Ok(()) } else { Err(stopped.log()) }).await;
-    let since = Instant::now();
     let running = Running::start(env.consumer().on(store).build().unwrap());
 
     assert_eq!(env.effects(3).await, [1, 2, 13]);
-    assert!(since.elapsed() < LEASE + Duration::from_secs(2), "{:?}", since.elapsed());
     env.position(0, 3).await;
     stopped.resume();
 

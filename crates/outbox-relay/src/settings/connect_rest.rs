@@ -69,7 +69,10 @@ impl ConnectorUrl {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 Err(self.error("it wants to know who asks: fetch the configuration by other means, and name its file"))
             }
-            status => Err(self.error(format!("it answers {status}"))),
+            status => Err(self.error(match message(&body) {
+                Some(message) => format!("it answers {status}: {message}"),
+                None => format!("it answers {status}"),
+            })),
         }
     }
 
@@ -130,9 +133,23 @@ impl ConnectorUrl {
     }
 }
 
+/// Returns the reason that Connect gives for an error.
+fn message(body: &str) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_str(body).ok()?;
+    Some(body.get("message")?.as_str()?.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reason_of_an_error_is_its_message() {
+        let body = r#"{"error_code":500,"message":"Request timed out."}"#;
+        assert_eq!(message(body).as_deref(), Some("Request timed out."));
+        assert_eq!(message("<html>"), None);
+        assert_eq!(message("{}"), None);
+    }
 
     #[test]
     fn addresses_of_connectors() {

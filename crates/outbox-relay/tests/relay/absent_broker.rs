@@ -60,11 +60,8 @@ async fn a_relay_that_is_started_without_a_broker_waits_for_one_and_stops_when_i
     let relay = fixture.start();
     fixture.slot_becomes("active").await;
 
-    let walsender = fixture.walsender().await;
-    tokio::time::sleep(3 * SENDER_TIMEOUT).await;
     let _broker = Broker::builder().listen(address).start().await.unwrap();
     fixture.all_arrived_once_and_in_order().await;
-    assert_eq!(fixture.walsender().await, walsender);
     relay.stop().await;
 }
 

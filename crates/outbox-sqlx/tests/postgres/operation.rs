@@ -16,6 +16,11 @@ use crate::{event, pool};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
+/// Returns options of a slot whose creation waits for the transactions of all tests.
+fn slot_options() -> SlotOptions {
+    SlotOptions::default().patience(Duration::from_secs(300))
+}
+
 async fn enqueue(pool: &PgPool, env: &TestEnv, events: &[OutboxEvent]) {
     let mut tx = pool.begin().await.unwrap();
     SqlxOutbox::new(env.pipeline().clone()).enqueue_all(&mut tx, events).await.unwrap();
@@ -57,7 +62,7 @@ async fn an_outbox_is_created_checked_and_maintained_on_connections_of_sqlx() {
             assert!(migrations.plan_sqlx(&mut connection).await.unwrap().is_empty(), "{life:?}");
             assert_eq!(migrations.apply_sqlx(&mut connection).await.unwrap().versions, [0; 0], "{life:?}");
         }
-        let created = SlotOptions::default().create_sqlx(&mut connection, pipeline).await.unwrap();
+        let created = slot_options().create_sqlx(&mut connection, pipeline).await.unwrap();
         assert_eq!(created, SlotCreation::Created, "{life:?}");
 
         let maintenance = Maintenance::new(pipeline.clone(), DAY);
@@ -91,7 +96,7 @@ async fn rows_are_published_again_and_deleted_on_connections_of_sqlx() {
 
     let error = SlotOptions::default().create_sqlx(&mut connection, pipeline).await.unwrap_err();
     assert!(error.to_string().contains("5 events since"), "{error}");
-    SlotOptions::default().recreate().create_sqlx(&mut connection, pipeline).await.unwrap();
+    slot_options().recreate().create_sqlx(&mut connection, pipeline).await.unwrap();
     let replay = Republish::missed(pipeline.clone()).batch_size(2);
     assert_eq!(replay.remaining_sqlx(&mut connection, "lost").await.unwrap(), 5);
     assert_eq!(replay.step_sqlx(&mut connection, "lost").await.unwrap().events, 2);

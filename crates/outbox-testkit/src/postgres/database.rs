@@ -7,7 +7,7 @@ use super::random;
 use super::server::Server;
 
 /// The timeout of CREATE and DROP DATABASE: the first copies files, and the second waits for sessions.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An empty database that no other test uses. Dropping the value drops the database and its replication slots, even if
 /// sessions are open.

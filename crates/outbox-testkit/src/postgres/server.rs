@@ -26,7 +26,7 @@ use super::random;
 pub(super) const SUPERUSER: &str = "postgres";
 
 /// The time that a server may take until it answers, including recovery after a crash.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(180);
 /// The time that one attempt to connect may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(10);

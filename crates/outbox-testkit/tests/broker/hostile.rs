@@ -24,7 +24,7 @@ async fn read_frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
 async fn assert_serves(address: &str) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&framed(API_VERSIONS)).await.unwrap();
-    let frame = tokio::time::timeout(Duration::from_secs(120), read_frame(&mut stream)).await.unwrap().unwrap();
+    let frame = tokio::time::timeout(Duration::from_secs(300), read_frame(&mut stream)).await.unwrap().unwrap();
     assert_eq!(frame[..6], [0, 0, 0, 7, 0, 0]);
 }
 
@@ -35,7 +35,7 @@ async fn throw(address: &str, bytes: &[u8]) {
     let _ = stream.write_all(bytes).await;
     let _ = stream.shutdown().await;
     let mut answer = Vec::new();
-    let _ = tokio::time::timeout(Duration::from_secs(120), stream.read_to_end(&mut answer)).await.expect("an end");
+    let _ = tokio::time::timeout(Duration::from_secs(300), stream.read_to_end(&mut answer)).await.expect("an end");
 }
 
 /// Returns the body of a request to a served API, in a served or nearly served version.

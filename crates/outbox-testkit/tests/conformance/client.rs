@@ -69,7 +69,7 @@ impl Client {
             self.stream.read_exact(&mut frame).await?;
             Ok(Bytes::from(frame))
         };
-        tokio::time::timeout(Duration::from_secs(120), read).await.expect("an answer or an end in time")
+        tokio::time::timeout(Duration::from_secs(300), read).await.expect("an answer or an end in time")
     }
 
     pub(crate) async fn assert_closed(&mut self) {

@@ -126,12 +126,12 @@ pub(crate) async fn long_poll(target: Arc<Target>) {
     let answer = reader.call(FETCH, wait(1, 300)).await;
     assert!(started.elapsed() >= Duration::from_millis(290), "it waits: {answer:?}");
     assert!(answer.responses[0].partitions[0].records.as_ref().is_none_or(bytes::Bytes::is_empty));
-    reader.send(FETCH, &wait(1, 25_000)).await;
+    reader.send(FETCH, &wait(1, 100_000)).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     send(&mut writer, &topic, batch(1)).await;
     let started = Instant::now();
     let answer = reader.receive::<kafka_protocol::messages::FetchRequest>(FETCH).await.unwrap();
-    assert!(started.elapsed() < Duration::from_secs(10), "it wakes up");
+    assert!(started.elapsed() < Duration::from_secs(90), "it wakes up");
     assert_eq!(answer.responses[0].partitions[0].high_watermark, 1);
 
     // Two batches are less than asked for, three are enough.

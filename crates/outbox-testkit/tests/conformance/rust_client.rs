@@ -92,7 +92,7 @@ pub(crate) async fn wake_up(target: Arc<Target>) {
             writer.produce(vec![record("late", TIME)], Compression::NoCompression).await.unwrap();
         };
         let both = async { tokio::join!(waiting, sending).0 };
-        let (found, _) = tokio::time::timeout(Duration::from_secs(120), both).await.expect("woken").unwrap();
+        let (found, _) = tokio::time::timeout(Duration::from_secs(300), both).await.expect("woken").unwrap();
         assert_eq!(found[0].offset, offset);
     }
 }

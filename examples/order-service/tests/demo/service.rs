@@ -37,7 +37,7 @@ impl Demo {
             .http_status_as_error(false)
             .proxy(None)
             .max_redirects(0)
-            .timeout_global(Some(Duration::from_secs(60)));
+            .timeout_global(Some(Duration::from_secs(300)));
         let mut demo = Self { child, address, agent: config.build().new_agent() };
         demo.wait("the service is ready", |demo| {
             assert!(demo.child.try_wait().unwrap().is_none(), "the service has ended");
@@ -61,12 +61,12 @@ impl Demo {
 
     /// Waits until there is a value.
     pub(crate) fn wait<T>(&mut self, what: &str, mut value: impl FnMut(&mut Self) -> Option<T>) -> T {
-        let end = Instant::now() + Duration::from_secs(120);
+        let end = Instant::now() + Duration::from_secs(300);
         loop {
             if let Some(value) = value(self) {
                 return value;
             }
-            assert!(Instant::now() < end, "not within two minutes: {what}");
+            assert!(Instant::now() < end, "not within five minutes: {what}");
             std::thread::sleep(Duration::from_millis(25));
         }
     }

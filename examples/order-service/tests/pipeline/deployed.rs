@@ -55,7 +55,7 @@ async fn run(stack: &Stack, name: &str) {
     let config: Value = serde_json::from_str(&config.to_json()).unwrap();
     blocking(move || {
         connect_rest.put_config(&name, &config).unwrap();
-        connect_rest.wait_running(&name, Duration::from_secs(50)).unwrap();
+        connect_rest.wait_running(&name, Duration::from_secs(300)).unwrap();
     })
     .await;
     let mut command = program::bare();

@@ -17,8 +17,9 @@ async fn what_a_dropped_slot_left_out_is_received_once_after_a_replay() {
         let mut orders = BTreeSet::new();
         while !is_over.load(Ordering::Relaxed) {
             orders.insert(service.order(1).await["id"].to_string());
-            // A load of some orders a second, so that all of them fit into one answer of the service.
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            // One answer of the service has 500 orders at most, so the load becomes slower if the outage takes longer.
+            let pause = 200 + 20 * u64::try_from(orders.len()).unwrap();
+            tokio::time::sleep(Duration::from_millis(pause)).await;
         }
         orders
     };
@@ -33,7 +34,7 @@ async fn what_a_dropped_slot_left_out_is_received_once_after_a_replay() {
         let error = create_slot(&client, &pipeline).await.unwrap_err();
         assert!(error.is_not_ready(), "a deployment does not go on in silence: {error}");
 
-        SlotOptions::default().recreate().create(&client, &pipeline).await.unwrap();
+        SlotOptions::default().recreate().patience(Duration::from_secs(300)).create(&client, &pipeline).await.unwrap();
         // Its offsets are positions of the slot that is gone.
         connector.ask(|rest, name| rest.delete_offsets(name)).await;
         connector.ask(|rest, name| rest.resume(name)).await;

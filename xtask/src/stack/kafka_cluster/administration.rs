@@ -13,7 +13,7 @@ use super::super::kafka_client::KafkaConnection;
 use super::KafkaCluster;
 use super::node::{INTERNAL, Node};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(50);
 /// The time that a broker may take for a request (`timeout_ms`).
 pub(super) const REQUEST_MILLIS: i32 = 60_000;

@@ -37,7 +37,7 @@ const USUAL: Size = Size { events: 3_000, aggregates: 60, brokers: 1, pause: Dur
 const FULL: Size = Size { events: 100_000, aggregates: 1_000, brokers: 3, pause: Duration::from_millis(600) };
 
 /// Nothing for so long, and it continues no more.
-const STANDSTILL: Duration = Duration::from_secs(60);
+const STANDSTILL: Duration = Duration::from_secs(300);
 
 pub(crate) struct Random(u64);
 
