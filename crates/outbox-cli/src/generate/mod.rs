@@ -6,7 +6,7 @@ mod yaml;
 use clap::{Args, Subcommand};
 use outbox_core::{Identifier, Pipeline};
 
-use self::yaml::{StrimziOptions, compose_file, strimzi_manifests};
+use self::yaml::{ComposeOptions, StrimziOptions, compose_file, strimzi_manifests};
 use crate::exit::{Exit, Failure};
 use crate::model::{ModelOptions, identifier};
 use crate::output::write;
@@ -47,6 +47,8 @@ pub(crate) enum Generated {
     Compose {
         #[command(flatten)]
         changes: Changes,
+        #[command(flatten)]
+        options: ComposeOptions,
     },
     /// Manifests for Strimzi on Kubernetes: a KafkaConnect with the plugin of Debezium, and a KafkaConnector
     Strimzi {
@@ -77,7 +79,7 @@ impl ConfigCommand {
         let text = match generated {
             Generated::Connector { changes } => changes.pipeline(model)?.config().to_json(),
             Generated::Sql { changes, roles } => sql::script(&changes.pipeline(model)?, &roles),
-            Generated::Compose { changes } => compose_file(&changes.pipeline(model)?)?,
+            Generated::Compose { changes, options } => compose_file(&changes.pipeline(model)?, &options)?,
             Generated::Strimzi { changes, options } => strimzi_manifests(&changes.pipeline(model)?, &options),
         };
         write(&text)?;

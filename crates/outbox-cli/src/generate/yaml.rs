@@ -18,8 +18,18 @@ const CONNECTION: [(&str, &str); 5] = [
 /// The role that the connector reads as.
 const ROLE: &str = "outbox_connector";
 
+/// The parts of the compose file that are not made from the model.
+#[derive(Args)]
+#[group(skip)]
+pub(crate) struct ComposeOptions {
+    /// The image of Kafka Connect: that of Debezium, or one that has curl and reads the same variables. A digest, as in
+    /// IMAGE:TAG@sha256:…, fixes its content
+    #[arg(long, value_name = "IMAGE", default_value = "quay.io/debezium/connect:3.7.0.Final")]
+    connect_image: String,
+}
+
 /// Returns the compose file of the servers, with everything that sets them up.
-pub(super) fn compose_file(pipeline: &Pipeline) -> Result<String, Failure> {
+pub(super) fn compose_file(pipeline: &Pipeline, options: &ComposeOptions) -> Result<String, Failure> {
     let role = Identifier::new(ROLE).map_err(|e| Failure::usage("the connector's role has no name").caused_by(&e))?;
     let roles = ScriptRoles { connector_role: Some(role), ..ScriptRoles::default() };
     let connection = CONNECTION.iter();
@@ -33,6 +43,7 @@ pub(super) fn compose_file(pipeline: &Pipeline) -> Result<String, Failure> {
 
     let text = TEMPLATE
         .replace("{name}", &quoted(&name.replace('_', "-")))
+        .replace("{connect_image}", &quoted(&uninterpolated(&options.connect_image)))
         .replace("{register}", &quoted(&uninterpolated(&register)))
         .replace("{role}", ROLE)
         .replace("{setup}", &block(&uninterpolated(&sql::script(pipeline, &roles)), 6))

@@ -99,6 +99,7 @@ impl FaultyProxy {
                     forwarding.send_modify(|open| *open += 1);
                     let connection = forward(client, server, stage).await;
                     forwarding.send_modify(|open| *open -= 1);
+
                     if let Some(connection) = connection {
                         is_closed.mark_unchanged();
                         count.send_modify(|failed| *failed += 1);

@@ -6,7 +6,7 @@ use outbox_test_support::{TestEnv, connect, eventually};
 use serde_json::Value;
 
 use super::warns;
-use crate::doctor::{fails, findings};
+use crate::doctor::{fails, findings, of_json};
 use crate::fixture::{TempFile, run, run_at};
 
 #[tokio::test]
@@ -59,6 +59,41 @@ async fn limits_of_a_server_and_wal_that_is_kept_and_removed_are_found() {
     sql("CHECKPOINT").await;
     env.slot_becomes("wal_status = 'lost'").await;
     fails(&env, &arguments, &format!("-> outbox slot create {} --recreate", env.name())).await;
+}
+
+/// PostgreSQL has the setting since version 18.
+#[tokio::test]
+async fn a_limit_for_idle_slots_is_a_warning_where_no_table_keeps_events_and_advice_elsewhere() {
+    let server = outbox_testkit::Postgres::builder().downloaded().start().await.unwrap();
+    let env = TestEnv::builder().postgres(server.url()).slot().build().await;
+    let file = TempFile::config(&env, "-idle", env.config());
+    let arguments = ["--connector-config", file.path()];
+    let name = "idle replication slot timeout";
+    let check = async || {
+        let found = run_at(&env, &[&["doctor", "--output", "json"], &arguments[..]].concat()).await;
+        let found = found.json(found.code);
+        found["checks"].as_array().unwrap().iter().find(|check| check["name"] == name).unwrap().clone()
+    };
+
+    let off = check().await;
+    assert_eq!((&off["status"], &off["found"], &off["remedy"]), (&"ok".into(), &"0".into(), &Value::Null));
+    let client = env.client().await;
+    client.batch_execute("ALTER SYSTEM SET idle_replication_slot_timeout = '1d'").await.unwrap();
+    client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+
+    let advised = eventually("the limit is set", async || {
+        let found = check().await;
+        if found["found"] == "1d" { Ok(found) } else { Err(found) }
+    })
+    .await;
+    assert_eq!(advised["status"], "ok");
+    assert!(advised["remedy"].as_str().unwrap().contains("outbox replay run NAME --missed"), "{advised}");
+
+    let vanishing = [&arguments[..], &["--row-life", "delete-on-insert"]].concat();
+    let ran = run_at(&env, &[&["doctor", "--output", "json"], &vanishing[..]].concat()).await;
+    let (_, warnings) = of_json(&ran.json(ran.code));
+    let warning = format!("{name}: 1d -> no table keeps the events");
+    assert!(warnings.iter().any(|one| one.starts_with(&warning)), "{ran:?}");
 }
 
 #[tokio::test]
